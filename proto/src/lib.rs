@@ -1,0 +1,31 @@
+//! Bobchat's formats: what stands on the wire and on disk, and nothing that happens to it.
+//!
+//! Pure: no clock, no input or output, no actors. A client can be written from this crate alone,
+//! and the load harness is.
+//!
+//! - [`wire`]: the types of `client.proto` and `event.proto`, in protobuf (prost) and JSON (serde).
+//! - [`record`]: the types of `record.proto`, what a node keeps beside events.
+//! - [`ids`]: identifiers and positions as types; a value of the type is valid.
+//! - [`codec`]: frames to bytes and back, in both formats.
+//! - [`error`]: every error code and close code, one table each.
+//! - [`limits`]: every limit of the protocol, with its reason.
+
+pub mod codec;
+pub mod error;
+pub mod ids;
+mod json;
+pub mod limits;
+
+/// The client protocol and the events of a room, generated from `client.proto` and `event.proto`.
+#[allow(clippy::derive_partial_eq_without_eq, clippy::large_enum_variant)]
+pub mod wire {
+    include!(concat!(env!("OUT_DIR"), "/bobchat.v1.rs"));
+
+    /// Stands inside, as its protobuf package does; used as [`crate::record`].
+    pub mod record {
+        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.record.rs"));
+    }
+}
+
+/// What a node keeps on disk beside events, generated from `record.proto`.
+pub use wire::record;

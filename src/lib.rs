@@ -1,0 +1,1 @@
+//! Bobchat, the server.

@@ -1,0 +1,2 @@
+//! Bobchat, the binary.
+fn main() {}
