@@ -1,1 +1,5 @@
-//! Core.
+//! Bobchat's core.
+
+pub mod operations;
+pub mod ports;
+pub mod room;

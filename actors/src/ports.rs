@@ -1,0 +1,37 @@
+//! What the core needs from outside, in its own words. An adapter keeps what a trait's documentation
+//! promises, and runs the contract suite of that trait ([`contract`]).
+//!
+//! [`memory`] holds the reference: complete, in memory, for tests and as the shortest reading of what
+//! an adapter has to do.
+
+mod authenticator;
+mod clock;
+pub mod contract;
+mod credentials;
+mod directory;
+mod history;
+pub mod memory;
+pub mod projection;
+mod room_log;
+
+pub use authenticator::{Authenticator, Identity};
+pub use clock::Clock;
+pub use credentials::{Credentials, FamilyUpdate};
+pub use directory::{Directory, RoomRow, RoomSnapshot};
+pub use history::{Anchor, EventPage, History, MessagePage, Visible};
+pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
+
+/// Why a store could not answer. Nothing that was asked has been done, unless the method says otherwise.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the store does not answer: {cause}")]
+pub struct Unavailable {
+    /// For the operator's log; never reaches a client.
+    pub cause: String,
+}
+
+impl Unavailable {
+    /// Wraps what an adapter's library said.
+    pub fn new(cause: impl std::fmt::Display) -> Self {
+        Self { cause: cause.to_string() }
+    }
+}

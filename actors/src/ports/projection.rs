@@ -1,0 +1,145 @@
+//! What the directory knows of rooms, derived from events: the one place that says it, used by every
+//! store when it takes an event, and by room actors when they apply one.
+
+use bobchat_proto::ids::{Ordinal, Position, Sequence, UserId};
+use bobchat_proto::record;
+use bobchat_proto::wire::{self, HistoryVisibility, Role, RoomKind, event::Body};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::{Head, Visible};
+
+/// Intervals of membership that are kept for one user and room. Somebody who left and came back more
+/// often loses sight of the oldest: rows stay small, whatever a client does.
+const INTERVALS_MAX: usize = 16;
+
+/// Moves a head on by one event.
+#[must_use]
+pub fn advance(head: Head, event: &wire::Event) -> Head {
+    let is_message = matches!(event.body, Some(Body::Message(_)));
+    Head {
+        position: event.position(),
+        at: event.at,
+        ordinal: event.ordinal.map_or(head.ordinal, Ordinal),
+        state_seq: if is_message { head.state_seq } else { Sequence(event.seq) },
+    }
+}
+
+/// Gives an event the place after `head`: epoch, seq, time and, for a message, ordinal.
+pub fn place(head: &Head, now_micros: i64, event: &mut wire::Event) {
+    event.epoch = head.position.epoch.0;
+    event.seq = head.position.seq.next().0;
+    event.at = now_micros.max(head.at.saturating_add(1));
+    event.ordinal = matches!(event.body, Some(Body::Message(_))).then(|| head.ordinal.0.saturating_add(1));
+}
+
+/// The head of a log without events.
+#[must_use]
+pub fn empty_head() -> Head {
+    let epoch = bobchat_proto::ids::Epoch::FIRST;
+    Head { position: Position { epoch, seq: Sequence::ZERO }, ..Head::default() }
+}
+
+/// Changes a room's settings as an event says; returns whether it did.
+pub fn fold_settings(settings: &mut wire::RoomSettings, event: &wire::Event) -> bool {
+    match &event.body {
+        Some(Body::Created(created)) => {
+            *settings = created.settings.clone().unwrap_or_default();
+            true
+        }
+        Some(Body::Settings(changed)) => {
+            settings.name = changed.name.clone().unwrap_or_else(|| std::mem::take(&mut settings.name));
+            settings.topic = changed.topic.clone().unwrap_or_else(|| std::mem::take(&mut settings.topic));
+            settings.history = changed.history.unwrap_or(settings.history);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Who becomes or stops being a member by an event.
+#[must_use]
+pub fn membership_change(event: &wire::Event) -> Option<(UserId, MembershipChange)> {
+    let (user, change) = match event.body.as_ref()? {
+        Body::Created(_) => (event.author, MembershipChange::Joined(Role::Owner)),
+        Body::Joined(joined) => (joined.user, MembershipChange::Joined(Role::Member)),
+        Body::Left(left) => (left.user, MembershipChange::Left),
+        Body::Message(_) | Body::Settings(_) => return None,
+    };
+    Some((UserId::new(user).ok()?, change))
+}
+
+/// What happens to a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipChange {
+    /// It begins, with this role.
+    Joined(Role),
+    /// It ends.
+    Left,
+}
+
+/// Changes a membership at an event's place in the log. Joining twice and leaving twice change nothing.
+pub fn fold_membership(membership: &mut record::Membership, change: MembershipChange, event: &wire::Event) {
+    let inside = is_member(membership);
+    match change {
+        MembershipChange::Joined(role) if !inside => {
+            membership.role = role as i32;
+            membership.joined_at = event.at;
+            membership.intervals.push(record::Interval { joined: event.seq, left: None });
+            if membership.intervals.len() > INTERVALS_MAX {
+                membership.intervals.remove(0);
+            }
+        }
+        MembershipChange::Left if inside => {
+            membership.role = Role::Unspecified as i32;
+            if let Some(interval) = membership.intervals.last_mut() {
+                interval.left = Some(event.seq);
+            }
+        }
+        MembershipChange::Joined(_) | MembershipChange::Left => {}
+    }
+}
+
+/// Whether a membership lasts.
+#[must_use]
+pub fn is_member(membership: &record::Membership) -> bool {
+    membership.intervals.last().is_some_and(|interval| interval.left.is_none())
+}
+
+/// What somebody with this membership may see: from joining to leaving, both included, and what was
+/// before where the room's settings say so.
+#[must_use]
+pub fn visible(membership: &record::Membership, settings: &wire::RoomSettings) -> Visible {
+    let everything = settings.history == HistoryVisibility::Everything as i32;
+    let intervals = membership.intervals.iter();
+    let ranges = intervals.map(|interval| Sequence(interval.joined)..=Sequence(interval.left.unwrap_or(u64::MAX)));
+    match ranges.clone().last() {
+        Some(last) if everything => vec![Sequence(1)..=*last.end()],
+        _ => merge_touching(ranges),
+    }
+}
+
+fn merge_touching(ranges: impl Iterator<Item = std::ops::RangeInclusive<Sequence>>) -> Visible {
+    let mut merged = Visible::new();
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if last.end().next() >= *range.start() => *last = *last.start()..=*range.end(),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+/// Whether a room is found by a search.
+#[must_use]
+pub fn is_listed(settings: &wire::RoomSettings) -> bool {
+    settings.kind == RoomKind::Public as i32
+}
+
+/// The words of a name or a query as they are compared: NFKC, lower case, split at what is neither a
+/// letter nor a digit. At most eight count.
+#[must_use]
+pub fn search_words(text: &str) -> Vec<String> {
+    let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    let words = folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.take(8).map(str::to_owned).collect()
+}
