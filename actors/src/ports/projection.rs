@@ -112,7 +112,7 @@ pub fn visible(membership: &record::Membership, settings: &wire::RoomSettings) -
     let everything = settings.history == HistoryVisibility::Everything as i32;
     let intervals = membership.intervals.iter();
     let ranges = intervals.map(|interval| Sequence(interval.joined)..=Sequence(interval.left.unwrap_or(u64::MAX)));
-    match ranges.clone().last() {
+    match ranges.clone().next_back() {
         Some(last) if everything => vec![Sequence(1)..=*last.end()],
         _ => merge_touching(ranges),
     }
