@@ -42,6 +42,10 @@ pub trait Directory: Send + Sync {
     /// Reads one room whole; head and members belong together.
     async fn snapshot(&self, room: RoomId) -> Result<Option<RoomSnapshot>, Unavailable>;
 
+    /// Gives the room that `owner` makes under an idempotency key its identifier, durably: `proposed`, or
+    /// the one that the same owner and key got before. Makes nothing else; kept for 24 hours at least.
+    async fn claim_room(&self, owner: UserId, key: &str, proposed: RoomId) -> Result<RoomId, Unavailable>;
+
     /// Lists the rooms that `user` is a member of, each with the user's membership.
     async fn rooms_of(
         &self,
