@@ -27,6 +27,8 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     rooms: BTreeMap<RoomId, Room>,
+    /// Rooms to be made, by owner and idempotency key.
+    claims: HashMap<(UserId, String), RoomId>,
     users: BTreeMap<UserId, record::User>,
     handles: HashMap<String, UserId>,
     /// By issuer and subject.

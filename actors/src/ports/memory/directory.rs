@@ -21,6 +21,10 @@ impl Directory for MemoryStore {
         Ok(Some(RoomSnapshot { row, spans: found.spans.clone(), memberships }))
     }
 
+    async fn claim_room(&self, owner: UserId, key: &str, proposed: RoomId) -> Result<RoomId, Unavailable> {
+        Ok(*self.state().claims.entry((owner, key.to_owned())).or_insert(proposed))
+    }
+
     async fn rooms_of(
         &self,
         user: UserId,
