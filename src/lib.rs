@@ -1,1 +1,3 @@
 //! Bobchat, the server.
+
+pub mod web;
