@@ -73,6 +73,7 @@ impl Room {
         if let Some((user, change)) = membership_change(event) {
             let membership = self.memberships.entry(user).or_default();
             fold_membership(membership, change, event);
+            self.memberships.retain(|_, membership| !membership.intervals.is_empty());
             let members = self.memberships.values().filter(|membership| is_member(membership)).count();
             self.room.member_count = members as u64;
         }
