@@ -1,1 +1,4 @@
 //! Bobchat, the server.
+
+pub mod adapters;
+pub mod web;

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::record;
 
-use super::{Head, Unavailable};
+use super::{Head, Span, Unavailable};
 
 /// A room as the directory lists it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct RoomRow {
 pub struct RoomSnapshot {
     /// The room.
     pub row: RoomRow,
+    /// The runs of its log, oldest first: what a client's cursor is judged by ([`super::judge_cursor`]).
+    pub spans: Vec<Span>,
     /// Everybody who is or was a member, in the order of their identifiers.
     pub memberships: Vec<(UserId, record::Membership)>,
 }
@@ -28,7 +30,7 @@ pub struct RoomSnapshot {
 /// ([`super::projection`]), in the same transaction where the log is in the same store.
 ///
 /// Lists are in the order of identifiers; `after` is the last one of the page before; a page that is
-/// shorter than `limit` is the last.
+/// shorter than `limit` is the last. A room is there from the first event of its log on.
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// Reads one room.
