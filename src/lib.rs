@@ -1,1 +1,4 @@
 //! Bobchat, the server.
+
+pub mod config;
+pub mod secret;
