@@ -1,5 +1,6 @@
 //! Bobchat, the server.
 
+pub mod auth;
 pub mod config;
 pub mod secret;
 pub mod telemetry;
