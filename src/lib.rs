@@ -1,6 +1,8 @@
 //! Bobchat, the server.
 
+pub mod adapters;
 pub mod auth;
 pub mod config;
 pub mod secret;
 pub mod telemetry;
+pub mod web;

@@ -11,8 +11,10 @@ mod credentials;
 mod directory;
 mod history;
 pub mod memory;
+pub mod paging;
 pub mod projection;
 mod room_log;
+mod span;
 
 pub use authenticator::{Authenticator, Identity};
 pub use clock::Clock;
@@ -20,6 +22,7 @@ pub use credentials::{Credentials, FamilyUpdate};
 pub use directory::{Directory, RoomRow, RoomSnapshot};
 pub use history::{Anchor, EventPage, History, MessagePage, Visible};
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
+pub use span::{Cursor, Span, judge_cursor};
 
 /// Why a store could not answer. Nothing that was asked has been done, unless the method says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]

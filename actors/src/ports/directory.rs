@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::record;
 
-use super::{Head, Unavailable};
+use super::{Head, Span, Unavailable};
 
 /// A room as the directory lists it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct RoomRow {
 pub struct RoomSnapshot {
     /// The room.
     pub row: RoomRow,
+    /// The runs of its log, oldest first: what a client's cursor is judged by ([`super::judge_cursor`]).
+    pub spans: Vec<Span>,
     /// Everybody who is or was a member, in the order of their identifiers.
     pub memberships: Vec<(UserId, record::Membership)>,
 }
@@ -28,7 +30,7 @@ pub struct RoomSnapshot {
 /// ([`super::projection`]), in the same transaction where the log is in the same store.
 ///
 /// Lists are in the order of identifiers; `after` is the last one of the page before; a page that is
-/// shorter than `limit` is the last.
+/// shorter than `limit` is the last. A room is there from the first event of its log on.
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// Reads one room.
@@ -39,6 +41,10 @@ pub trait Directory: Send + Sync {
 
     /// Reads one room whole; head and members belong together.
     async fn snapshot(&self, room: RoomId) -> Result<Option<RoomSnapshot>, Unavailable>;
+
+    /// Gives the room that `owner` makes under an idempotency key its identifier, durably: `proposed`, or
+    /// the one that the same owner and key got before. Makes nothing else; kept for 24 hours at least.
+    async fn claim_room(&self, owner: UserId, key: &str, proposed: RoomId) -> Result<RoomId, Unavailable>;
 
     /// Lists the rooms that `user` is a member of, each with the user's membership.
     async fn rooms_of(

@@ -18,8 +18,8 @@ pub enum Anchor {
     Before(Sequence),
     /// Just after this seq.
     After(Sequence),
-    /// On both sides of this seq: half of the page at or before it, half after; what one side does not
-    /// fill, the other takes.
+    /// On both sides of this seq: half of the page at or before it, and the odd one; half after; what one
+    /// side does not fill, the other takes.
     Around(Sequence),
 }
 

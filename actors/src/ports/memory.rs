@@ -1,1 +1,52 @@
-//! The reference adapters, in memory.
+//! The reference adapters, in memory: complete, and the shortest reading of what an adapter has to do.
+//! Nothing here outlives the [`MemoryStore`].
+
+mod clock;
+mod credentials;
+mod directory;
+mod history;
+mod room;
+mod room_log;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bobchat_proto::ids::{DeviceId, RoomId, UserId};
+use bobchat_proto::record;
+
+use super::Clock;
+pub use clock::ManualClock;
+use room::Room;
+
+/// All four stores over one state, so that the directory and the history are never behind the log.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rooms: BTreeMap<RoomId, Room>,
+    /// Rooms to be made, by owner and idempotency key.
+    claims: HashMap<(UserId, String), RoomId>,
+    users: BTreeMap<UserId, record::User>,
+    handles: HashMap<String, UserId>,
+    /// By issuer and subject.
+    subjects: HashMap<(String, String), UserId>,
+    families: HashMap<DeviceId, record::RefreshFamily>,
+    signing_keys: Vec<record::SigningKey>,
+    ids_reserved_until: i64,
+}
+
+impl MemoryStore {
+    /// Makes an empty store. `clock` gives events their time and ends idempotency keys.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default() })
+    }
+
+    /// A panic under the lock is a failed assertion of a test that shows itself anyway.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

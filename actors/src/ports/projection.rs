@@ -2,11 +2,12 @@
 //! store when it takes an event, and by room actors when they apply one.
 
 use bobchat_proto::ids::{Ordinal, Position, Sequence, UserId};
+use bobchat_proto::limits::KEY_LIFETIME;
 use bobchat_proto::record;
 use bobchat_proto::wire::{self, HistoryVisibility, Role, RoomKind, event::Body};
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{Head, Visible};
+use super::{Append, AppendError, Head, Visible};
 
 /// Intervals of membership that are kept for one user and room. Somebody who left and came back more
 /// often loses sight of the oldest: rows stay small, whatever a client does.
@@ -37,6 +38,32 @@ pub fn place(head: &Head, now_micros: i64, event: &mut wire::Event) {
 pub fn empty_head() -> Head {
     let epoch = bobchat_proto::ids::Epoch::FIRST;
     Head { position: Position { epoch, seq: Sequence::ZERO }, ..Head::default() }
+}
+
+/// Whether a batch may be added to the log with this head, whatever its keys.
+///
+/// # Errors
+/// [`AppendError::Cold`], [`AppendError::StaleEpoch`] or [`AppendError::Behind`].
+pub fn admit(head: &Head, append: &Append) -> Result<(), AppendError> {
+    let epoch = head.position.epoch;
+    if epoch > append.epoch {
+        return Err(AppendError::StaleEpoch(epoch));
+    }
+    // A log that ends before what the room has applied has lost something, whatever its epoch says.
+    if epoch < append.epoch || head.position.seq < append.known_seq {
+        return Err(AppendError::Cold);
+    }
+    if append.state_seq < head.state_seq {
+        return Err(AppendError::Behind);
+    }
+    Ok(())
+}
+
+/// Whether an idempotency key still stands for the event it was used for.
+#[must_use]
+pub fn is_honoured(key: &record::Key, now_micros: i64) -> bool {
+    let age = now_micros.saturating_sub(key.at);
+    i128::from(age) < KEY_LIFETIME.as_micros().cast_signed()
 }
 
 /// Changes a room's settings as an event says; returns whether it did.
@@ -112,7 +139,7 @@ pub fn visible(membership: &record::Membership, settings: &wire::RoomSettings) -
     let everything = settings.history == HistoryVisibility::Everything as i32;
     let intervals = membership.intervals.iter();
     let ranges = intervals.map(|interval| Sequence(interval.joined)..=Sequence(interval.left.unwrap_or(u64::MAX)));
-    match ranges.clone().last() {
+    match ranges.clone().next_back() {
         Some(last) if everything => vec![Sequence(1)..=*last.end()],
         _ => merge_touching(ranges),
     }
@@ -142,4 +169,21 @@ pub fn search_words(text: &str) -> Vec<String> {
     let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
     let words = folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
     words.take(8).map(str::to_owned).collect()
+}
+
+/// Whether a room is found by a query of these words: for each of them, a word of its name begins with it.
+#[must_use]
+pub fn is_found(settings: &wire::RoomSettings, query: &[String]) -> bool {
+    let name = search_words(&settings.name);
+    is_listed(settings) && query.iter().all(|wanted| name.iter().any(|word| word.starts_with(wanted.as_str())))
+}
+
+/// Adds a signing key, oldest first, unless one signs as long; returns whether it did.
+pub fn add_signing_key(keys: &mut Vec<record::SigningKey>, key: record::SigningKey) -> bool {
+    if keys.iter().any(|known| known.signs_until >= key.signs_until) {
+        return false;
+    }
+    keys.push(key);
+    keys.sort_by_key(|key| key.created_at);
+    true
 }

@@ -70,7 +70,8 @@ pub enum Outcome {
 /// Why a batch was not appended. In all cases but [`AppendError::Unknown`] surely nothing was.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AppendError {
-    /// The room has no log here, or one of an older epoch: open it, load the room again, decide again.
+    /// The room has no log here, or one of an older epoch, or one that ends before `known_seq`: open it,
+    /// load the room again, decide again.
     #[error("the room has no open log")]
     Cold,
     /// The log has a newer epoch: load the room again, decide again.

@@ -1,0 +1,3 @@
+//! What stands behind the core's ports: it translates and decides nothing.
+
+pub mod embedded;

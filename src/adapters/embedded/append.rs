@@ -1,0 +1,131 @@
+//! Adding a batch to a room's log, inside the transaction of a commit.
+
+use bobchat_actors::ports::projection::{admit, advance, is_honoured, membership_change, place};
+use bobchat_actors::ports::{Append, AppendError, Head, NewEvent, Outcome, Placement};
+use bobchat_proto::ids::{EventId, Ordinal, RoomId};
+use bobchat_proto::record;
+use bobchat_proto::wire::{self, event::Body};
+use prost::Message as _;
+use redb::ReadableTable as _;
+
+use super::error::corrupt;
+use super::project;
+use super::tables::{self, decode_event, get, head_of, head_record, key_of};
+use super::transaction::{LogTables, Transaction};
+
+/// What the writer answers: the outer error fails the whole transaction, the inner one this batch alone,
+/// of which nothing was added.
+pub(super) type Appended = Result<Vec<Outcome>, AppendError>;
+
+/// Adds the batch, and changes what the directory derives from it.
+pub(super) fn append(
+    transaction: &mut Transaction<'_>,
+    append: Append,
+    now_micros: i64,
+) -> Result<Appended, redb::Error> {
+    let room = append.room;
+    let Some(mut head) = head(transaction, room)? else {
+        transaction.unchanged();
+        return Ok(Err(AppendError::Cold));
+    };
+    if let Err(refused) = admit(&head, &append) {
+        transaction.unchanged();
+        return Ok(Err(refused));
+    }
+    let before = head.position;
+    let mut outcomes = Vec::with_capacity(append.events.len());
+    for new in append.events {
+        outcomes.push(add(transaction, room, &mut head, new, now_micros)?);
+    }
+    if head.position == before {
+        transaction.unchanged();
+    } else {
+        write_head(transaction, room, &head)?;
+    }
+    Ok(Ok(outcomes))
+}
+
+/// Makes an empty log, or finds the one that is there.
+pub(super) fn open(transaction: &mut Transaction<'_>, room: RoomId) -> Result<Head, redb::Error> {
+    if let Some(head) = head(transaction, room)? {
+        transaction.unchanged();
+        return Ok(head);
+    }
+    let head = bobchat_actors::ports::projection::empty_head();
+    write_head(transaction, room, &head)?;
+    Ok(head)
+}
+
+fn head(transaction: &mut Transaction<'_>, room: RoomId) -> Result<Option<Head>, redb::Error> {
+    let record: Option<record::Head> = get(&transaction.log()?.heads, room.get())?;
+    Ok(record.map(|record| head_of(&record)))
+}
+
+fn write_head(transaction: &mut Transaction<'_>, room: RoomId, head: &Head) -> Result<(), redb::Error> {
+    let record = head_record(head).encode_to_vec();
+    transaction.log()?.heads.insert(room.get(), record.as_slice())?;
+    Ok(())
+}
+
+fn add(
+    transaction: &mut Transaction<'_>,
+    room: RoomId,
+    head: &mut Head,
+    new: NewEvent,
+    now_micros: i64,
+) -> Result<Outcome, redb::Error> {
+    let mut event = new.event;
+    let key = event.key.as_deref().map(|key| key_of(room, event.author, key));
+    if let Some(key) = &key
+        && let Some(used) = get::<record::Key, _>(&transaction.log()?.keys, key.as_slice())?
+        && is_honoured(&used, now_micros)
+    {
+        return repeated(transaction.log()?, room, &used, new.body_hash);
+    }
+    place(head, now_micros, &mut event);
+    if let Some(key) = key {
+        let used = record::Key { epoch: event.epoch, seq: event.seq, at: event.at, body_hash: new.body_hash };
+        transaction.log()?.keys.insert(key.as_slice(), used.encode_to_vec().as_slice())?;
+    }
+    write_event(transaction, room, &mut event)?;
+    *head = advance(*head, &event);
+    transaction.events = transaction.events.saturating_add(1);
+    Ok(Outcome::Appended(event))
+}
+
+fn write_event(transaction: &mut Transaction<'_>, room: RoomId, event: &mut wire::Event) -> Result<(), redb::Error> {
+    let mut buffer = std::mem::take(&mut transaction.buffer);
+    let seq = event.seq;
+    tables::encode_event(event, &mut buffer);
+    let log = transaction.log()?;
+    if matches!(event.body, Some(Body::Message(_))) {
+        log.messages.insert((room.get(), seq), buffer.as_slice())?;
+    } else {
+        log.changes.insert((room.get(), seq), buffer.as_slice())?;
+        project::settings(transaction, room, event)?;
+        if let Some((user, change)) = membership_change(event) {
+            project::membership(transaction, room, user, change, event)?;
+        }
+    }
+    transaction.buffer = buffer;
+    Ok(())
+}
+
+fn repeated(log: &LogTables<'_>, room: RoomId, used: &record::Key, body_hash: u64) -> Result<Outcome, redb::Error> {
+    if used.body_hash != body_hash {
+        return Ok(Outcome::Conflict);
+    }
+    let place = (room.get(), used.seq);
+    let stored = match log.messages.get(place)? {
+        Some(message) => Some(message),
+        None => log.changes.get(place)?,
+    };
+    let stored = stored.ok_or_else(|| corrupt("a key stands for an event that is not there"))?;
+    let event = decode_event(room.get(), used.seq, stored.value())?;
+    Ok(Outcome::Repeated(Placement {
+        position: event.position(),
+        ordinal: event.ordinal.map(Ordinal),
+        id: EventId::new(event.id).map_err(corrupt)?,
+        at: event.at,
+    }))
+}

@@ -1,0 +1,66 @@
+//! The store's numbers about itself, and whether this version may read the file at all.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase as _, ReadableTable, TableHandle as _};
+
+use super::OpenError;
+use super::tables::{self, META};
+
+/// The version of the file's format that this version writes. A change that an older version would
+/// misread raises it.
+pub(super) const FORMAT: u64 = 1;
+
+/// Under which name the format stands.
+pub(super) const FORMAT_KEY: &str = "format";
+/// Up to which time identifiers are reserved, in microseconds.
+pub(super) const IDS_RESERVED_KEY: &str = "ids_reserved_until";
+/// When the file was made as a backup, in microseconds; only in backups.
+pub(super) const BACKUP_KEY: &str = "backup_at";
+
+/// Checks that the file is a store of a known format.
+pub(super) fn check(database: &Database, file: &Path) -> Result<(), OpenError> {
+    let damaged = |source| OpenError::Damaged { file: file.to_owned(), source: Box::new(source) };
+    match format(database).map_err(damaged)? {
+        Format::Known => Ok(()),
+        Format::Newer(found) => Err(OpenError::NewerFormat { file: file.to_owned(), found, known: FORMAT }),
+        Format::Foreign => Err(OpenError::Foreign(file.to_owned())),
+    }
+}
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Known,
+    Newer(u64),
+    /// A redb file without our mark.
+    Foreign,
+}
+
+/// Finds out whose file it is.
+pub(super) fn format(database: &Database) -> Result<Format, redb::Error> {
+    let transaction = database.begin_read()?;
+    if !transaction.list_tables()?.any(|table| table.name() == META.name()) {
+        return Ok(Format::Foreign);
+    }
+    let meta = transaction.open_table(META)?;
+    Ok(match number(&meta, FORMAT_KEY)? {
+        None => Format::Foreign,
+        Some(found) if found > FORMAT => Format::Newer(found),
+        Some(_) => Format::Known,
+    })
+}
+
+/// Makes an empty database a store.
+pub(super) fn initialize(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    tables::create(&transaction)?;
+    transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+pub(super) fn number(meta: &impl ReadableTable<&'static str, u64>, key: &str) -> Result<Option<u64>, redb::Error> {
+    Ok(meta.get(key)?.map(|number| number.value()))
+}

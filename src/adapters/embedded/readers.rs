@@ -1,0 +1,82 @@
+//! Threads that read: a read may wait for the disk, and the threads of connections may not.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use bobchat_actors::ports::Unavailable;
+use tokio::sync::{mpsc, oneshot};
+
+use super::OpenError;
+use super::metrics::Metrics;
+
+/// Reads that run at a time: enough to keep a disk busy, few enough to leave the processors to
+/// connections.
+const THREADS: usize = 4;
+
+/// Reads that wait: at 100 µs each, the last one waits 25 ms.
+const READS_WAITING_MAX: usize = 1024;
+
+type Read = Box<dyn FnOnce() + Send>;
+
+/// The threads and their queue; dropping it waits for reads under way.
+pub(super) struct Readers {
+    queue: Option<mpsc::Sender<Read>>,
+    threads: Vec<JoinHandle<()>>,
+    metrics: Metrics,
+}
+
+impl Readers {
+    pub(super) fn start(metrics: Metrics) -> Result<Self, OpenError> {
+        let (queue, reads) = mpsc::channel(READS_WAITING_MAX);
+        let reads = Arc::new(Mutex::new(reads));
+        let mut readers = Self { queue: Some(queue), threads: Vec::with_capacity(THREADS), metrics };
+        for number in 1..=THREADS {
+            let reads = Arc::clone(&reads);
+            let thread = thread::Builder::new().name(format!("store-reader-{number}"));
+            readers.threads.push(thread.spawn(move || run(&reads)).map_err(OpenError::Thread)?);
+        }
+        Ok(readers)
+    }
+
+    /// Runs `read` on one of the threads; not at all if nobody waits for it any more.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Unavailable> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let span = tracing::Span::current();
+        let job = move || {
+            if !reply.is_closed() {
+                let _ = reply.send(span.in_scope(read));
+            }
+        };
+        let closed = || Unavailable::new("the store is closed");
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        queue.try_send(Box::new(job)).map_err(|_| {
+            self.metrics.reads_refused.inc();
+            Unavailable::new("too many reads wait")
+        })?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+fn run(reads: &Mutex<mpsc::Receiver<Read>>) {
+    loop {
+        // One thread waits for the queue, the others for the lock: the same to whoever sends.
+        let next = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        match next {
+            Some(read) => read(),
+            None => return,
+        }
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // A reader that panicked has shown it already.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What clients reach over HTTP.
+
+pub mod ws;
