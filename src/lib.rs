@@ -1,4 +1,9 @@
 //! Bobchat, the server.
 
 pub mod adapters;
+pub mod auth;
+pub mod config;
+pub mod secret;
+pub mod startup;
+pub mod telemetry;
 pub mod web;

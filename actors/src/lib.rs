@@ -22,6 +22,7 @@ pub mod core;
 pub mod hub;
 pub mod ids;
 pub mod metrics;
+pub mod names;
 pub mod operations;
 pub mod ports;
 pub mod registry;

@@ -1,0 +1,75 @@
+//! The server's configuration: defaults, then a file, then the environment, then flags.
+//!
+//! What an operator wrote is raw ([`Sources`]): text and numbers of unknown worth. [`Config`] is what came
+//! of it: typed, within bounds, without contradictions. Between the two every fault is collected, so that
+//! an operator mends them all at once.
+//!
+//! `config.toml` in the repository lists every key; a test holds it against this module.
+
+mod auth;
+mod fault;
+mod limits;
+mod network;
+mod read;
+mod server;
+mod sources;
+mod store;
+mod telemetry;
+mod units;
+
+pub use auth::{Auth, ExternalIssuer, KeySource};
+pub use fault::{Fault, Faults};
+pub use limits::Limits;
+pub use network::Network;
+pub use read::Effective;
+pub use server::{Origin, Server};
+pub use sources::{Overrides, Sources};
+pub use store::Store;
+pub use telemetry::{LogFormat, Telemetry};
+
+use read::Reader;
+
+/// Everything that can be configured, valid as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where the server listens and for whom.
+    pub server: Server,
+    /// Where it keeps its data.
+    pub store: Store,
+    /// Who may sign in and for how long.
+    pub auth: Auth,
+    /// How much anybody may ask for.
+    pub limits: Limits,
+    /// What it tells about itself.
+    pub telemetry: Telemetry,
+}
+
+impl Config {
+    /// Reads the configuration from `sources`.
+    ///
+    /// # Errors
+    /// [`Faults`]: every key that is unknown, every value that is not allowed and every contradiction.
+    pub fn load(sources: &Sources) -> Result<Self, Faults> {
+        Self::explain(sources).map(|(config, _)| config)
+    }
+
+    /// Reads the configuration and also says what holds for each key, and where that came from.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn explain(sources: &Sources) -> Result<(Self, Vec<Effective>), Faults> {
+        let mut reader = Reader::new(sources.collect()?);
+        let config = Self {
+            server: Server::read(&mut reader),
+            store: Store::read(&mut reader),
+            auth: Auth::read(&mut reader),
+            limits: Limits::read(&mut reader),
+            telemetry: Telemetry::read(&mut reader),
+        };
+        let effective = reader.finish()?;
+        Ok((config, effective))
+    }
+}
+
+#[cfg(test)]
+mod tests;

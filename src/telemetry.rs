@@ -1,0 +1,91 @@
+//! What the server tells about itself: log lines, traces, metrics.
+//!
+//! Log lines go to stderr, always. Spans of the data path have the target [`TRACE_TARGET`] and exist only
+//! when a collector is configured: without one they are switched off where they are made, for the price of
+//! one load. Metrics are kept whether or not anybody scrapes them.
+
+mod export;
+mod json;
+pub mod metrics;
+mod process;
+
+use std::io::{IsTerminal as _, stderr};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
+
+use crate::config::{self, LogFormat};
+
+/// The target of spans on a message's path: at debug level, only there for the collector.
+pub const TRACE_TARGET: &str = "bobchat::trace";
+
+/// The target of the span around each REST request.
+pub const REQUEST_TARGET: &str = "bobchat::request";
+
+/// Why telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The exporter does not take the endpoint.
+    #[error("could not set up the export of spans")]
+    Export(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// Somebody else in this process has taken the log already.
+    #[error("could not install the log")]
+    Log(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Running telemetry; ends with [`Telemetry::shutdown`].
+#[derive(Debug)]
+pub struct Telemetry {
+    spans: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Starts logs, and the export of spans when there is a collector. Once a process.
+    ///
+    /// # Errors
+    /// See [`TelemetryError`]; the server does not start.
+    pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
+        let spans = export::provider(config).map_err(TelemetryError::Export)?;
+        let exported = spans.as_ref().map(|provider| {
+            let targets =
+                Targets::new().with_target(TRACE_TARGET, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
+            tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
+        });
+        let text = (!is_json(config.log_format)).then(|| {
+            let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+            layer.with_filter(log_filter(&config.log_filter))
+        });
+        let json = is_json(config.log_format).then(|| {
+            let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
+            layer.fmt_fields(json::Fields::new()).event_format(json::Lines).with_filter(log_filter(&config.log_filter))
+        });
+        let subscriber = tracing_subscriber::registry().with(exported).with(text).with(json);
+        subscriber.try_init().map_err(TelemetryError::Log)?;
+        Ok(Self { spans })
+    }
+
+    /// Sends what is left to the collector. Blocks for seconds when it does not answer, so it is called
+    /// when the runtime has ended, or off it.
+    pub fn shutdown(self) {
+        if let Some(Err(error)) = self.spans.as_ref().map(SdkTracerProvider::shutdown) {
+            tracing::warn!(error = %error, "could not send the last spans");
+        }
+    }
+}
+
+fn is_json(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !stderr().is_terminal(),
+    }
+}
+
+/// Log lines never come from the data path's spans, so the log need not see them.
+fn log_filter(filter: &str) -> EnvFilter {
+    EnvFilter::builder().parse_lossy(format!("{filter},{TRACE_TARGET}=off"))
+}

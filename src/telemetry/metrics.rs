@@ -1,0 +1,109 @@
+//! The registry of metrics, and those of the process and of REST. The core registers its own.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use super::process::Process;
+
+/// The media type of [`render`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Makes the registry of this process: what runs, on what, and for how long. Names of ours begin with
+/// `bobchat_`; the caller hands `sub_registry_with_prefix("bobchat")` to the core.
+#[must_use]
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("bobchat_build", "What runs here", build);
+    registry.register_collector(Box::new(Process));
+    registry
+}
+
+/// Writes all metrics as a scrape expects them.
+#[must_use]
+pub fn render(registry: &Registry) -> String {
+    let mut text = String::new();
+    // Writing to memory fails only when a collector does; the scrape then shows what there is.
+    let _ = encode(&mut text, registry);
+    text
+}
+
+/// What REST counts. Cheap to clone; every worker has one.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    seconds: Family<RouteLabels, Histogram>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    route: Route,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    method: String,
+    route: Route,
+}
+
+/// A route's pattern, never a path: the label set stays bounded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Route(Arc<str>);
+
+impl EncodeLabelValue for Route {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        (&*self.0).encode(encoder)
+    }
+}
+
+impl HttpMetrics {
+    /// Registers the metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        // From half a millisecond to ten seconds: a read from memory, a commit, a store that stalls.
+        let buckets = || Histogram::new([0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0]);
+        let metrics = Self { requests: Family::default(), seconds: Family::new_with_constructor(buckets) };
+        let registry = registry.sub_registry_with_prefix("bobchat");
+        registry.register("http_requests", "REST requests by route and status", metrics.requests.clone());
+        registry.register("http_request_seconds", "Time to answer a REST request", metrics.seconds.clone());
+        metrics
+    }
+
+    /// Counts one answered request. `method` and `route` come from the route table, not from the client.
+    pub fn observe(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        let (method, route) = (method.to_owned(), Route(route.into()));
+        self.seconds.get_or_create(&RouteLabels { method: method.clone(), route: route.clone() }).observe(seconds);
+        self.requests.get_or_create(&RequestLabels { method, route, status }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_shows_the_process_the_build_and_the_requests() {
+        let mut registry = registry();
+        let http = HttpMetrics::register(&mut registry);
+        http.observe("GET", "/api/v1/rooms/{room}", 200, 0.003);
+        let text = render(&registry);
+        for line in [
+            "process_cpu_seconds_total ",
+            "process_resident_memory_bytes ",
+            concat!("bobchat_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "bobchat_http_requests_total{method=\"GET\",route=\"/api/v1/rooms/{room}\",status=\"200\"} 1",
+            "bobchat_http_request_seconds_bucket{le=\"0.005\",method=\"GET\",route=\"/api/v1/rooms/{room}\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line} in\n{text}");
+        }
+    }
+}
