@@ -15,7 +15,8 @@ GENERATED := cargo test --workspace --locked --test typescript
 STEP := scripts/step
 SERVER := target/release/bobchat
 SERVER_DEV := target/debug/bobchat
-WEB_SOURCES := $(shell find web -name node_modules -prune -o -path web/dist -prune -o -path web/e2e -prune \
+# All that the browser client is built from.
+WEB_SOURCES := $(shell find web \( -name node_modules -o -path web/dist -o -path web/e2e -o -path web/test-results \) -prune \
 	-o -type f -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
 .PHONY: help
