@@ -51,7 +51,8 @@ impl Telemetry {
     pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
         let spans = export::provider(config).map_err(TelemetryError::Export)?;
         let exported = spans.as_ref().map(|provider| {
-            let targets = Targets::new().with_target(TRACE_TARGET, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
+            let targets =
+                Targets::new().with_target(TRACE_TARGET, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
             tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
         });
         let text = (!is_json(config.log_format)).then(|| {

@@ -95,8 +95,7 @@ pub(super) fn inspect(token: &str) -> Result<Unverified, Refused> {
     if header.crit.is_some() {
         return Err(Refused::Invalid);
     }
-    let claims: Issuer =
-        jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Refused::Invalid)?;
+    let claims: Issuer = jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Refused::Invalid)?;
     Ok(Unverified { issuer: claims.iss, kid: header.kid })
 }
 

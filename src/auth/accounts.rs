@@ -79,7 +79,9 @@ impl Accounts {
             if self.directory.create_user(id, user.clone(), owned).await? {
                 return Ok(Some((id, user)));
             }
-            if let Some(subject) = subject && self.find_subject(subject).await?.is_some() {
+            if let Some(subject) = subject
+                && self.find_subject(subject).await?.is_some()
+            {
                 return Ok(None);
             }
             handle = format!("{base}-{}", suffix()?);

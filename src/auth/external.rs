@@ -80,12 +80,8 @@ impl ExternalIssuers {
         // a PEM has no name.
         let kid = issuer.single.as_ref().or(seen.kid.as_ref()).ok_or(Refused::Invalid)?;
         let key = issuer.keys.get(kid).ok_or(Refused::Invalid)?;
-        let expected = Expected {
-            key: &key.key,
-            algorithm: key.algorithm,
-            issuer: &seen.issuer,
-            audience: &issuer.audience,
-        };
+        let expected =
+            Expected { key: &key.key, algorithm: key.algorithm, issuer: &seen.issuer, audience: &issuer.audience };
         access::verify(token, &expected, now)
     }
 }

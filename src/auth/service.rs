@@ -210,7 +210,11 @@ impl Service {
             let next = match refresh::judge(token, &family, self.clock.now_micros()) {
                 Verdict::Ended => return Ok(None),
                 Verdict::Reused => {
-                    tracing::warn!(user.id = user.get(), device.id = token.device.get(), "a refresh token was used again");
+                    tracing::warn!(
+                        user.id = user.get(),
+                        device.id = token.device.get(),
+                        "a refresh token was used again"
+                    );
                     self.revoke(token.device).await?;
                     return Ok(None);
                 }
@@ -273,7 +277,12 @@ impl Service {
         }
     }
 
-    fn grant(&self, user: UserId, record: &record::User, token: &RefreshToken) -> Result<wire::TokenGrant, Unavailable> {
+    fn grant(
+        &self,
+        user: UserId,
+        record: &record::User,
+        token: &RefreshToken,
+    ) -> Result<wire::TokenGrant, Unavailable> {
         let lifetime = self.config.access_token_lifetime;
         let (access_token, access_expires_at) = self.access_token(user, Some(token.device), lifetime)?;
         let user = Some(to_wire(user, record));

@@ -86,7 +86,8 @@ impl Reader {
 
     /// The value is left out: a misspelt key may hold a secret.
     fn unknown(&mut self, key: String, value: &Value) {
-        let (origin, expected) = (value.origin().map(str::to_owned), "no such key; config.toml lists them all".to_owned());
+        let (origin, expected) =
+            (value.origin().map(str::to_owned), "no such key; config.toml lists them all".to_owned());
         self.faults.push(Fault { key, value: None, origin, expected });
     }
 
@@ -257,7 +258,9 @@ impl Setting for PathBuf {
 
 impl Setting for SocketAddr {
     fn parse(value: &Value) -> Result<Self, String> {
-        text_of(value, "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"", |text| text.parse().ok())
+        text_of(value, "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"", |text| {
+            text.parse().ok()
+        })
     }
 
     fn show(&self) -> String {

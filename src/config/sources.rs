@@ -35,7 +35,8 @@ impl Sources {
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, overrides: Overrides) -> Self {
         let environment = std::env::vars_os();
-        let environment = environment.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            environment.filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
         Self { file, environment: environment.collect(), overrides }
     }
 
@@ -49,7 +50,8 @@ impl Sources {
         builder = builder.add_source(self.environment());
         for (flag, key, value) in self.flags() {
             let value = Value::new(Some(&flag.to_owned()), ValueKind::String(value.clone()));
-            builder = builder.set_override(key, value).map_err(|error| unreadable(Path::new(flag), &error.to_string()))?;
+            builder =
+                builder.set_override(key, value).map_err(|error| unreadable(Path::new(flag), &error.to_string()))?;
         }
         let layered = builder.build().and_then(|config| config.collect());
         layered.map_err(|error| unreadable(Path::new("configuration"), &error.to_string()))

@@ -28,7 +28,11 @@ fn faults(text: &str) -> Vec<String> {
 fn the_documented_file_holds_every_key_with_its_default() {
     let (_folder, sources) = file_sources(DOCUMENTED);
     let (documented, effective) = Config::explain(&sources).expect("the file is valid");
-    assert_eq!(documented, load("", &[]).expect("defaults are valid"), "a default in config.toml is not the one in the code");
+    assert_eq!(
+        documented,
+        load("", &[]).expect("defaults are valid"),
+        "a default in config.toml is not the one in the code"
+    );
     for key in effective {
         assert!(key.origin.is_some(), "config.toml lacks {}.{}", key.section, key.key);
     }

@@ -26,7 +26,11 @@ impl<'writer> FormatFields<'writer> for Fields {
         self.0.format_fields(writer, fields)
     }
 
-    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &tracing::span::Record<'_>) -> fmt::Result {
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &tracing::span::Record<'_>,
+    ) -> fmt::Result {
         let mut kept = object(&current.fields);
         fields.record(&mut Collector(&mut kept));
         current.fields = Value::Object(kept).to_string();
@@ -42,7 +46,12 @@ impl<S> FormatEvent<S, Fields> for Lines
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, Fields>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, Fields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Map::new();
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(kept) = span.extensions().get::<FormattedFields<Fields>>() {
@@ -154,7 +163,8 @@ mod tests {
     #[test]
     fn a_line_is_one_flat_object_with_the_fields_of_its_spans() {
         let lines = lines(|| {
-            let outer = tracing::info_span!("outer", room.id = 7, user.id = 1, http.status_code = tracing::field::Empty);
+            let outer =
+                tracing::info_span!("outer", room.id = 7, user.id = 1, http.status_code = tracing::field::Empty);
             outer.record("http.status_code", 201);
             let _outer = outer.enter();
             let _inner = tracing::info_span!("inner", user.id = 2).entered();
