@@ -1,7 +1,27 @@
 //! Everything a client can ask: one operation each. An operation takes who acts, decides permission itself,
-//! and cannot be called without one; WebSocket and REST are thin edges.
+//! and cannot be called without one; WebSocket and REST are thin edges over [`perform`].
 
+mod ask;
+mod messages;
+pub mod parse;
+mod people;
+mod rooms;
+mod welcome;
+
+use std::rc::Rc;
+
+use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{DeviceId, UserId};
+use bobchat_proto::wire::client_frame::Request;
+use bobchat_proto::wire::{self, ok};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
+
+use crate::worker::Worker;
+
+pub(crate) use ask::ask_room;
+pub(crate) use rooms::list as room_list;
+pub use welcome::{SYSTEM_USER, WELCOME_ROOM, prepare_welcome, welcome};
 
 /// Who asks. Made by an [`crate::ports::Authenticator`] from a token it verified, and by nobody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,4 +32,47 @@ pub struct Acting {
     pub device: Option<DeviceId>,
     /// Whether an operator gave them the rights of an administrator.
     pub admin: bool,
+}
+
+/// Does what a client asks and gives its answer, under the name of the request.
+///
+/// What has to keep its order, a message on its way to its room, is done before this returns; the future
+/// only waits for the answer. Requests that belong to a connection are not for here: signing in, and
+/// receiving rooms.
+pub fn perform(
+    worker: &Rc<Worker>,
+    acting: Acting,
+    request: Request,
+) -> LocalBoxFuture<'static, Result<ok::Result, wire::Error>> {
+    let worker = worker.clone();
+    macro_rules! answer {
+        ($variant:ident, $operation:expr) => {
+            $operation.map(|answer| answer.map(ok::Result::$variant)).boxed_local()
+        };
+    }
+    match request {
+        Request::MessageSend(request) => answer!(MessageSend, messages::send(&worker, acting, request)),
+        Request::MessageHistory(request) => answer!(MessageHistory, messages::history(worker, acting, request)),
+        Request::RoomEvents(request) => answer!(RoomEvents, messages::events(worker, acting, request)),
+        Request::Typing(request) => answer!(Typing, rooms::typing(worker, acting, request)),
+        Request::RoomCreate(request) => answer!(RoomCreate, rooms::create(worker, acting, request)),
+        Request::RoomGet(request) => answer!(RoomGet, rooms::get(worker, acting, request)),
+        Request::RoomList(request) => answer!(RoomList, async move { rooms::list(&worker, acting, request).await }),
+        Request::RoomSearch(request) => answer!(RoomSearch, rooms::search(worker, acting, request)),
+        Request::RoomUpdate(request) => answer!(RoomUpdate, rooms::update(worker, acting, request)),
+        Request::RoomJoin(request) => answer!(RoomJoin, rooms::join(worker, acting, request)),
+        Request::RoomInvite(request) => answer!(RoomInvite, rooms::invite(worker, acting, request)),
+        Request::RoomLeave(request) => answer!(RoomLeave, rooms::leave(worker, acting, request)),
+        Request::RoomMembers(request) => answer!(RoomMembers, people::members(worker, acting, request)),
+        Request::RoomPresence(request) => answer!(RoomPresence, people::presence(worker, acting, request)),
+        Request::UserGet(request) => answer!(UserGet, people::get(worker, request)),
+        Request::Auth(_)
+        | Request::AuthRenew(_)
+        | Request::Ping(_)
+        | Request::Subscribe(_)
+        | Request::Unsubscribe(_) => {
+            let error = ErrorCode::InvalidRequest.error("the request belongs to a connection");
+            futures_util::future::ready(Err(error)).boxed_local()
+        }
+    }
 }

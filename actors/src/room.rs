@@ -1,6 +1,27 @@
 //! A room: its state as the fold of its log, its decisions, and the actor that carries them out.
+//!
+//! - [`RoomState`]: settings and members, up to a position.
+//! - [`decide`]: who may do what; pure.
+//! - [`Machine`]: collects commands into batches, takes the log's answers, says what follows; pure.
+//! - [`Room`]: the actor. It talks to the log, to hubs and to whoever asks.
+
+mod actor;
+mod decide;
+mod frames;
+mod machine;
+mod messages;
+mod ring;
+mod state;
+mod subscribers;
 
 use bobchat_proto::wire::event::Body;
+
+pub use actor::Room;
+pub use decide::{Command, Decision, decide};
+pub use frames::Frames;
+pub use machine::{Answer, Effect, Machine};
+pub use messages::{Ask, Attach, Attached, Detach, Inquire, Inquired, Inspect, Inspected, TypingHint};
+pub use state::{RoomState, listed};
 
 /// Tells two bodies under one idempotency key apart: XXH3 (64 bits, its specification is stable) over the
 /// protobuf form of the body. Stored with the key, so it must never change.

@@ -36,7 +36,7 @@ impl Format {
 pub struct DecodeError {
     /// For a person; never repeats more of the input than a name.
     pub message: String,
-    /// The path of the field at fault, where it is known.
+    /// The path of the field at fault, where it is known; in a client's frame from its request on.
     pub field: Option<String>,
     /// The request's id, where it could be read: the error answers that request.
     pub id: Option<u64>,
@@ -49,7 +49,11 @@ pub struct DecodeError {
 /// [`DecodeError`] names the field and the request, where it can; answer with `invalid_request`.
 pub fn decode_client_frame(bytes: &[u8], format: Format) -> Result<ClientFrame, DecodeError> {
     match format {
-        Format::Json => decode_json(bytes).map_err(|error| DecodeError { id: salvage_id(bytes), ..error }),
+        Format::Json => decode_json(bytes).map_err(|error| DecodeError {
+            id: salvage_id(bytes),
+            field: error.field.map(without_request),
+            ..error
+        }),
         Format::Protobuf => ClientFrame::decode(bytes).map_err(|error| protobuf_error(&error)),
     }
 }
@@ -110,6 +114,14 @@ fn protobuf_error(error: &prost::DecodeError) -> DecodeError {
 
 fn json_error(error: &serde_json::Error, field: Option<String>) -> DecodeError {
     DecodeError { message: format!("not a frame of this protocol: {error}"), field, id: None }
+}
+
+/// The path of a field from the request on: the same request in REST has no frame around it.
+fn without_request(path: String) -> String {
+    match path.split_once('.') {
+        Some((_, field)) => field.to_owned(),
+        None => path,
+    }
 }
 
 /// Reads the id of a frame that is otherwise wrong, so that the error can answer it.
@@ -243,8 +255,8 @@ mod tests {
     #[test]
     fn errors_name_the_field_and_answer_the_request() {
         let cases = [
-            (r#"{"id":7,"message_send":{"room":42}}"#, Some("message_send.room"), Some(7)),
-            (r#"{"id":7,"message_send":{"room":"42","txet":"hi"}}"#, Some("message_send.txet"), Some(7)),
+            (r#"{"id":7,"message_send":{"room":42}}"#, Some("room"), Some(7)),
+            (r#"{"id":7,"message_send":{"room":"42","txet":"hi"}}"#, Some("txet"), Some(7)),
             (r#"{"id":7,"shout":{}}"#, Some("shout"), Some(7)),
             (r#"{"id":"seven","ping":{}}"#, Some("id"), None),
             (r#"{"id":7,"ping":{},"typing":{"room":"1"}}"#, None, Some(7)),

@@ -1,0 +1,84 @@
+# What one does with Bobchat. `make` alone lists it.
+#
+# Cargo is always asked for the whole workspace with all targets (`make run` excepted, which builds the
+# server alone), so that no two commands build the same crate twice with other features.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+WORKSPACE := --workspace --all-targets --locked
+# Tests that hold generated files to what they come from, and write them when they are asked to.
+GENERATED := cargo test --workspace --locked --test typescript
+STEP := scripts/step
+SERVER := target/release/bobchat
+SERVER_DEV := target/debug/bobchat
+WEB_SOURCES := $(shell find web -name node_modules -prune -o -path web/dist -prune -o -path web/e2e -prune \
+	-o -type f -not -name '*.tsbuildinfo' -print 2>/dev/null)
+
+.PHONY: help
+help: ## Lists what can be made
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: ## Builds what changed and starts the server; ARGS="..." is handed to it
+	@scripts/announce "$(SERVER)"
+	@$(MAKE) web
+	@cargo build --release --locked -p bobchat
+	@exec "$(SERVER)" $(ARGS)
+
+.PHONY: test
+test: web ## Runs every test: Rust, browser, examples, faults
+	@scripts/need faults
+	@$(STEP) "Rust tests" cargo test $(WORKSPACE)
+	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
+	@scripts/need chromium
+	@$(STEP) "browser tests" env BOBCHAT_BIN="$(CURDIR)/$(SERVER_DEV)" npm --prefix web run e2e
+	@scripts/need python
+	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
+
+.PHONY: quick
+quick: web/node_modules/.package-lock.json ## The checks and tests that answer within minutes
+	@$(STEP) "format" cargo fmt --all --check
+	@$(STEP) "clippy" cargo clippy $(WORKSPACE) -- -D warnings
+	@$(STEP) "Rust unit tests" cargo test --workspace --locked --lib --bins
+	@$(STEP) "web types" npm --prefix web run typecheck
+	@$(STEP) "web unit tests" npm --prefix web run test
+
+.PHONY: check
+check: web/node_modules/.package-lock.json ## Format, lints, documentation, dependencies, generated files, web
+	@$(STEP) "format" cargo fmt --all --check
+	@$(STEP) "clippy" cargo clippy $(WORKSPACE) -- -D warnings
+	@$(STEP) "Rust documentation" env RUSTDOCFLAGS="-D warnings" \
+		cargo doc --workspace --locked --no-deps --document-private-items
+	@scripts/need cargo-deny
+	@$(STEP) "dependencies" scripts/check-dependencies
+	@$(STEP) "generated files" $(GENERATED)
+	@$(STEP) "web types" npm --prefix web run typecheck
+	@$(STEP) "web lint" npm --prefix web run lint
+	@$(STEP) "web unit tests" npm --prefix web run test
+
+.PHONY: bench
+bench: ## Measures the server against the floor of this machine and judges it (tens of minutes)
+	@cargo build --release --locked -p bobchat
+	@cargo build --release --locked -p bobchat-loadtest
+	@target/release/bobchat-loadtest bench $(ARGS)
+
+.PHONY: generate
+generate: ## Writes the generated files anew; commit what changes
+	@BOBCHAT_REGENERATE=1 $(GENERATED)
+
+.PHONY: web
+web: web/dist/index.html ## Builds the browser client
+
+# Vite writes index.html in every build, and npm the file below in every install: they are the stamps.
+web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
+	@npm --prefix web run build
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json web/package.json
+	@scripts/need node
+	@npm --prefix web ci --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,230 @@
+//! What all threads of a node share.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix::Addr;
+use bobchat_proto::ids::{DeviceId, RoomId, Sequence, UserId};
+use bobchat_proto::limits::RESUME_EVENTS_MAX;
+use bobchat_proto::wire;
+
+use crate::bucket::Rate;
+use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
+use crate::ids::{IdGenerator, RESERVE_EVERY};
+use crate::metrics::Metrics;
+use crate::ports::{Authenticator, Clock, Credentials, Directory, History, RoomLog, Unavailable};
+use crate::registry::Registry;
+use crate::room::Room;
+use crate::user::{SignOut, User};
+
+/// How often the end of a drain is looked for.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// The adapters of a node.
+#[derive(Clone)]
+pub struct CorePorts {
+    /// Orders and keeps events.
+    pub log: Arc<dyn RoomLog>,
+    /// Reads them.
+    pub history: Arc<dyn History>,
+    /// Knows rooms and users.
+    pub directory: Arc<dyn Directory>,
+    /// Keeps what tokens are made of, and the reservation of identifiers.
+    pub credentials: Arc<dyn Credentials>,
+    /// Judges tokens.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Tells the time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct CoreOptions {
+    /// Messages of one user to one room.
+    pub send_rate: Rate,
+    /// Frames of one connection.
+    pub frame_rate: Rate,
+    /// Bytes of frames of one connection.
+    pub frame_byte_rate: Rate,
+    /// Live connections of one user.
+    pub connections_per_user: usize,
+    /// Rooms that one user is a member of.
+    pub rooms_per_user: u64,
+    /// Requests of one connection that are not answered yet.
+    pub requests_in_flight: u16,
+    /// Bytes that may wait for one client.
+    pub outbound_bytes_max: usize,
+    /// Bytes that may wait for all clients.
+    pub outbound_bytes_total_max: usize,
+    /// How long a room that nobody receives stays in memory.
+    pub room_idle: Duration,
+}
+
+impl Default for CoreOptions {
+    /// The values of config.toml, which gives the reasons.
+    fn default() -> Self {
+        Self {
+            send_rate: Rate { per_second: 5.0, burst: 10.0 },
+            frame_rate: Rate { per_second: 50.0, burst: 100.0 },
+            frame_byte_rate: Rate { per_second: 262_144.0, burst: 524_288.0 },
+            connections_per_user: 20,
+            rooms_per_user: 10_000,
+            requests_in_flight: 64,
+            outbound_bytes_max: 1 << 20,
+            outbound_bytes_total_max: 256 << 20,
+            room_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What all threads of a node share: ports, options, and where to find rooms, users and hubs.
+pub struct Core {
+    /// Orders and keeps events.
+    pub log: Arc<dyn RoomLog>,
+    /// Reads them.
+    pub history: Arc<dyn History>,
+    /// Knows rooms and users.
+    pub directory: Arc<dyn Directory>,
+    /// Judges tokens.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Tells the time of day.
+    pub clock: Arc<dyn Clock>,
+    /// What the operator set.
+    pub options: CoreOptions,
+    /// Makes identifiers.
+    pub ids: IdGenerator,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The rooms in use.
+    pub rooms: Registry<RoomId, Room>,
+    /// The connected users.
+    pub users: Registry<UserId, User>,
+    /// What waits for clients.
+    pub budget: Arc<OutboundBudget>,
+    credentials: Arc<dyn Credentials>,
+    hubs: Mutex<Vec<HubLink>>,
+    sessions_made: AtomicU64,
+    sessions_live: AtomicUsize,
+}
+
+impl Core {
+    /// Opens a node's core: nothing runs yet, [`crate::Worker::start`] starts a thread's part.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when identifiers could not be reserved.
+    pub async fn open(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Result<Arc<Self>, Unavailable> {
+        let CorePorts { log, history, directory, credentials, authenticator, clock } = ports;
+        let ids = IdGenerator::open(clock.clone(), &*credentials).await?;
+        let budget = Arc::new(OutboundBudget::new(options.outbound_bytes_max, options.outbound_bytes_total_max));
+        Ok(Arc::new(Self {
+            log,
+            history,
+            directory,
+            authenticator,
+            clock,
+            options,
+            ids,
+            metrics,
+            rooms: Registry::default(),
+            users: Registry::default(),
+            budget,
+            credentials,
+            hubs: Mutex::default(),
+            sessions_made: AtomicU64::new(0),
+            sessions_live: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Keeps identifiers reserved, for as long as it is polled.
+    pub async fn tend(&self) {
+        loop {
+            tokio::time::sleep(RESERVE_EVERY).await;
+            if let Err(error) = self.ids.reserve(&*self.credentials).await {
+                tracing::warn!(error = %error, "could not reserve identifiers, trying again later");
+            }
+        }
+    }
+
+    /// Takes a worker thread's hub in; its place is the worker's number.
+    pub(crate) fn add_hub(&self, make: impl FnOnce(usize) -> Addr<Hub>) -> HubLink {
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = hubs.len();
+        let link = HubLink { worker, address: make(worker) };
+        hubs.push(link.clone());
+        link
+    }
+
+    /// The hubs of all worker threads.
+    pub fn hubs(&self) -> Vec<HubLink> {
+        self.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The hub of one worker thread.
+    pub fn hub(&self, worker: usize) -> Option<HubLink> {
+        self.hubs.lock().unwrap_or_else(PoisonError::into_inner).get(worker).cloned()
+    }
+
+    /// A number for a new connection, unique on this node.
+    pub(crate) fn new_session(&self) -> SessionId {
+        self.sessions_live.fetch_add(1, Ordering::Relaxed);
+        SessionId(self.sessions_made.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn session_ended(&self) {
+        self.sessions_live.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Live connections on this node.
+    pub fn session_count(&self) -> usize {
+        self.sessions_live.load(Ordering::Relaxed)
+    }
+
+    /// Closes the live connections of a user: those of one device, or all.
+    pub fn sign_out(&self, user: UserId, device: Option<DeviceId>) {
+        self.users.hint(user, SignOut { device });
+    }
+
+    /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
+    /// Returns how many were still there.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        for hub in self.hubs() {
+            // Once a life; the bound is not for this.
+            hub.address.do_send(Drain);
+        }
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.session_count() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        self.session_count()
+    }
+
+    /// The events of a room after `after`, however long it takes; the newest when there are more than are
+    /// replayed.
+    pub(crate) async fn events_after(&self, room: RoomId, after: Sequence) -> Vec<wire::Event> {
+        let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
+        let mut events: Vec<wire::Event> = Vec::new();
+        loop {
+            let from = events.last().map_or(after, |event| Sequence(event.seq));
+            match self.history.events(room, from, READ_EVENTS, &everything).await {
+                Ok(page) => {
+                    let more = page.has_more && (events.len() as u64) < RESUME_EVENTS_MAX;
+                    events.extend(page.events);
+                    if !more {
+                        return events;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(room.id = %room, error = %error, "could not read a room's events, trying again");
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+}
+
+/// Events read at once when a room catches up.
+const READ_EVENTS: usize = 512;
+
+/// Pause before reading again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(100);

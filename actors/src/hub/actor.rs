@@ -1,0 +1,175 @@
+use std::rc::Rc;
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult};
+use bobchat_proto::error::CloseCode;
+use bobchat_proto::ids::{RoomId, Sequence};
+
+use super::sweep::SWEEP_EVERY;
+use super::{Job, SessionId, Subscriber};
+use crate::room::Frames;
+use crate::worker::Worker;
+
+/// Batches and hints that may wait for a hub. A room that finds it full keeps the place and hands over
+/// what is missing from its ring, so the bound costs time, not events.
+const MAILBOX_MAX: usize = 4096;
+
+/// The actor of one worker thread's connections. See [`super::LocalHub`] for what it does: the actor only
+/// lets other threads ask for it, and keeps time.
+pub struct Hub {
+    worker: Rc<Worker>,
+}
+
+impl Hub {
+    /// The hub of `worker`'s thread.
+    #[must_use]
+    pub fn new(worker: Rc<Worker>) -> Self {
+        Self { worker }
+    }
+}
+
+impl Actor for Hub {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX_MAX);
+        context.run_interval(SWEEP_EVERY, |hub, _| hub.worker.hub.sweep());
+        let address = context.address().downgrade();
+        self.worker.hub.on_unfinished(Box::new(move || {
+            if let Some(address) = address.upgrade() {
+                // To itself, at most one at a time: the mailbox bound cannot be what stands in the way.
+                address.do_send(GoOn);
+            }
+        }));
+    }
+}
+
+/// Goes on with deliveries that are not through.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct GoOn;
+
+impl Handler<GoOn> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: GoOn, context: &mut Self::Context) {
+        if self.worker.hub.go_on() {
+            context.notify(GoOn);
+        }
+    }
+}
+
+/// Does something for a room, from another thread.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Perform {
+    /// The room.
+    pub room: RoomId,
+    /// What to do.
+    pub job: Job,
+}
+
+impl Handler<Perform> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, perform: Perform, _: &mut Self::Context) {
+        self.worker.hub.perform(perform.room, perform.job);
+    }
+}
+
+/// Writes frames to one connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Push {
+    /// The connection.
+    pub session: SessionId,
+    /// The frames, in both formats.
+    pub frames: Frames,
+}
+
+impl Handler<Push> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, push: Push, _: &mut Self::Context) {
+        if let Some(outlet) = self.worker.hub.outlet(push.session)
+            && let Some(bytes) = push.frames.of(outlet.format)
+        {
+            outlet.push(bytes);
+        }
+    }
+}
+
+/// Closes one connection.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Close {
+    /// The connection.
+    pub session: SessionId,
+    /// Why.
+    pub code: CloseCode,
+}
+
+impl Handler<Close> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, close: Close, _: &mut Self::Context) {
+        if let Some(outlet) = self.worker.hub.outlet(close.session) {
+            outlet.close(close.code);
+        }
+    }
+}
+
+/// Asks what a room that comes back has to know of this thread.
+#[derive(Debug, Message)]
+#[rtype(result = "Recovered")]
+pub struct Recover {
+    /// The room.
+    pub room: RoomId,
+}
+
+/// What a room that comes back has to know of a thread.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The seq up to which the thread's subscribers have been written to.
+    pub delivered: Sequence,
+    /// Who receives the room there.
+    pub subscribers: Vec<Subscriber>,
+}
+
+impl Handler<Recover> for Hub {
+    type Result = MessageResult<Recover>;
+
+    fn handle(&mut self, recover: Recover, _: &mut Self::Context) -> Self::Result {
+        let (delivered, subscribers) = self.worker.hub.recover(recover.room);
+        MessageResult(Recovered { delivered, subscribers })
+    }
+}
+
+/// Says that a room's actor died on this thread: somebody has to start it again, or its subscribers would
+/// hear nothing until the next one asks for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RoomDied {
+    /// The room.
+    pub room: RoomId,
+}
+
+impl Handler<RoomDied> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, died: RoomDied, _: &mut Self::Context) {
+        self.worker.room(died.room);
+    }
+}
+
+/// Tells every connection to come back elsewhere.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+impl Handler<Drain> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        self.worker.hub.drain();
+    }
+}

@@ -1,0 +1,117 @@
+//! What the core counts. The edge gives the registry and shows it; no label here can grow with rooms or
+//! users.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The core's metrics: each is shared by all threads.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Live connections.
+    pub sessions: Gauge,
+    /// Connected users.
+    pub users: Gauge,
+    /// Rooms in memory.
+    pub rooms: Gauge,
+    /// Frames read from clients.
+    pub frames_received: Counter,
+    /// Frames that were refused by a connection's rate.
+    pub frames_limited: Counter,
+    /// Requests answered with an error.
+    pub requests_failed: Counter,
+    /// Messages acknowledged.
+    pub messages_acknowledged: Counter,
+    /// Sends answered from an earlier one with the same key.
+    pub messages_repeated: Counter,
+    /// Events handed to connections: one for each receiver.
+    pub deliveries: Counter,
+    /// Connections closed because too many bytes waited for them.
+    pub slow_consumers: Counter,
+    /// Connections closed because nothing was heard from them.
+    pub silent_sessions: Counter,
+    /// Signals dropped because the client was behind.
+    pub signals_dropped: Counter,
+    /// Bytes that wait for clients.
+    pub outbound_bytes: Gauge,
+    /// Requests refused because a room's queue was full.
+    pub room_queue_full: Counter,
+    /// Batches that a hub could not take at once, and took later.
+    pub hub_queue_full: Counter,
+    /// Rooms started again after their actor died.
+    pub rooms_recovered: Counter,
+    /// Subscriptions that could not be continued.
+    pub resets: Counter,
+    /// Events appended by one call to the log.
+    pub append_events: Histogram,
+    /// Time from appending to the log's answer.
+    pub append_seconds: Histogram,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them, each with the prefix `bobchat_`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            sessions: Gauge::default(),
+            users: Gauge::default(),
+            rooms: Gauge::default(),
+            frames_received: Counter::default(),
+            frames_limited: Counter::default(),
+            requests_failed: Counter::default(),
+            messages_acknowledged: Counter::default(),
+            messages_repeated: Counter::default(),
+            deliveries: Counter::default(),
+            slow_consumers: Counter::default(),
+            silent_sessions: Counter::default(),
+            signals_dropped: Counter::default(),
+            outbound_bytes: Gauge::default(),
+            room_queue_full: Counter::default(),
+            hub_queue_full: Counter::default(),
+            rooms_recovered: Counter::default(),
+            resets: Counter::default(),
+            append_events: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            append_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+        };
+        metrics.register_gauges(registry);
+        metrics.register_counters(registry);
+        registry.register(
+            "bobchat_append_events",
+            "Events appended by one call to the log",
+            metrics.append_events.clone(),
+        );
+        registry.register("bobchat_append_seconds", "Time until the log answers", metrics.append_seconds.clone());
+        metrics
+    }
+
+    fn register_gauges(&self, registry: &mut Registry) {
+        for (name, help, gauge) in [
+            ("bobchat_sessions", "Live connections", &self.sessions),
+            ("bobchat_users_connected", "Connected users", &self.users),
+            ("bobchat_rooms_active", "Rooms in memory", &self.rooms),
+            ("bobchat_outbound_bytes", "Bytes that wait for clients", &self.outbound_bytes),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    fn register_counters(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("bobchat_frames_received", "Frames read from clients", &self.frames_received),
+            ("bobchat_frames_limited", "Frames refused by a connection's rate", &self.frames_limited),
+            ("bobchat_requests_failed", "Requests answered with an error", &self.requests_failed),
+            ("bobchat_messages_acknowledged", "Messages acknowledged", &self.messages_acknowledged),
+            ("bobchat_messages_repeated", "Sends answered from an earlier one", &self.messages_repeated),
+            ("bobchat_deliveries", "Events handed to connections", &self.deliveries),
+            ("bobchat_slow_consumers", "Connections closed as slow consumers", &self.slow_consumers),
+            ("bobchat_silent_sessions", "Connections closed after two silent heartbeats", &self.silent_sessions),
+            ("bobchat_signals_dropped", "Signals dropped for clients that are behind", &self.signals_dropped),
+            ("bobchat_room_queue_full", "Requests refused by a full room", &self.room_queue_full),
+            ("bobchat_hub_queue_full", "Batches that a hub took late", &self.hub_queue_full),
+            ("bobchat_rooms_recovered", "Rooms started again after their actor died", &self.rooms_recovered),
+            ("bobchat_resets", "Subscriptions that could not be continued", &self.resets),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+    }
+}

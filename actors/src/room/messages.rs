@@ -1,0 +1,123 @@
+//! What can be asked of a room.
+
+use actix::Message;
+use bobchat_proto::ids::{Position, Sequence, UserId};
+use bobchat_proto::wire::{self, Role};
+use tokio::sync::oneshot;
+
+use super::{Answer, Command};
+use crate::hub::{SessionId, Subscriber};
+use crate::operations::Acting;
+use crate::ports::Visible;
+
+/// Do something. Answered through `reply`; a reply that is dropped means that it is not known whether the
+/// command took effect.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// Who.
+    pub acting: Acting,
+    /// What.
+    pub command: Command,
+    /// The client's idempotency key.
+    pub key: Option<String>,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Answer, wire::Error>>,
+    /// What the answer is a part of, for traces.
+    pub span: tracing::Span,
+}
+
+/// What may I see?
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Inspected, wire::Error>")]
+pub struct Inspect {
+    /// Who asks.
+    pub acting: Acting,
+    /// Whether the people who are here are asked for too.
+    pub presence: bool,
+}
+
+/// What somebody may see of a room.
+#[derive(Debug)]
+pub struct Inspected {
+    /// The room as it stands in lists.
+    pub room: wire::Room,
+    /// Their role, when they are a member.
+    pub role: Option<Role>,
+    /// The stretches of the log that they may see; none when they never were a member.
+    pub visible: Option<Visible>,
+    /// Members with a connection that receives the room, as many as are listed.
+    pub present: Vec<UserId>,
+    /// How many there are in all.
+    pub present_count: u64,
+}
+
+/// From where on could I receive the room?
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Inquired, wire::Error>")]
+pub struct Inquire {
+    /// Who asks.
+    pub acting: Acting,
+    /// Where the client was; none for live events only.
+    pub cursor: Option<Position>,
+}
+
+/// From where on somebody can receive a room.
+#[derive(Debug, Clone)]
+pub struct Inquired {
+    /// What the client is told.
+    pub answer: wire::SubscribeOk,
+    /// The seq after which its events begin.
+    pub after: Sequence,
+}
+
+/// Let this connection receive the room, from `after` on.
+#[derive(Debug, Message)]
+#[rtype(result = "Attached")]
+pub struct Attach {
+    /// Who asks.
+    pub acting: Acting,
+    /// The connection.
+    pub subscriber: Subscriber,
+    /// The worker thread that it is on.
+    pub worker: usize,
+    /// The last seq that it has seen or was sent.
+    pub after: Sequence,
+}
+
+/// What came of attaching a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attached {
+    /// The missing events are on their way, and everything after them.
+    Live,
+    /// Too much is missing: read what is visible up to `applied` from history, then attach again.
+    Behind {
+        /// The seq up to which `visible` is true.
+        applied: Sequence,
+        /// The stretches of the log that the user may see, up to `applied`.
+        visible: Visible,
+    },
+    /// The user is not a member: nothing comes but what is visible to them of the past.
+    Ended {
+        /// The stretches of the log that the user may see.
+        visible: Visible,
+    },
+    /// The room cannot be reached: try again.
+    Unavailable,
+}
+
+/// Let this connection receive the room no more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Detach {
+    /// The connection.
+    pub session: SessionId,
+}
+
+/// Tell the others that this user is typing.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), wire::Error>")]
+pub struct TypingHint {
+    /// Who.
+    pub acting: Acting,
+}

@@ -1,0 +1,16 @@
+//! A session: one live connection of one user.
+//!
+//! - [`Inlet`]: the way in, read by the session; what stands behind it decodes and guards WebSocket frames.
+//! - [`frame`]: the outer form of what goes out.
+//! - [`Session`]: the actor. Signs the connection in, checks rates, hands requests to
+//!   [`crate::operations`], answers, and lets it receive rooms.
+
+mod actor;
+mod auth;
+mod catch_up;
+pub mod frame;
+mod inlet;
+mod reads;
+
+pub use actor::Session;
+pub use inlet::{Incoming, Inlet};

@@ -1,0 +1,90 @@
+//! Receiving a room from a cursor on, without a hole and without a double.
+//!
+//! Far behind, a session reads what it missed from history, page by page, no faster than its client takes
+//! it. Near enough, it asks the room to attach it: the room hands the rest, from its ring, and every event
+//! after that through the same queue of jobs to the session's hub, so that nothing can come between.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bobchat_proto::ids::{Position, RoomId, Sequence};
+use bobchat_proto::limits::PAGE_ITEMS_MAX;
+use bobchat_proto::wire;
+
+use crate::hub::{Outlet, Subscriber};
+use crate::operations::{Acting, parse};
+use crate::ports::Visible;
+use crate::room::{Attach, Attached, Frames, Inquire, Inquired};
+use crate::worker::Worker;
+
+/// Bytes that may still wait for a client when the next page is read for it.
+const LOW_WATER: usize = 64 * 1024;
+
+/// Pause before a room or history that did not answer is asked again.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// Asks from where on a room can be received.
+pub(super) async fn inquire(
+    worker: Rc<Worker>,
+    acting: Acting,
+    subscribe: wire::Subscribe,
+) -> Result<(RoomId, Inquired), wire::Error> {
+    let room = parse::room(subscribe.room)?;
+    let cursor = subscribe.cursor.map(Position::from);
+    let inquired = crate::operations::ask_room(&worker, room, || Inquire { acting, cursor }).await??;
+    Ok((room, inquired))
+}
+
+/// Sends everything after `after` and lets the connection receive the room from there on.
+pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acting, room: RoomId, after: Sequence) {
+    let subscriber = Subscriber { session: outlet.session, user: acting.user, format: outlet.format };
+    let mut after = after;
+    while outlet.is_open() {
+        let attach = || Attach { acting, subscriber, worker: worker.index, after };
+        match crate::operations::ask_room(&worker, room, attach).await {
+            Ok(Attached::Live) => return,
+            Ok(Attached::Behind { applied, visible }) => {
+                after = replay(&worker, &outlet, room, after, applied, &visible).await
+            }
+            Ok(Attached::Ended { visible }) => {
+                let end = visible.last().map_or(after, |range| *range.end());
+                replay(&worker, &outlet, room, after, end, &visible).await;
+                return;
+            }
+            Ok(Attached::Unavailable) | Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
+        }
+    }
+}
+
+/// Sends what is visible after `after` up to `end`, at the pace of the client; returns `end`, or where it
+/// was when the connection closed.
+async fn replay(
+    worker: &Worker,
+    outlet: &Outlet,
+    room: RoomId,
+    mut after: Sequence,
+    end: Sequence,
+    visible: &Visible,
+) -> Sequence {
+    while outlet.is_open() && after < end {
+        let page = match worker.core.history.events(room, after, PAGE_ITEMS_MAX as usize, visible).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(room.id = %room, error = %error, "could not read events for a client, trying again");
+                tokio::time::sleep(AGAIN_AFTER).await;
+                continue;
+            }
+        };
+        let last = page.events.last().map(|event| Sequence(event.seq));
+        let frames = Frames::of_events(page.events, |format| format == outlet.format);
+        if let (Some(last), Some(bytes)) = (last, frames.of(outlet.format)) {
+            outlet.push(bytes);
+            after = last;
+        }
+        if !page.has_more {
+            return end;
+        }
+        std::future::poll_fn(|context| outlet.poll_below(LOW_WATER, context)).await;
+    }
+    after
+}

@@ -1,0 +1,139 @@
+// Runs the examples as their readers would, against a server with a data folder and ports of its own.
+// `make test` says where the server (BOBCHAT_BIN) and a Python with the packages (PYTHON) are.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+
+const examples = import.meta.dirname;
+const folder = mkdtempSync(join(tmpdir(), "bobchat-examples-"));
+const keyFile = join(folder, "key.pem");
+const children = [];
+let server;
+
+before(async () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519", {
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  writeFileSync(keyFile, privateKey);
+  writeFileSync(join(folder, "public.pem"), publicKey);
+  const [port, admin] = [await freePort(), await freePort()];
+  server = `http://127.0.0.1:${port}`;
+  const issuer = 'issuer = "https://example.com"\naudience = "bobchat"\nkey_file = "public.pem"\n';
+  const listen = `listen = "127.0.0.1:${port}"\nadmin_listen = "127.0.0.1:${admin}"\n`;
+  writeFileSync(join(folder, "config.toml"), `[server]\n${listen}\n[[auth.external]]\n${issuer}`);
+  start(process.env.BOBCHAT_BIN, []);
+  await until("the server is ready", async () => (await fetch(`http://127.0.0.1:${admin}/readyz`)).ok);
+});
+
+after(async () => {
+  await Promise.all(children.map(stop));
+  rmSync(folder, { recursive: true });
+});
+
+test("a token signed in Node is accepted", async () => {
+  const token = run(process.execPath, "sign-token/sign.mjs", keyFile, "user-1", "Ada Lovelace");
+  assert.equal((await get("/api/v1/me", token)).name, "Ada Lovelace");
+});
+
+test("a token signed in Python is accepted", async () => {
+  const token = run(process.env.PYTHON, "sign-token/sign.py", keyFile, "user-2", "Grace Hopper");
+  assert.equal((await get("/api/v1/me", token)).name, "Grace Hopper");
+});
+
+test("both name the same user by the same subject", async () => {
+  const tokens = [
+    run(process.execPath, "sign-token/sign.mjs", keyFile, "user-3"),
+    run(process.env.PYTHON, "sign-token/sign.py", keyFile, "user-3"),
+  ];
+  const [one, other] = await Promise.all(tokens.map((token) => get("/api/v1/me", token)));
+  assert.equal(one.id, other.id);
+});
+
+test("a token signed with another key is refused", async () => {
+  const stranger = join(folder, "stranger.pem");
+  const { privateKey } = generateKeyPairSync("ed25519");
+  writeFileSync(stranger, privateKey.export({ type: "pkcs8", format: "pem" }));
+  const token = run(process.execPath, "sign-token/sign.mjs", stranger, "user-1");
+  const answer = await fetch(`${server}/api/v1/me`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal(answer.status, 401);
+  assert.equal((await answer.json()).code, "unauthenticated");
+});
+
+test("the bot answers each message once", async () => {
+  const { access_token: token } = await post("/api/v1/guests", { name: "Somebody" });
+  const { room } = await post("/api/v1/rooms", { name: "echoes" }, token);
+  const bot = start(process.execPath, ["--experimental-websocket", join(examples, "bot/bot.mjs"), room.id]);
+  await until("the bot listens", () => bot.output.includes(`listening in room ${room.id}`));
+
+  await post(`/api/v1/rooms/${room.id}/messages`, { text: "!echo first" }, token);
+  await post(`/api/v1/rooms/${room.id}/messages`, { text: "!echo second" }, token);
+  const texts = async () => {
+    const { messages } = await get(`/api/v1/rooms/${room.id}/messages`, token);
+    return messages.map((event) => event.message.text).filter((text) => !text.startsWith("!echo"));
+  };
+  await until("the bot has answered", async () => (await texts()).length >= 2);
+  assert.deepEqual((await texts()).sort(), ["first", "second"]);
+});
+
+/** Runs an example that prints one line. */
+function run(program, example, ...rest) {
+  return execFileSync(program, [join(examples, example), ...rest], { encoding: "utf8" }).trim();
+}
+
+/** Starts a program that runs until the end of the tests. */
+function start(program, args) {
+  const environment = { ...process.env, BOBCHAT_URL: server };
+  const child = spawn(program, args, { cwd: folder, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const started = { child, output: "" };
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (started.output += data));
+  children.push(started);
+  return started;
+}
+
+async function stop({ child }) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await ended;
+}
+
+/** Waits until `holds`; fails with what the programs said when it takes too long. */
+async function until(what, holds) {
+  for (const end = Date.now() + 20_000; Date.now() < end; await wait(50)) {
+    if (await Promise.resolve(holds()).catch(() => false)) return;
+  }
+  assert.fail(`waited in vain until ${what}:\n${children.map(({ output }) => output).join("\n")}`);
+}
+
+async function get(path, token) {
+  return json(await fetch(server + path, { headers: { authorization: `Bearer ${token}` } }));
+}
+
+async function post(path, body, token) {
+  const headers = { "content-type": "application/json", "idempotency-key": randomUUID() };
+  if (token) headers.authorization = `Bearer ${token}`;
+  return json(await fetch(server + path, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+async function json(answer) {
+  const text = await answer.text();
+  assert.ok(answer.ok, `${answer.url}: ${answer.status} ${text}`);
+  return JSON.parse(text);
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const listener = createServer().on("error", reject);
+    listener.listen(0, "127.0.0.1", () => {
+      const { port } = listener.address();
+      listener.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,42 @@
+import type { wire } from "@bobchat/client";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { Provider } from "react-redux";
+import createSagaMiddleware from "redux-saga";
+import { createClient } from "./client";
+import { persist } from "./lib/persist";
+import { rootSaga } from "./sagas";
+import { type AppState, createStore } from "./state/store";
+import { App } from "./views/App";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/frame.css";
+import "./styles/conversation.css";
+import "./styles/panes.css";
+
+const saga = createSagaMiddleware();
+const store = createStore(saga);
+const client = createClient(() => cursorsOf(store.getState()));
+
+window.addEventListener("storage", ({ key }) => client.tokens.storageChanged(key));
+persist(store);
+saga.run(rootSaga, client);
+
+const page = document.getElementById("page");
+if (page) {
+  createRoot(page).render(
+    <StrictMode>
+      <Provider store={store}>
+        <App />
+      </Provider>
+    </StrictMode>,
+  );
+}
+
+/** Where the page stands in each room, the open room first: a frame before sign-in holds a few dozen. */
+function cursorsOf({ windows, ui }: AppState): wire.Cursor[] {
+  const open = ui.route.page === "room" ? ui.route.room : undefined;
+  return Object.entries(windows)
+    .sort(([a], [b]) => Number(b === open) - Number(a === open))
+    .map(([room, { window }]) => ({ room, ...window.cursor }));
+}
