@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod auth;
 pub mod config;
+pub mod operator;
 pub mod secret;
 pub mod telemetry;
 pub mod web;
