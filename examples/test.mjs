@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,15 +82,50 @@ test("the bot answers each message once", async () => {
   assert.deepEqual((await texts()).sort(), ["first", "second"]);
 });
 
+test("the conversation of docs/protocol.md goes as it stands there", async () => {
+  const page = readFileSync(join(examples, "../docs/protocol.md"), "utf8");
+  const conversation = page.split("## A conversation")[1].match(/```text\n(.*?)```/s)[1];
+  const { access_token: token } = await post("/api/v1/guests", { name: "Ada" });
+  const talk = start(process.execPath, ["--experimental-websocket", join(examples, "talk/talk.mjs"), socketUrl()], {
+    TOKEN: token,
+  });
+  let room = "42";
+  let heard = 0;
+  for (const part of conversation.split(/^> /m).slice(1)) {
+    const [said, ...answers] = part.trim().split("\n");
+    const expected = answers.map((line) => JSON.parse(line.slice(2)));
+    talk.child.stdin.write(`${said.replaceAll('"42"', `"${room}"`)}\n`);
+    const frames = () => talk.output.split("\n").filter((line) => line.startsWith("< "));
+    await until(`there is an answer to ${said}`, () => frames().length >= heard + expected.length);
+    const came = frames().slice(heard).map((line) => JSON.parse(line.slice(2)));
+    assert.deepEqual(came.map(shape).sort(), expected.map(shape).sort(), said);
+    heard += came.length;
+    room = came[0].ok?.room_create?.room.id ?? room;
+  }
+  assert.ok(heard > 5);
+});
+
+/** What a frame holds, without the values that differ each time. */
+function shape(frame) {
+  return JSON.stringify(frame, (name, value) => {
+    if (value === null || typeof value !== "object") return name === "code" ? value : typeof value;
+    return Array.isArray(value) ? value : Object.fromEntries(Object.entries(value).sort());
+  });
+}
+
+function socketUrl() {
+  return `${server.replace(/^http/, "ws")}/api/v1/ws`;
+}
+
 /** Runs an example that prints one line. */
 function run(program, example, ...rest) {
   return execFileSync(program, [join(examples, example), ...rest], { encoding: "utf8" }).trim();
 }
 
 /** Starts a program that runs until the end of the tests. */
-function start(program, args) {
-  const environment = { ...process.env, BOBCHAT_URL: server };
-  const child = spawn(program, args, { cwd: folder, env: environment, stdio: ["ignore", "pipe", "pipe"] });
+function start(program, args, environment = {}) {
+  const env = { ...process.env, BOBCHAT_URL: server, ...environment };
+  const child = spawn(program, args, { cwd: folder, env, stdio: "pipe" });
   const started = { child, output: "" };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (started.output += data));
   children.push(started);

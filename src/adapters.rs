@@ -1,3 +1,4 @@
 //! What stands behind the core's ports: it translates and decides nothing.
 
+pub mod clock;
 pub mod embedded;

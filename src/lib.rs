@@ -5,5 +5,6 @@ pub mod auth;
 pub mod config;
 pub mod operator;
 pub mod secret;
+pub mod startup;
 pub mod telemetry;
 pub mod web;

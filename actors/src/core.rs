@@ -13,7 +13,7 @@ use crate::bucket::Rate;
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::{IdGenerator, RESERVE_EVERY};
 use crate::metrics::Metrics;
-use crate::ports::{Authenticator, Clock, Credentials, Directory, History, RoomLog, Unavailable};
+use crate::ports::{Authenticator, Clock, Credentials, Directory, History, RoomLog};
 use crate::registry::Registry;
 use crate::room::Room;
 use crate::user::{SignOut, User};
@@ -36,6 +36,8 @@ pub struct CorePorts {
     pub authenticator: Arc<dyn Authenticator>,
     /// Tells the time of day.
     pub clock: Arc<dyn Clock>,
+    /// Makes identifiers; opened on its own, since signing people up needs it too.
+    pub ids: Arc<IdGenerator>,
 }
 
 /// What an operator may set.
@@ -93,7 +95,7 @@ pub struct Core {
     /// What the operator set.
     pub options: CoreOptions,
     /// Makes identifiers.
-    pub ids: IdGenerator,
+    pub ids: Arc<IdGenerator>,
     /// What is counted.
     pub metrics: Metrics,
     /// The rooms in use.
@@ -109,15 +111,12 @@ pub struct Core {
 }
 
 impl Core {
-    /// Opens a node's core: nothing runs yet, [`crate::Worker::start`] starts a thread's part.
-    ///
-    /// # Errors
-    /// [`Unavailable`] when identifiers could not be reserved.
-    pub async fn open(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Result<Arc<Self>, Unavailable> {
-        let CorePorts { log, history, directory, credentials, authenticator, clock } = ports;
-        let ids = IdGenerator::open(clock.clone(), &*credentials).await?;
+    /// A node's core. Nothing runs yet: [`crate::Worker::start`] starts a thread's part.
+    #[must_use]
+    pub fn new(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Arc<Self> {
+        let CorePorts { log, history, directory, credentials, authenticator, clock, ids } = ports;
         let budget = Arc::new(OutboundBudget::new(options.outbound_bytes_max, options.outbound_bytes_total_max));
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             log,
             history,
             directory,
@@ -133,7 +132,7 @@ impl Core {
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),
-        }))
+        })
     }
 
     /// Keeps identifiers reserved, for as long as it is polled.

@@ -8,6 +8,8 @@ use actix_web::{HttpResponse, ResponseError};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
 
+use super::error::status;
+
 /// An error on its way to a client: any handler may end with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -63,7 +65,7 @@ impl fmt::Display for Failure {
 
 impl ResponseError for Failure {
     fn status_code(&self) -> StatusCode {
-        ErrorCode::parse(&self.error.code).map_or(StatusCode::INTERNAL_SERVER_ERROR, status_of)
+        ErrorCode::parse(&self.error.code).map_or(StatusCode::INTERNAL_SERVER_ERROR, status)
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -80,24 +82,6 @@ impl ResponseError for Failure {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         response.json(&self.error)
-    }
-}
-
-/// The status of each code. An outage is never the client's fault, so never 4xx.
-#[must_use]
-pub const fn status_of(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::InvalidRequest | ErrorCode::InvalidCursor => StatusCode::BAD_REQUEST,
-        ErrorCode::Unauthenticated | ErrorCode::TokenExpired => StatusCode::UNAUTHORIZED,
-        ErrorCode::Forbidden | ErrorCode::NotAMember | ErrorCode::RoomLimit => StatusCode::FORBIDDEN,
-        ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorCode::IdempotencyConflict => StatusCode::CONFLICT,
-        ErrorCode::TooLarge | ErrorCode::MessageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::RateLimited | ErrorCode::TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        ErrorCode::Busy | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::Unknown => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 

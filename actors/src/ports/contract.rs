@@ -1,1 +1,115 @@
-//! The contract suites of the ports: every adapter runs them.
+//! The contract suites of the ports: every adapter runs them, the memory reference included.
+//!
+//! A suite checks everything that the documentation of its port promises, and fails by panicking. Each
+//! case gets a [`Subject`] of its own.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a suite fails by panicking")]
+
+mod append;
+mod credentials;
+mod directory;
+mod history;
+mod keys;
+mod room_log;
+mod scenario;
+mod search;
+mod users;
+
+use std::sync::Arc;
+
+use super::memory::{ManualClock, MemoryStore};
+use super::{Credentials, Directory, History, RoomLog};
+pub use credentials::credentials;
+pub use directory::directory;
+pub use history::history;
+pub use room_log::room_log;
+
+/// What a suite is run on: stores that are empty at first, and see each other's writes at once.
+pub trait Subject {
+    /// The stores as they are open now.
+    fn stores(&self) -> Stores;
+
+    /// The clock that the stores go by.
+    fn clock(&self) -> Arc<ManualClock>;
+
+    /// Closes the stores and opens them again: what was durable is there, and nothing else. Handles from
+    /// before are not used any more.
+    fn reopen(&mut self);
+}
+
+/// The stores of a [`Subject`]. Dropped before it is opened again.
+#[derive(Clone)]
+pub struct Stores {
+    /// The logs.
+    pub log: Arc<dyn RoomLog>,
+    /// What they have been through.
+    pub history: Arc<dyn History>,
+    /// What follows from them, and users.
+    pub directory: Arc<dyn Directory>,
+    /// Tokens and keys.
+    pub credentials: Arc<dyn Credentials>,
+}
+
+/// Makes an empty subject for each case.
+pub type Make<'a> = &'a dyn Fn() -> Box<dyn Subject>;
+
+/// 2026-01-01T00:00:00Z: where the clock of a subject stands at first.
+pub const BEGIN_MICROS: i64 = 1_767_225_600_000_000;
+
+/// The reference as a subject: its state lives as long as it does.
+pub struct MemorySubject {
+    clock: Arc<ManualClock>,
+    store: Arc<MemoryStore>,
+}
+
+impl MemorySubject {
+    /// Makes an empty one.
+    #[must_use]
+    pub fn boxed() -> Box<dyn Subject> {
+        let clock = Arc::new(ManualClock::new(BEGIN_MICROS));
+        let store = MemoryStore::new(Arc::clone(&clock) as _);
+        Box::new(Self { clock, store })
+    }
+}
+
+impl Subject for MemorySubject {
+    fn stores(&self) -> Stores {
+        Stores {
+            log: Arc::clone(&self.store) as _,
+            history: Arc::clone(&self.store) as _,
+            directory: Arc::clone(&self.store) as _,
+            credentials: Arc::clone(&self.store) as _,
+        }
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        Arc::clone(&self.clock)
+    }
+
+    fn reopen(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_the_room_log() {
+        room_log(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_history() {
+        history(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_the_directory() {
+        directory(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_credentials() {
+        credentials(&MemorySubject::boxed).await;
+    }
+}

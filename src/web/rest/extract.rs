@@ -21,7 +21,7 @@ use futures_util::future::{LocalBoxFuture, Ready, ready};
 use serde::de::DeserializeOwned;
 
 use super::Edge;
-use crate::web::address;
+use crate::web::address::client_address;
 use crate::web::failure::Failure;
 
 /// The header of an idempotency key.
@@ -82,8 +82,7 @@ impl FromRequest for ClientAddress {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        let forwarded = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-        ready(edge(request).map(|edge| Self(address::client(peer, forwarded, &edge.trusted_proxies))))
+        ready(edge(request).map(|edge| Self(client_address(peer, request.headers(), &edge.trusted_proxies))))
     }
 }
 

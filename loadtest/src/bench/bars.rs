@@ -1,0 +1,88 @@
+//! What is measured, and what it has to be. The goal is what the design promises; beyond the limit the
+//! bench fails.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// One figure that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bar {
+    /// Server CPU per delivery, 1 room of 1000, bursts of 1.
+    #[value(name = "fanout-1")]
+    Fanout1,
+    /// The same with bursts of 8.
+    #[value(name = "fanout-8")]
+    Fanout8,
+    /// The same with bursts of 32.
+    #[value(name = "fanout-32")]
+    Fanout32,
+    /// Server CPU per delivery, 100 rooms of 10, stored and acked.
+    Rooms,
+    /// Mean commit batch of one room with a window of 32.
+    WindowBatch,
+    /// Acked messages a second of one room with a window of 32.
+    WindowRate,
+    /// Memory of an idle connection.
+    Idle,
+    /// A page far back against one near the end.
+    History,
+    /// Start to ready.
+    Start,
+    /// Start to ready after SIGKILL.
+    StartAfterKill,
+}
+
+/// What a figure is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Bounds {
+    pub(crate) goal: f64,
+    pub(crate) limit: f64,
+    /// Whether more is better.
+    pub(crate) more_is_better: bool,
+}
+
+impl Bar {
+    /// What the figure is, for people.
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Fanout1 => "CPU per delivery, 1 room x 1000, bursts of 1",
+            Self::Fanout8 => "CPU per delivery, 1 room x 1000, bursts of 8",
+            Self::Fanout32 => "CPU per delivery, 1 room x 1000, bursts of 32",
+            Self::Rooms => "CPU per delivery, 100 rooms x 10, stored and acked",
+            Self::WindowBatch => "one room, window 32: mean commit batch",
+            Self::WindowRate => "one room, window 32: acked/s against bare redb",
+            Self::Idle => "memory per idle connection",
+            Self::History => "history page of 50 far back against near",
+            Self::Start => "start to ready",
+            Self::StartAfterKill => "start to ready after SIGKILL",
+        }
+    }
+
+    /// The unit of what is judged.
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Fanout1 | Self::Fanout8 | Self::Fanout32 | Self::Rooms | Self::WindowRate | Self::History => "x",
+            Self::WindowBatch => "messages",
+            Self::Idle => "KB",
+            Self::Start | Self::StartAfterKill => "s",
+        }
+    }
+
+    /// What it has to be.
+    pub(crate) const fn bounds(self) -> Bounds {
+        let (goal, limit, more_is_better) = match self {
+            Self::Fanout1 => (1.15, 1.30, false),
+            Self::Fanout8 => (1.15, 1.35, false),
+            Self::Fanout32 => (1.20, 1.5, false),
+            Self::Rooms => (1.25, 1.6, false),
+            Self::WindowBatch => (14.0, 8.0, true),
+            Self::WindowRate => (0.7, 0.4, true),
+            Self::Idle => (3.5, 5.0, false),
+            Self::History => (1.2, 2.0, false),
+            Self::Start => (0.3, 2.0, false),
+            Self::StartAfterKill => (1.0, 2.0, false),
+        };
+        Bounds { goal, limit, more_is_better }
+    }
+}

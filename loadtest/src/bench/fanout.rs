@@ -1,0 +1,188 @@
+//! Server CPU per delivery, against the floor and beside the baseline.
+
+use indicatif::ProgressBar;
+
+use super::Bench;
+use super::bars::Bar;
+use super::child::{Bobchat, Other};
+use super::judge::{Line, Repetition, Repetitions};
+use crate::client::{Fleet, Shape, sign_in_guests};
+use crate::dialect::Dialect;
+use crate::load::Schedule;
+use crate::process::Process;
+use crate::statistics::Spread;
+
+/// Length of a message, as in the design's figures.
+pub(super) const BYTES: usize = 120;
+
+/// Bursts a second to one room of 1000: below what any of the servers can do on one core, for one that
+/// runs late coalesces and then looks cheaper than it is.
+const BURSTS_A_SECOND: f64 = 40.0;
+
+/// The baseline costs up to eight times as much, so it gets an eighth: the cost is per delivery.
+const BASELINE_PART: f64 = 0.125;
+
+/// A server that coalesces this much more than the floor was late.
+const COALESCED_MAX: f64 = 1.1;
+
+const ONE_ROOM: Shape = Shape { rooms: 1, members: 1_000, receivers: 1_000, bytes: BYTES };
+const MANY_ROOMS: Shape = Shape { rooms: 100, members: 10, receivers: 10, bytes: BYTES };
+
+/// A server with members in it.
+struct Subject {
+    fleet: Fleet,
+    process: Process,
+    acks: bool,
+}
+
+/// What one measurement gave.
+#[derive(Clone, Copy)]
+struct Measured {
+    us_per_delivery: f64,
+    deliveries_per_read: f64,
+    p99_us: u64,
+}
+
+impl Subject {
+    async fn of(server: &Bobchat, shape: Shape) -> anyhow::Result<Self> {
+        let users = sign_in_guests(&server.authority(), shape.rooms * shape.members)?;
+        let fleet = Fleet::enter(&server.target(), shape, &users).await?;
+        Ok(Self { fleet, process: server.process(), acks: true })
+    }
+
+    async fn of_other(other: &Other, shape: Shape, acks: bool) -> anyhow::Result<Self> {
+        let fleet = Fleet::enter(&other.target, shape, &[]).await?;
+        Ok(Self { fleet, process: other.process(), acks })
+    }
+
+    async fn measure(&self, schedule: Schedule) -> anyhow::Result<Measured> {
+        let checker = &self.fleet.shared.checker;
+        checker.borrow_mut().begin();
+        let before = self.process.usage()?;
+        schedule.run(&self.fleet, &ProgressBar::hidden()).await?;
+        self.fleet.settle(self.acks).await;
+        let seconds = self.process.usage()?.seconds_since(&before);
+        let checker = checker.borrow();
+        let counts = checker.counts();
+        Ok(Measured {
+            us_per_delivery: seconds * 1e6 / counts.delivered.max(1) as f64,
+            deliveries_per_read: counts.delivered as f64 / counts.reads.max(1) as f64,
+            p99_us: counts.delivery_latency.value_at_quantile(0.99),
+        })
+    }
+
+    /// Closes the members; a broken promise makes the figures worthless.
+    fn finish(self, name: &str) -> anyhow::Result<()> {
+        let violations = self.fleet.finish(self.acks);
+        anyhow::ensure!(violations.is_empty(), "{name} broke a promise: {:?}", violations.examples);
+        Ok(())
+    }
+}
+
+/// The three lines of one room with 1000 members.
+///
+/// # Errors
+/// When a server fails.
+pub(super) async fn one_room(bench: &mut Bench) -> anyhow::Result<()> {
+    let bursts = [(Bar::Fanout1, 1), (Bar::Fanout8, 8), (Bar::Fanout32, 32)];
+    if !bursts.iter().any(|(bar, _)| bench.wants(*bar)) {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let (server, _) = bench.installation.start(data.path())?;
+    let floor = bench.installation.start_other(Dialect::Floor, &[])?;
+    let baseline = bench.installation.start_other(Dialect::Baseline, &[])?;
+    let subjects = [
+        Subject::of_other(&floor, ONE_ROOM, false).await?,
+        Subject::of(&server, ONE_ROOM).await?,
+        Subject::of_other(&baseline, ONE_ROOM, false).await?,
+    ];
+    for (bar, burst) in bursts {
+        if bench.wants(bar) {
+            let rate = BURSTS_A_SECOND * burst as f64;
+            let schedule = Schedule { rate, burst, together: 1, seconds: bench.options.seconds };
+            let line = compare(bench, bar, &subjects, schedule).await?;
+            bench.take(line);
+        }
+    }
+    finish(subjects)
+}
+
+/// The line of 100 rooms with 10 members each.
+///
+/// # Errors
+/// When a server fails.
+pub(super) async fn many_rooms(bench: &mut Bench) -> anyhow::Result<()> {
+    if !bench.wants(Bar::Rooms) {
+        return Ok(());
+    }
+    let data = tempfile::tempdir()?;
+    let (server, _) = bench.installation.start(data.path())?;
+    // All rooms at once, 20 times a second: a fixed burst over rooms, as the others are inside one.
+    let schedule = Schedule { rate: 2_000.0, burst: 1, together: 100, seconds: bench.options.seconds };
+    let ours = Subject::of(&server, MANY_ROOMS).await?;
+    // The floor commits in batches like the server's, which a trial tells.
+    let before = server.commits()?;
+    ours.measure(schedule).await?;
+    let batch = server.commits()?.mean_batch_since(before);
+    let store = data.path().join("floor.redb").to_string_lossy().into_owned();
+    let rounded = (batch.round().max(1.0) as u64).to_string();
+    let floor = bench.installation.start_other(Dialect::Floor, &["--store", &store, "--batch", &rounded])?;
+    let baseline = bench.installation.start_other(Dialect::Baseline, &[])?;
+    let subjects = [
+        Subject::of_other(&floor, MANY_ROOMS, true).await?,
+        ours,
+        Subject::of_other(&baseline, MANY_ROOMS, false).await?,
+    ];
+    let mut line = compare(bench, Bar::Rooms, &subjects, schedule).await?;
+    line.notes.push(format!("mean commit batch {batch:.1}; the floor commits {rounded} at a time"));
+    bench.take(line);
+    finish(subjects)
+}
+
+fn finish([floor, ours, baseline]: [Subject; 3]) -> anyhow::Result<()> {
+    floor.finish("the floor")?;
+    ours.finish("the server")?;
+    baseline.finish("the baseline")
+}
+
+async fn compare(
+    bench: &Bench,
+    bar: Bar,
+    [floor, ours, baseline]: &[Subject; 3],
+    schedule: Schedule,
+) -> anyhow::Result<Line> {
+    let mut repetitions = Repetitions::default();
+    let mut notes = Vec::new();
+    let mut latencies = Vec::new();
+    // The first run after members entered pays for pages and caches that later ones find warm.
+    for subject in [floor, ours] {
+        subject.measure(Schedule { seconds: 0.5, ..schedule }).await?;
+    }
+    while !repetitions.are_done(&bench.options) {
+        let before = floor.measure(schedule).await?;
+        let middle = ours.measure(schedule).await?;
+        let after = floor.measure(schedule).await?;
+        if middle.deliveries_per_read > COALESCED_MAX * before.deliveries_per_read.max(after.deliveries_per_read) {
+            notes.push(format!("the server coalesced: {:.1} deliveries a read", middle.deliveries_per_read));
+        }
+        latencies.push(middle.p99_us as f64);
+        repetitions.add(Repetition {
+            floor_before: before.us_per_delivery,
+            ours: middle.us_per_delivery,
+            floor_after: after.us_per_delivery,
+        });
+    }
+    let mut line = repetitions.line(bar, &bench.options, "us");
+    let slower = Schedule { rate: schedule.rate * BASELINE_PART, ..schedule };
+    let mut figures = Vec::new();
+    for _ in 0..3 {
+        figures.push(baseline.measure(slower).await?.us_per_delivery);
+    }
+    line.baseline = Spread::of(&figures).map(|spread| spread.median);
+    if let Some(latency) = Spread::of(&latencies) {
+        notes.push(format!("delivery p99 {:.1} ms", latency.median / 1e3));
+    }
+    line.notes = notes;
+    Ok(line)
+}

@@ -1,0 +1,64 @@
+//! Memory of an idle connection: different signed-in users, each in a room, heartbeats on.
+
+use std::time::Duration;
+
+use super::Bench;
+use super::bars::Bar;
+use super::fanout::BYTES;
+use super::judge::Line;
+use crate::client::{Fleet, Shape, prepare_places, sign_in_guests};
+use crate::dialect::Dialect;
+use crate::process::Process;
+
+/// Members of a room: each connection pays for a tenth of a room, as in 100 rooms of 10.
+const MEMBERS: usize = 10;
+
+/// How long the floor and the baseline get: they have nothing that grows with time.
+const OTHERS_SECONDS: u64 = 6;
+
+/// Measures the line.
+///
+/// # Errors
+/// When a server fails.
+pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
+    if !bench.wants(Bar::Idle) {
+        return Ok(());
+    }
+    let connections = bench.options.idle_connections;
+    let data = tempfile::tempdir()?;
+    let (server, _) = bench.installation.start(data.path())?;
+    let users = sign_in_guests(&server.authority(), connections)?;
+    let places = prepare_places(&server.authority(), &users, (connections / MEMBERS).max(1))?;
+    server.stop()?;
+    // Signing up left memory behind that the connections would take for nothing.
+    let (server, _) = bench.installation.start(data.path())?;
+    let before = server.process().resident_bytes()?;
+    let fleet = Fleet::resume(&server.target(), &places, BYTES).await?;
+    let ours = grown(server.process(), before, fleet, bench.options.idle_seconds, connections).await?;
+
+    let mut line = Line::judged(Bar::Idle, &[ours], 1, 1);
+    line.floor = Some(other(bench, Dialect::Floor).await?);
+    line.baseline = Some(other(bench, Dialect::Baseline).await?);
+    line.notes
+        .push(format!("{connections} users in rooms of {MEMBERS}, {before} bytes before the first", before = before));
+    bench.take(line);
+    Ok(())
+}
+
+async fn other(bench: &Bench, dialect: Dialect) -> anyhow::Result<f64> {
+    let connections = bench.options.idle_connections;
+    let other = bench.installation.start_other(dialect, &[])?;
+    let before = other.process().resident_bytes()?;
+    let shape = Shape { rooms: (connections / MEMBERS).max(1), members: MEMBERS, receivers: MEMBERS, bytes: BYTES };
+    let fleet = Fleet::enter(&other.target, shape, &[]).await?;
+    grown(other.process(), before, fleet, OTHERS_SECONDS, connections).await
+}
+
+/// Kilobytes a connection.
+async fn grown(process: Process, before: u64, fleet: Fleet, seconds: u64, connections: usize) -> anyhow::Result<f64> {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let bytes = process.resident_bytes()?.saturating_sub(before);
+    let violations = fleet.finish(false);
+    anyhow::ensure!(violations.is_empty(), "a promise was broken: {:?}", violations.examples);
+    Ok(bytes as f64 / connections as f64 / 1e3)
+}

@@ -1,0 +1,303 @@
+//! Holds every message against what was promised: nothing lost, doubled, reordered or different
+//! between receivers, and acks that say what the events say.
+
+mod receiver;
+mod room;
+mod violation;
+
+use std::collections::HashMap;
+
+use hdrhistogram::Histogram;
+
+use crate::dialect::{Delivery, Placed};
+use crate::message::Messages;
+use crate::time::Nanos;
+
+pub(crate) use receiver::Receiver;
+use room::{Entry, RoomLog};
+pub(crate) use violation::{Kind, Violations};
+
+/// Latencies are counted in microseconds up to a minute; what takes longer counts as a minute.
+const LATENCY_US_MAX: u64 = 60_000_000;
+
+/// How many of the newest messages tell whether all have arrived.
+const NEWEST: usize = 10_000;
+
+/// Names a room of the run, in the order in which they were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RoomSlot(usize);
+
+/// What became of a message that was sent.
+#[derive(Debug)]
+struct Sent {
+    room: RoomSlot,
+    /// When it was to be sent: a stall of the harness or of the server counts.
+    intended: Nanos,
+    acked: Option<(u64, u64)>,
+    /// The first event that carried it.
+    event: Option<(u64, u64)>,
+    refused: bool,
+}
+
+/// What was counted since [`Checker::begin`].
+#[derive(Debug, Clone)]
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) acked: u64,
+    /// Messages times receivers.
+    pub(crate) delivered: u64,
+    /// Reads of the client's sockets that brought deliveries: tells how much the server coalesced.
+    pub(crate) reads: u64,
+    /// From the intended send to the ack, in microseconds.
+    pub(crate) ack_latency: Histogram<u64>,
+    /// From the intended send to each receiver, in microseconds.
+    pub(crate) delivery_latency: Histogram<u64>,
+}
+
+/// Checks one fleet's messages.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    messages: Messages,
+    slots: HashMap<u64, RoomSlot>,
+    rooms: Vec<RoomLog>,
+    sent: Vec<Sent>,
+    acked_in_all: u64,
+    refused_in_all: u64,
+    counts: Counts,
+    violations: Violations,
+}
+
+impl Checker {
+    /// Nothing sent yet.
+    ///
+    /// # Errors
+    /// None in practice: the bounds of the histograms are constants.
+    pub(crate) fn new(messages: Messages) -> anyhow::Result<Self> {
+        let counts = Counts {
+            sent: 0,
+            acked: 0,
+            delivered: 0,
+            reads: 0,
+            ack_latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
+            delivery_latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
+        };
+        Ok(Self {
+            messages,
+            slots: HashMap::new(),
+            rooms: Vec::new(),
+            sent: Vec::new(),
+            acked_in_all: 0,
+            refused_in_all: 0,
+            counts,
+            violations: Violations::default(),
+        })
+    }
+
+    /// Counts from 0 again; what was sent before stays checked.
+    pub(crate) fn begin(&mut self) {
+        let counts = &mut self.counts;
+        (counts.sent, counts.acked, counts.delivered, counts.reads) = (0, 0, 0, 0);
+        counts.ack_latency.reset();
+        counts.delivery_latency.reset();
+    }
+
+    /// What was counted.
+    pub(crate) const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// What went wrong so far.
+    pub(crate) const fn violations(&self) -> &Violations {
+        &self.violations
+    }
+
+    /// Notes what went wrong outside messages: a connection closed, a frame that cannot be read.
+    pub(crate) fn fault(&mut self, kind: Kind, detail: impl FnOnce() -> String) {
+        self.violations.add(kind, detail);
+    }
+
+    /// The place of a room, which is added if it is new.
+    pub(crate) fn room(&mut self, id: u64) -> RoomSlot {
+        *self.slots.entry(id).or_insert_with(|| {
+            self.rooms.push(RoomLog::new(id));
+            RoomSlot(self.rooms.len() - 1)
+        })
+    }
+
+    /// Somebody receives `room` from after `head` on.
+    pub(crate) fn subscribed(&mut self, slot: RoomSlot, head: u64) -> Receiver {
+        if let Some(room) = self.rooms.get_mut(slot.0) {
+            room.subscribed(head);
+        }
+        Receiver::new(slot, head)
+    }
+
+    /// A message is about to be sent; gives its index.
+    pub(crate) fn sending(&mut self, room: RoomSlot, intended: Nanos) -> u64 {
+        self.sent.push(Sent { room, intended, acked: None, event: None, refused: false });
+        self.counts.sent += 1;
+        self.sent.len() as u64 - 1
+    }
+
+    /// How many messages wait for their ack.
+    pub(crate) fn unacked(&self) -> u64 {
+        self.sent.len() as u64 - self.acked_in_all - self.refused_in_all
+    }
+
+    /// Whether this receiver has got all that is known to exist, holes aside.
+    pub(crate) fn is_delivered_to(&self, receiver: &Receiver) -> bool {
+        self.rooms.get(receiver.room.0).is_none_or(|room| receiver.next > room.last_seq())
+    }
+
+    /// Whether the newest messages were seen by somebody: ends the wait where nothing is acked.
+    pub(crate) fn newest_seen(&self) -> bool {
+        self.sent.iter().rev().take(NEWEST).all(|sent| sent.event.is_some() || sent.refused)
+    }
+
+    /// Notes a read that brought deliveries.
+    pub(crate) const fn read(&mut self) {
+        self.counts.reads += 1;
+    }
+
+    /// Takes a delivery whose bytes are those of the event that this receiver waits for. The server
+    /// encodes an event once, so this is the way of nearly all; it decodes nothing. `false`: decode it.
+    pub(crate) fn take_same_bytes(&mut self, receiver: &mut Receiver, payload: &[u8], now: Nanos) -> bool {
+        let Some(room) = self.rooms.get_mut(receiver.room.0) else { return false };
+        let Some(entry) = room.entry_mut(receiver.next) else { return false };
+        if *entry.payload != *payload {
+            return false;
+        }
+        receiver.next += 1;
+        let intended = entry.intended;
+        room.received(receiver.next - 1);
+        self.count_delivery(intended, now);
+        true
+    }
+
+    /// Takes a delivery that had to be decoded.
+    pub(crate) fn take(&mut self, receiver: &mut Receiver, delivery: &Delivery, payload: &[u8], now: Nanos) {
+        let Some(room) = self.rooms.get_mut(receiver.room.0) else { return };
+        if delivery.room != room.id {
+            let id = room.id;
+            return self.violations.add(Kind::Protocol, || format!("room {id} got an event of room {}", delivery.room));
+        }
+        if delivery.seq > room.last_seq().max(receiver.next) + room::GAP_MAX {
+            return self.violations.add(Kind::Protocol, || format!("seq {} came out of nowhere", delivery.seq));
+        }
+        let intended = match room.entry_mut(delivery.seq) {
+            Some(entry) => {
+                let (agrees, intended) = (entry.agrees_with(delivery), entry.intended);
+                if !agrees {
+                    self.violations.add(Kind::Disagreement, || {
+                        format!("room {} seq {} is not the same for all receivers", delivery.room, delivery.seq)
+                    });
+                }
+                intended
+            }
+            None => self.first_sight(receiver.room, delivery, payload),
+        };
+        if receiver.take(delivery.seq, &mut self.violations, delivery.room) {
+            if let Some(room) = self.rooms.get_mut(receiver.room.0) {
+                room.received(delivery.seq);
+            }
+            self.count_delivery(intended, now);
+        }
+    }
+
+    /// Somebody is the first to see an event: compares it with what was sent.
+    fn first_sight(&mut self, slot: RoomSlot, delivery: &Delivery, payload: &[u8]) -> Option<Nanos> {
+        let intended = self.message_of(slot, delivery);
+        if let Some(room) = self.rooms.get_mut(slot.0) {
+            room.insert(delivery.seq, Entry::new(delivery, payload, intended));
+        }
+        intended
+    }
+
+    fn message_of(&mut self, slot: RoomSlot, delivery: &Delivery) -> Option<Nanos> {
+        let said = delivery.said.as_ref()?;
+        let index = said.index?;
+        let place = || format!("room {} seq {}", delivery.room, delivery.seq);
+        let Some(sent) = usize::try_from(index).ok().and_then(|index| self.sent.get_mut(index)) else {
+            self.violations.add(Kind::Text, || format!("{} has a message that was never sent", place()));
+            return None;
+        };
+        if said.text != self.messages.text(index) || sent.room != slot {
+            self.violations.add(Kind::Text, || format!("{} is not what was sent", place()));
+        }
+        if let Some((earlier, _)) = sent.event {
+            self.violations.add(Kind::Double, || format!("{} adds a message again that stands at {earlier}", place()));
+            return None;
+        }
+        sent.event = Some((delivery.seq, delivery.id));
+        Some(sent.intended)
+    }
+
+    fn count_delivery(&mut self, intended: Option<Nanos>, now: Nanos) {
+        if let Some(intended) = intended {
+            self.counts.delivered += 1;
+            self.counts.delivery_latency.saturating_record(now.saturating_sub(intended) / 1_000);
+        }
+    }
+
+    /// Takes an ack.
+    pub(crate) fn ack(&mut self, index: u64, placed: Placed, now: Nanos) {
+        let Some(sent) = usize::try_from(index).ok().and_then(|index| self.sent.get_mut(index)) else {
+            return self.violations.add(Kind::Ack, || format!("an ack for request {index} that was never made"));
+        };
+        if sent.acked.replace((placed.seq, placed.id)).is_some() {
+            return self.violations.add(Kind::Ack, || format!("message {index} was acked twice"));
+        }
+        self.acked_in_all += 1;
+        self.counts.acked += 1;
+        self.counts.ack_latency.saturating_record(now.saturating_sub(sent.intended) / 1_000);
+        let room = self.rooms.get_mut(sent.room.0);
+        match room {
+            Some(room) if room.id == placed.room => room.reaches(placed.seq),
+            _ => self.violations.add(Kind::Ack, || format!("message {index} was acked for room {}", placed.room)),
+        }
+    }
+
+    /// A message was refused.
+    pub(crate) fn refused(&mut self, index: u64, detail: impl FnOnce() -> String) {
+        if let Some(sent) = usize::try_from(index).ok().and_then(|index| self.sent.get_mut(index)) {
+            sent.refused = true;
+            self.refused_in_all += 1;
+        }
+        self.violations.add(Kind::Refused, detail);
+    }
+
+    /// Looks for what one receiver did not get; nothing if it receives no room.
+    pub(crate) fn finish_receiver(&mut self, receiver: Option<&Receiver>) {
+        if let Some(receiver) = receiver
+            && let Some(room) = self.rooms.get(receiver.room.0)
+        {
+            receiver.finish(room.last_seq(), room.id, &mut self.violations);
+        }
+    }
+
+    /// Looks for what nobody got. `expects_acks`: each message must have been acked.
+    pub(crate) fn finish(&mut self, expects_acks: bool) {
+        for room in &self.rooms {
+            room.check_numbers(&mut self.violations);
+        }
+        for (index, sent) in self.sent.iter().enumerate().filter(|(_, sent)| !sent.refused) {
+            let room = self.rooms.get(sent.room.0);
+            let watched = room.is_some_and(RoomLog::is_watched);
+            match (sent.acked, sent.event) {
+                (Some(acked), Some(event)) if acked != event => self.violations.add(Kind::Ack, || {
+                    format!("message {index} was acked at seq {} and stands at seq {}", acked.0, event.0)
+                }),
+                (None, _) if expects_acks => {
+                    self.violations.add(Kind::Unacked, || format!("message {index} was never acked"));
+                }
+                (_, None) if watched => {
+                    self.violations.add(Kind::Loss, || format!("message {index} reached nobody"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

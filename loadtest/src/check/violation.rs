@@ -1,0 +1,88 @@
+//! What can go wrong, counted by kind with a few examples of each.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// How many examples of a kind are kept.
+const EXAMPLES_MAX: usize = 5;
+
+/// A promise that was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A receiver never got an event, or nobody did.
+    Loss,
+    /// A receiver got an event twice, or a message stands in the room twice.
+    Double,
+    /// A receiver got an event after a later one.
+    Order,
+    /// Two receivers got different events at one position.
+    Disagreement,
+    /// A message is not what was sent.
+    Text,
+    /// Ordinals are not dense, or times do not grow.
+    Numbers,
+    /// An ack contradicts the event, or belongs to nothing.
+    Ack,
+    /// A message was never acked.
+    Unacked,
+    /// A request was refused.
+    Refused,
+    /// The server closed a connection.
+    Closed,
+    /// The server broke a stream off.
+    Reset,
+    /// The server sent what the protocol does not allow.
+    Protocol,
+}
+
+/// All that went wrong.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Violations {
+    /// How often, by kind.
+    pub(crate) counts: BTreeMap<Kind, u64>,
+    /// The first of each kind, for people.
+    pub(crate) examples: Vec<String>,
+}
+
+impl Violations {
+    /// Counts one, and keeps `detail` if it is among the first of its kind.
+    pub(crate) fn add(&mut self, kind: Kind, detail: impl FnOnce() -> String) {
+        let count = self.counts.entry(kind).or_insert(0);
+        *count += 1;
+        if *count <= EXAMPLES_MAX as u64 {
+            self.examples.push(format!("{}: {}", kind.name(), detail()));
+        }
+    }
+
+    /// Whether a connection is gone or a request was refused: going on would only count the same again.
+    pub(crate) fn has_ended(&self) -> bool {
+        [Kind::Closed, Kind::Protocol, Kind::Refused].iter().any(|kind| self.counts.contains_key(kind))
+    }
+
+    /// Whether every promise was kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+}
+
+impl Kind {
+    /// The kind as it stands in reports.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Double => "double",
+            Self::Order => "order",
+            Self::Disagreement => "disagreement",
+            Self::Text => "text",
+            Self::Numbers => "numbers",
+            Self::Ack => "ack",
+            Self::Unacked => "unacked",
+            Self::Refused => "refused",
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Signing in, and what is done before a load over REST: guests, rooms, memberships.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use bobchat_proto::wire;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::advice;
+use super::fleet::Place;
+
+/// Requests at a time: the server commits what waits in one batch.
+const REQUESTS_AT_A_TIME: usize = 16;
+
+/// Who a member is.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Credentials {
+    /// The access token.
+    pub(crate) access_token: String,
+}
+
+/// Reads a file of tokens: a line of JSON each, as `bobchat token --count N` prints them.
+///
+/// # Errors
+/// When the file cannot be read or a line is none.
+pub(crate) fn read_tokens(path: &Path) -> anyhow::Result<Vec<Credentials>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            serde_json::from_str(line).with_context(|| format!("{}:{}: no token", path.display(), number + 1))
+        })
+        .collect()
+}
+
+/// Signs up `count` guests.
+///
+/// # Errors
+/// When the server refuses one, with the key to raise.
+pub(crate) fn sign_in_guests(authority: &str, count: usize) -> anyhow::Result<Vec<Credentials>> {
+    let url = format!("http://{authority}/api/v1/guests");
+    in_parallel(count, |agent, number| {
+        let guest = wire::GuestCreate { name: format!("load {number}") };
+        let grant: wire::TokenGrant = post(agent, &url, None, "guests", &guest)?;
+        Ok(Credentials { access_token: grant.access_token })
+    })
+}
+
+/// Makes `rooms` rooms and spreads the users over them as members, all over REST: an idle run must be
+/// able to begin with nobody connected.
+///
+/// # Errors
+/// When the server refuses a step, with the key to raise.
+pub(crate) fn prepare_places(authority: &str, users: &[Credentials], rooms: usize) -> anyhow::Result<Vec<Place>> {
+    ensure!(rooms > 0 && users.len() >= rooms, "each room needs a member");
+    let base = format!("http://{authority}/api/v1/rooms");
+    let made = in_parallel(rooms, |agent, number| {
+        let owner = users.get(number).context("each room needs an owner")?;
+        let create = serde_json::json!({ "name": format!("load {number}") });
+        let made: wire::RoomCreateOk = post(agent, &base, Some(owner), "room_create", &create)?;
+        Ok(made.room.context("the server made no room")?.id)
+    })?;
+    in_parallel(users.len(), |agent, number| {
+        let credentials = users.get(number).context("a user for each place")?.clone();
+        let room = *made.get(number % rooms).context("a room for each place")?;
+        if number >= rooms {
+            let url = format!("{base}/{room}/join");
+            let _: wire::RoomJoinOk = post(agent, &url, Some(&credentials), "room_join", &serde_json::json!({}))?;
+        }
+        Ok(Place { credentials, room })
+    })
+}
+
+fn post<T: DeserializeOwned>(
+    agent: &ureq::Agent,
+    url: &str,
+    user: Option<&Credentials>,
+    request_name: &str,
+    body: &impl serde::Serialize,
+) -> anyhow::Result<T> {
+    let mut request = agent.post(url);
+    if let Some(user) = user {
+        request = request.header("Authorization", format!("Bearer {}", user.access_token));
+    }
+    let mut response = request.send_json(body).with_context(|| format!("could not reach {url}"))?;
+    if response.status().is_success() {
+        return response.body_mut().read_json().with_context(|| format!("{url} answered what is no {request_name}"));
+    }
+    let status = response.status();
+    match response.body_mut().read_json::<wire::Error>() {
+        Ok(error) => bail!(advice::of_error(request_name, &error)),
+        Err(_) => bail!("{url} answered {status}"),
+    }
+}
+
+/// Does `work` for each number below `count`, a few at a time, and keeps their order.
+fn in_parallel<T: Send>(
+    count: usize,
+    work: impl Fn(&ureq::Agent, usize) -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    let lanes = REQUESTS_AT_A_TIME.min(count.max(1));
+    let lane = |lane: usize| -> anyhow::Result<Vec<(usize, T)>> {
+        let config = ureq::Agent::config_builder();
+        let agent = config.http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build();
+        let agent = ureq::Agent::new_with_config(agent);
+        (lane..count).step_by(lanes).map(|number| Ok((number, work(&agent, number)?))).collect()
+    };
+    let done: anyhow::Result<Vec<Vec<(usize, T)>>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..lanes).map(|number| scope.spawn(move || lane(number))).collect();
+        running.into_iter().map(|lane| lane.join().map_err(|_| anyhow::anyhow!("a request panicked"))?).collect()
+    });
+    let mut all: Vec<(usize, T)> = done?.into_iter().flatten().collect();
+    all.sort_by_key(|(number, _)| *number);
+    Ok(all.into_iter().map(|(_, value)| value).collect())
+}

@@ -1,0 +1,49 @@
+//! What a run is pointed at.
+
+use std::str::FromStr;
+
+use anyhow::{bail, ensure};
+use bobchat_proto::codec::Format;
+
+use crate::dialect::Dialect;
+
+/// A server under load: `http://HOST:PORT` for Bobchat, `floor://` and `baseline://` for what it is
+/// compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// What the server speaks; for Bobchat the format is chosen beside the target.
+    pub(crate) dialect: Dialect,
+    /// `host:port`.
+    pub(crate) authority: String,
+}
+
+impl Target {
+    /// The same server, spoken to in `format` if it is Bobchat.
+    #[must_use]
+    pub(crate) fn in_format(mut self, format: Format) -> Self {
+        if let Dialect::Bobchat(_) = self.dialect {
+            self.dialect = Dialect::Bobchat(format);
+        }
+        self
+    }
+}
+
+impl FromStr for Target {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let Some((scheme, authority)) = text.split_once("://") else {
+            bail!("a target is http://HOST:PORT, floor://HOST:PORT or baseline://HOST:PORT");
+        };
+        let dialect = match scheme {
+            "http" | "ws" => Dialect::Bobchat(Format::Protobuf),
+            "floor" => Dialect::Floor,
+            "baseline" => Dialect::Baseline,
+            "https" | "wss" => bail!("the harness speaks no TLS: point it at the server behind the proxy"),
+            other => bail!("unknown scheme {other}: use http, floor or baseline"),
+        };
+        let authority = authority.trim_end_matches('/').to_owned();
+        ensure!(authority.contains(':') && !authority.contains('/'), "a target ends with HOST:PORT");
+        Ok(Self { dialect, authority })
+    }
+}

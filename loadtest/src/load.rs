@@ -1,0 +1,131 @@
+//! When to send.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::client::Fleet;
+use crate::time::{Waiter, nanos};
+
+/// An open-loop schedule: what is sent when does not depend on what came back, so a server that stalls
+/// finds all that was due meanwhile waiting for it, and each message's latency counts from its moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schedule {
+    /// Messages a second, over all rooms.
+    pub(crate) rate: f64,
+    /// Messages to a room in one write.
+    pub(crate) burst: u64,
+    /// Rooms that get a burst at the same moment.
+    pub(crate) together: usize,
+    /// How long.
+    pub(crate) seconds: f64,
+}
+
+impl Schedule {
+    /// Time between two moments.
+    fn interval(&self) -> Duration {
+        Duration::from_secs_f64(self.burst as f64 * self.together as f64 / self.rate)
+    }
+
+    /// How many moments there are.
+    fn moments(&self) -> u64 {
+        (self.seconds / self.interval().as_secs_f64()).round().max(1.0) as u64
+    }
+
+    /// Sends all. Rooms take turns, and in each room its members do.
+    ///
+    /// # Errors
+    /// When the kernel refuses a timer.
+    pub(crate) async fn run(&self, fleet: &Fleet, progress: &ProgressBar) -> anyhow::Result<()> {
+        let waiter = Waiter::new(fleet.shared.clock)?;
+        let interval = nanos(self.interval());
+        let start = fleet.shared.clock.now() + interval;
+        progress.set_length(self.moments());
+        let mut rooms = fleet.rooms.iter().cycle();
+        let mut turn = 0;
+        for moment in 0..self.moments() {
+            let intended = start + moment * interval;
+            waiter.until(intended).await?;
+            for room in rooms.by_ref().take(self.together) {
+                if let Some(sender) = room.members.get(turn / fleet.rooms.len() % room.members.len()) {
+                    sender.post(room.id, room.slot, self.burst, intended);
+                }
+                turn += 1;
+            }
+            progress.set_position(moment + 1);
+        }
+        Ok(())
+    }
+}
+
+/// When a closed loop ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    /// After this long.
+    Seconds(f64),
+    /// After so many messages.
+    Messages(u64),
+}
+
+/// A closed loop: every member keeps `window` messages on the way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) window: u64,
+    pub(crate) until: Until,
+}
+
+impl Window {
+    /// Sends all.
+    pub(crate) async fn run(&self, fleet: &Fleet, progress: &ProgressBar) {
+        let shared = &fleet.shared;
+        let start = shared.clock.now();
+        let mut sent = 0;
+        progress.set_length(match self.until {
+            Until::Seconds(seconds) => seconds as u64,
+            Until::Messages(messages) => messages,
+        });
+        loop {
+            let elapsed = (shared.clock.now() - start) as f64 / 1e9;
+            let left = match self.until {
+                Until::Seconds(seconds) if elapsed >= seconds => 0,
+                Until::Seconds(_) => u64::MAX,
+                Until::Messages(messages) => messages - sent,
+            };
+            if left == 0 || shared.checker.borrow().violations().has_ended() {
+                return;
+            }
+            sent += self.top_up(fleet, left);
+            progress.set_position(match self.until {
+                Until::Seconds(_) => elapsed as u64,
+                Until::Messages(_) => sent,
+            });
+            // Bounded, so that a server that acks nothing does not keep a timed run for ever.
+            let _ = tokio::time::timeout(Duration::from_millis(100), shared.acked.notified()).await;
+        }
+    }
+
+    /// Fills every member's window; gives how many messages that took.
+    fn top_up(&self, fleet: &Fleet, mut left: u64) -> u64 {
+        let mut sent = 0;
+        for room in &fleet.rooms {
+            for member in &room.members {
+                let count = self.window.saturating_sub(member.outstanding()).min(left);
+                if count > 0 {
+                    member.post(room.id, room.slot, count, fleet.shared.clock.now());
+                    left -= count;
+                    sent += count;
+                }
+            }
+        }
+        sent
+    }
+}
+
+/// A bar on a terminal; nothing elsewhere.
+pub(crate) fn progress_bar(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(0).with_message(what.to_owned());
+    if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,221 @@
+//! A server that speaks as much of the protocol as the harness uses. In memory, honest, slow: the tests
+//! are about the harness.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use bobchat_proto::codec::{self, Format};
+use bobchat_proto::error::ErrorCode;
+use bobchat_proto::wire::{self, client_frame::Request, event, ok, server_frame::Body};
+use bytes::{Buf as _, BytesMut};
+use sha1::Digest as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+const FORMAT: Format = Format::Protobuf;
+
+/// What the server does with posts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    Honest,
+    /// Refuses every post as too many.
+    RateLimited,
+}
+
+#[derive(Default)]
+struct Room {
+    seq: u64,
+    ordinal: u64,
+    receivers: Vec<mpsc::UnboundedSender<Vec<u8>>>,
+}
+
+struct State {
+    behaviour: Behaviour,
+    rooms: HashMap<u64, Room>,
+    next_id: u64,
+}
+
+/// Starts the server on a thread of its own.
+pub fn start(behaviour: Behaviour) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let state = Arc::new(Mutex::new(State { behaviour, rooms: HashMap::new(), next_id: 1_000 }));
+            let listener = TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&state)));
+            }
+        });
+    });
+    address
+}
+
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = BytesMut::with_capacity(64 * 1024);
+    loop {
+        let Some(head) = read_head(&mut stream, &mut buffer).await else { return };
+        if let Some(key) = header(&head, "sec-websocket-key") {
+            upgrade(&mut stream, &key).await;
+            return speak(stream, buffer, state).await;
+        }
+        let length: usize = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        while buffer.len() < length {
+            if stream.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        buffer.advance(length);
+        let grant = wire::TokenGrant { access_token: "any".into(), ..Default::default() };
+        let body = serde_json::to_string(&grant).unwrap();
+        let answer = format!(
+            "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<String> {
+    loop {
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            return Some(String::from_utf8(buffer.split_to(end + 4).to_vec()).unwrap());
+        }
+        if stream.read_buf(buffer).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn header(head: &str, name: &str) -> Option<String> {
+    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
+}
+
+async fn upgrade(stream: &mut TcpStream, key: &str) {
+    let hash = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    let accept = base64::engine::general_purpose::STANDARD.encode(hash);
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
+        FORMAT.subprotocol()
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+async fn speak(stream: TcpStream, mut buffer: BytesMut, state: Arc<Mutex<State>>) {
+    let (mut read, mut write) = stream.into_split();
+    let (sender, mut outgoing) = mpsc::unbounded_channel::<Vec<u8>>();
+    let writer = tokio::spawn(async move {
+        while let Some(bytes) = outgoing.recv().await {
+            if write.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        while let Some((opcode, payload)) = client_frame(&mut buffer) {
+            if opcode == 2 {
+                let frame = codec::decode_client_frame(&payload, FORMAT).unwrap();
+                answer(frame, &sender, &mut state.lock().unwrap());
+            }
+        }
+        if read.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+            return writer.abort();
+        }
+    }
+}
+
+/// Takes one masked frame out of `buffer`, once it is whole.
+fn client_frame(buffer: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
+    let (opcode, short) = (*buffer.first()? & 15, usize::from(*buffer.get(1)? & 127));
+    let (length, at) = match short {
+        126 => (usize::from(u16::from_be_bytes([*buffer.get(2)?, *buffer.get(3)?])), 4),
+        short => (short, 2),
+    };
+    if buffer.len() < at + 4 + length {
+        return None;
+    }
+    let frame = buffer.split_to(at + 4 + length);
+    let mask = &frame[at..at + 4];
+    Some((opcode, frame[at + 4..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()))
+}
+
+fn answer(frame: wire::ClientFrame, sender: &mpsc::UnboundedSender<Vec<u8>>, state: &mut State) {
+    state.next_id += 1;
+    let new_id = state.next_id;
+    let id = Some(frame.id);
+    let result = match frame.request.unwrap() {
+        Request::Auth(_) => ok::Result::Auth(wire::AuthOk::default()),
+        Request::RoomCreate(_) => {
+            state.rooms.insert(new_id, Room { seq: 1, ..Room::default() });
+            ok::Result::RoomCreate(wire::RoomCreateOk { room: Some(wire::Room { id: new_id, ..Default::default() }) })
+        }
+        Request::RoomJoin(join) => {
+            state.rooms.get_mut(&join.room).unwrap().seq += 1;
+            ok::Result::RoomJoin(wire::RoomJoinOk::default())
+        }
+        Request::Subscribe(subscribe) => {
+            let room = state.rooms.get_mut(&subscribe.room).unwrap();
+            room.receivers.push(sender.clone());
+            let head = Some(wire::Position { epoch: 1, seq: room.seq });
+            ok::Result::Subscribe(wire::SubscribeOk { room: subscribe.room, head, ..Default::default() })
+        }
+        Request::MessageSend(_) if state.behaviour == Behaviour::RateLimited => {
+            let error = ErrorCode::RateLimited.error("too many messages");
+            let _ = sender.send(server_frame(wire::ServerFrame { id, body: Some(Body::Error(error)) }));
+            return;
+        }
+        Request::MessageSend(send) => ok::Result::MessageSend(append(new_id, send, state)),
+        other => panic!("the small server does not know {}", other.name()),
+    };
+    let body = Some(Body::Ok(wire::Ok { result: Some(result) }));
+    let _ = sender.send(server_frame(wire::ServerFrame { id, body }));
+}
+
+fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageSendOk {
+    let room = state.rooms.get_mut(&send.room).unwrap();
+    room.seq += 1;
+    room.ordinal += 1;
+    let at = id as i64;
+    let event = wire::Event {
+        room: send.room,
+        epoch: 1,
+        seq: room.seq,
+        at,
+        id,
+        author: 1,
+        ordinal: Some(room.ordinal),
+        key: Some(send.key),
+        body: Some(event::Body::Message(wire::Message { text: send.text })),
+    };
+    let bytes = server_frame(wire::ServerFrame { id: None, body: Some(Body::Event(event)) });
+    for receiver in &room.receivers {
+        let _ = receiver.send(bytes.clone());
+    }
+    let position = Some(wire::Position { epoch: 1, seq: room.seq });
+    wire::MessageSendOk { room: send.room, position, ordinal: room.ordinal, id, at }
+}
+
+fn server_frame(frame: wire::ServerFrame) -> Vec<u8> {
+    let mut payload = BytesMut::new();
+    codec::encode_server_frame(&frame, FORMAT, &mut payload);
+    let mut bytes = vec![0x82];
+    match u8::try_from(payload.len()) {
+        Ok(short @ 0..=125) => bytes.push(short),
+        _ => {
+            bytes.push(126);
+            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend(payload);
+    bytes
+}

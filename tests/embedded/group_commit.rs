@@ -1,0 +1,40 @@
+use futures_util::future::join_all;
+use prometheus_client::registry::Registry;
+use tempfile::TempDir;
+
+use crate::support::{append, create_room, message, metric, open_with, options, room, tail};
+
+#[tokio::test]
+async fn many_concurrent_appends_share_few_syncs() {
+    let (folder, mut registry) = (TempDir::new().unwrap(), Registry::default());
+    let store = open_with(folder.path(), options(), &mut registry);
+    for raw in 1..=50 {
+        create_room(&store, room(raw)).await;
+    }
+    let before = metric(&registry, "bobchat_store_fsyncs_total");
+    let appends = (0..1000_u64).map(|number| {
+        let (store, room) = (&store, room(number % 50 + 1));
+        async move { append(store, room, vec![message(room, &number.to_string(), "hello")]).await.unwrap() }
+    });
+    assert_eq!(join_all(appends).await.len(), 1000);
+    let syncs = metric(&registry, "bobchat_store_fsyncs_total") - before;
+    // Two syncs a commit; one append a commit would be 2000.
+    assert!(syncs <= 200.0, "{syncs} syncs for 1000 appends");
+    for raw in 1..=50 {
+        assert_eq!(tail(&store, room(raw)).await.len(), 21);
+    }
+    assert_eq!(metric(&registry, "bobchat_store_queue_depth"), 0.0);
+}
+
+#[tokio::test]
+async fn an_append_that_adds_nothing_costs_no_sync() {
+    let (folder, mut registry) = (TempDir::new().unwrap(), Registry::default());
+    let store = open_with(folder.path(), options(), &mut registry);
+    create_room(&store, room(1)).await;
+    append(&store, room(1), vec![message(room(1), "k", "hello")]).await.unwrap();
+    let before = metric(&registry, "bobchat_store_fsyncs_total");
+    for _ in 0..10 {
+        append(&store, room(1), vec![message(room(1), "k", "hello")]).await.unwrap();
+    }
+    assert_eq!(metric(&registry, "bobchat_store_fsyncs_total"), before);
+}
