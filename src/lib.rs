@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod operator;
 pub mod secret;

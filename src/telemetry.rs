@@ -49,8 +49,7 @@ impl Telemetry {
     pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
         let spans = export::provider(config).map_err(TelemetryError::Export)?;
         let exported = spans.as_ref().map(|provider| {
-            let targets =
-                Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
+            let targets = Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
             tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
         });
         let text = (!is_json(config.log_format)).then(|| {
@@ -83,7 +82,8 @@ fn is_json(format: LogFormat) -> bool {
     }
 }
 
-/// Log lines never come from the data path's spans, so the log need not see them.
+/// Log lines never come from the data path's spans, so the log need not see them; and how many threads a
+/// library starts interests only those who ask for it.
 fn log_filter(filter: &str) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("{filter},{TRACE}=off"))
+    EnvFilter::builder().parse_lossy(format!("actix_server=warn,{filter},{TRACE}=off"))
 }

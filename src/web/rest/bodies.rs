@@ -10,7 +10,6 @@ use utoipa::ToSchema;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NewMessage {
     /// The text: 1 byte to 16 KiB of UTF-8.
-    #[schema(required)]
     pub(super) text: String,
 }
 
@@ -19,10 +18,9 @@ pub(super) struct NewMessage {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NewRoom {
     /// Its name, 1 to 80 characters.
-    #[schema(required)]
     pub(super) name: String,
     /// What it is for; may be empty.
-    pub(super) topic: String,
+    pub(super) topic: Option<String>,
     /// Who may find and join it; public when absent.
     pub(super) kind: Option<Kind>,
     /// How much of the past those who join may read; everything when absent.
@@ -46,7 +44,6 @@ pub(super) struct RoomChange {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Invitation {
     /// Who.
-    #[schema(required)]
     pub(super) user: String,
 }
 

@@ -1,5 +1,6 @@
 //! The OpenAPI document, generated from the handlers.
 
+use serde_json::Value;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -37,8 +38,47 @@ struct Document;
 
 /// The document as it is served.
 #[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+pub fn document() -> Value {
+    // Writing a document that was built in memory cannot fail; if it did, the test of the routes would.
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.values_mut().for_each(tidy);
+    }
+    document
+}
+
+/// Makes a schema say what holds on the wire. The types read leniently, so the generated schema has a
+/// default for each field, which for identifiers is not even of the right type, and calls none required;
+/// but what is written always has every field that cannot be absent.
+fn tidy(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    object.remove("default");
+    if let Some(Value::Object(properties)) = object.get("properties") {
+        let present = properties.iter().filter(|(_, property)| !may_be_absent(property));
+        let required: Vec<Value> = present.map(|(name, _)| Value::from(name.as_str())).collect();
+        if !required.is_empty() {
+            object.insert("required".to_owned(), Value::from(required));
+        }
+    }
+    for (key, value) in object.iter_mut() {
+        match value {
+            Value::Object(properties) if key == "properties" => properties.values_mut().for_each(tidy),
+            Value::Array(choices) if matches!(key.as_str(), "allOf" | "oneOf" | "anyOf") => {
+                choices.iter_mut().for_each(tidy);
+            }
+            Value::Object(_) if key == "items" => tidy(value),
+            _ => {}
+        }
+    }
+}
+
+/// Whether a field is one that may be null, which is how an absent one is generated.
+fn may_be_absent(property: &Value) -> bool {
+    let is_null = |schema: &Value| schema.get("type").is_some_and(|kind| kind == "null");
+    let types = property.get("type").and_then(Value::as_array);
+    let choices = property.get("oneOf").and_then(Value::as_array);
+    types.is_some_and(|types| types.iter().any(|kind| kind == "null"))
+        || choices.is_some_and(|choices| choices.iter().any(is_null))
 }
 
 /// Says how one signs in.

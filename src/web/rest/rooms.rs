@@ -37,7 +37,8 @@ pub(super) async fn list(caller: Caller, parameters: Parameters) -> Answer {
 )]
 pub(super) async fn create(caller: Caller, key: IdempotencyKey, body: Body<NewRoom>) -> Answer {
     let NewRoom { name, topic, kind, history } = body.0;
-    let request = RoomCreate { name, topic, kind: kind.map(i32::from), history: history.map(i32::from), key: key.0 };
+    let (topic, kind, history) = (topic.unwrap_or_default(), kind.map(i32::from), history.map(i32::from));
+    let request = RoomCreate { name, topic, kind, history, key: key.0 };
     ask_created(&caller, Request::RoomCreate(request)).await
 }
 
