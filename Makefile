@@ -15,7 +15,8 @@ GENERATED := cargo test --workspace --locked --test typescript
 STEP := scripts/step
 SERVER := target/release/bobchat
 SERVER_DEV := target/debug/bobchat
-WEB_SOURCES := $(shell find web -name node_modules -prune -o -path web/dist -prune -o -path web/e2e -prune \
+# All that the browser client is built from.
+WEB_SOURCES := $(shell find web \( -name node_modules -o -path web/dist -o -path web/e2e -o -path web/test-results \) -prune \
 	-o -type f -not -name '*.tsbuildinfo' -print 2>/dev/null)
 
 .PHONY: help
@@ -51,7 +52,7 @@ quick: web/node_modules/.package-lock.json ## The checks and tests that answer w
 check: web/node_modules/.package-lock.json ## Format, lints, documentation, dependencies, generated files, web
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "clippy" cargo clippy $(WORKSPACE) -- -D warnings
-	@$(STEP) "Rust documentation" env RUSTDOCFLAGS="-D warnings" \
+	@$(STEP) "Rust documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" \
 		cargo doc --workspace --locked --no-deps --document-private-items
 	@scripts/need cargo-deny
 	@$(STEP) "dependencies" scripts/check-dependencies

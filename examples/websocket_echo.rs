@@ -4,8 +4,9 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result};
-use bobchat::web::ws::frame::{Opcode, encode_close, encode_close_answer, encode_frame};
 use bobchat::web::ws::guard::{Guard, Incoming, Limits};
+use bobchat_actors::session::frame::{self, BINARY, TEXT, append_raw};
+use bobchat_proto::error::CloseCode;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,16 +48,16 @@ fn answer(guard: &mut Guard, input: &mut BytesMut, output: &mut BytesMut) -> boo
     loop {
         match guard.next(input) {
             Ok(None) => return true,
-            Ok(Some(Incoming::Text(text))) => encode_frame(Opcode::Text, &text, output),
-            Ok(Some(Incoming::Binary(bytes))) => encode_frame(Opcode::Binary, &bytes, output),
-            Ok(Some(Incoming::Ping(payload))) => encode_frame(Opcode::Pong, &payload, output),
+            Ok(Some(Incoming::Text(text))) => append_raw(TEXT, &text, output),
+            Ok(Some(Incoming::Binary(bytes))) => append_raw(BINARY, &bytes, output),
+            Ok(Some(Incoming::Ping(payload))) => output.extend_from_slice(&frame::pong(&payload)),
             Ok(Some(Incoming::Pong(_))) => {}
-            Ok(Some(Incoming::Close(reason))) => {
-                encode_close_answer(reason.map(|reason| reason.code), output);
+            Ok(Some(Incoming::Close(_))) => {
+                output.extend_from_slice(&frame::close(CloseCode::Normal));
                 return false;
             }
             Err(violation) => {
-                encode_close(violation.close_code(), output);
+                output.extend_from_slice(&frame::close(violation.close_code()));
                 return false;
             }
         }

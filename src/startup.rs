@@ -94,8 +94,13 @@ impl Node {
             ids,
         };
         let core = Core::new(ports, core_options(&config.limits), Metrics::register(&mut registry));
-        let closing = core.clone();
-        auth.on_sign_out(move |user, device| closing.sign_out(user, device));
+        // The core owns the authenticator: a strong reference back would keep both for ever.
+        let closing = Arc::downgrade(&core);
+        auth.on_sign_out(move |user, device| {
+            if let Some(core) = closing.upgrade() {
+                core.sign_out(user, device);
+            }
+        });
         let metrics = HttpMetrics::register(&mut registry);
         let readiness = Arc::new(Readiness::default());
         let admin = Admin {

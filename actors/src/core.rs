@@ -115,7 +115,11 @@ impl Core {
     #[must_use]
     pub fn new(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Arc<Self> {
         let CorePorts { log, history, directory, credentials, authenticator, clock, ids } = ports;
-        let budget = Arc::new(OutboundBudget::new(options.outbound_bytes_max, options.outbound_bytes_total_max));
+        let budget = OutboundBudget::new(
+            options.outbound_bytes_max,
+            options.outbound_bytes_total_max,
+            metrics.slow_consumers.clone(),
+        );
         Arc::new(Self {
             log,
             history,
@@ -127,7 +131,7 @@ impl Core {
             metrics,
             rooms: Registry::default(),
             users: Registry::default(),
-            budget,
+            budget: Arc::new(budget),
             credentials,
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),

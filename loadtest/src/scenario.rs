@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::client::{Credentials, Fleet, Shape, Target, prepare_places, sign_in_guests};
 use crate::dialect::Dialect;
@@ -102,6 +102,7 @@ pub(crate) async fn fanout(setting: &Setting, schedule: Schedule) -> anyhow::Res
 /// # Errors
 /// When the members cannot get to their rooms.
 pub(crate) async fn throughput(setting: &Setting, window: Window) -> anyhow::Result<Report> {
+    ensure!(setting.target.dialect != Dialect::Baseline, "the baseline acks nothing, so a window there never moves");
     let users = setting.users()?;
     let fleet = Fleet::enter(&setting.target, setting.shape, &users).await?;
     let meter = Meter::begin(setting.server)?;

@@ -257,6 +257,7 @@ mod tests {
         let cases = [
             (r#"{"id":7,"message_send":{"room":42}}"#, Some("room"), Some(7)),
             (r#"{"id":7,"message_send":{"room":"42","txet":"hi"}}"#, Some("txet"), Some(7)),
+            (r#"{"id":7,"auth":{"token":"t","cursors":[{"room":"1"},{"room":1}]}}"#, Some("cursors[1].room"), Some(7)),
             (r#"{"id":7,"shout":{}}"#, Some("shout"), Some(7)),
             (r#"{"id":"seven","ping":{}}"#, Some("id"), None),
             (r#"{"id":7,"ping":{},"typing":{"room":"1"}}"#, None, Some(7)),

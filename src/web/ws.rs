@@ -10,7 +10,7 @@
 //! - [`socket`]: the socket as the core's `Wire` and `Inlet`.
 //! - [`strangers`]: how many connections of an address are not signed in.
 
-pub mod frame;
+mod frame;
 pub mod guard;
 pub mod handshake;
 pub mod socket;

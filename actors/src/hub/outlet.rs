@@ -8,6 +8,7 @@ use bobchat_proto::codec::Format;
 use bobchat_proto::error::CloseCode;
 use bobchat_proto::ids::UserId;
 use bytes::{Buf as _, Bytes};
+use prometheus_client::metrics::counter::Counter;
 
 use super::{SessionId, Wire};
 use crate::session::frame;
@@ -24,13 +25,15 @@ pub struct OutboundBudget {
     pub total_max: usize,
     /// The bound for one client.
     pub each_max: usize,
+    /// Counts the connections that are closed for it.
+    slow_consumers: Counter,
 }
 
 impl OutboundBudget {
     /// A budget of which nothing is used.
     #[must_use]
-    pub fn new(each_max: usize, total_max: usize) -> Self {
-        Self { waiting: AtomicUsize::new(0), total_max, each_max }
+    pub fn new(each_max: usize, total_max: usize, slow_consumers: Counter) -> Self {
+        Self { waiting: AtomicUsize::new(0), total_max, each_max, slow_consumers }
     }
 
     /// Bytes that wait for all clients.
@@ -204,6 +207,9 @@ impl Outlet {
     pub fn close(&self, code: CloseCode) {
         if self.state.get() != State::Open {
             return;
+        }
+        if code == CloseCode::SlowConsumer {
+            self.budget.slow_consumers.inc();
         }
         let mut queue = self.queue.borrow_mut();
         let keep = queue.front().map_or(0, Bytes::len);

@@ -20,7 +20,7 @@ use super::{Answer, Command, Effect, Frames, Machine, RoomState};
 use crate::bucket::{Bucket, Verdict};
 use crate::hub::{Job, RoomDied};
 use crate::operations::Acting;
-use crate::ports::{Append, AppendError, Outcome, Visible};
+use crate::ports::{Append, AppendError, Cursor, Outcome, Visible, judge_cursor};
 use crate::worker::Worker;
 
 /// Messages that may wait for a room while it loads; afterwards it takes them as they come.
@@ -404,22 +404,16 @@ impl Room {
     ) -> Result<(Sequence, Option<ResetReason>), wire::Error> {
         let head = state.head.position;
         let Some(cursor) = cursor else { return Ok((head.seq, None)) };
-        if cursor == Position::default() && head.seq.0 <= RESUME_EVENTS_MAX {
-            return Ok((Sequence::ZERO, None));
+        match judge_cursor(&state.spans, head, cursor) {
+            Cursor::Good(seq) if head.seq.0 - seq.0 > RESUME_EVENTS_MAX => {
+                Ok((head.seq, Some(ResetReason::TooFarBehind)))
+            }
+            Cursor::Good(seq) => Ok((seq, None)),
+            Cursor::Lost => Ok((head.seq, Some(ResetReason::NewEpoch))),
+            Cursor::Never => {
+                Err(ErrorCode::InvalidCursor.error("the cursor is ahead of the room").with_field("cursor"))
+            }
         }
-        if cursor == Position::default() {
-            return Ok((head.seq, Some(ResetReason::TooFarBehind)));
-        }
-        if cursor > head || cursor.epoch.0 == 0 {
-            return Err(ErrorCode::InvalidCursor.error("the cursor is ahead of the room").with_field("cursor"));
-        }
-        if cursor.epoch != head.epoch {
-            return Ok((head.seq, Some(ResetReason::NewEpoch)));
-        }
-        if head.seq.0 - cursor.seq.0 > RESUME_EVENTS_MAX {
-            return Ok((head.seq, Some(ResetReason::TooFarBehind)));
-        }
-        Ok((cursor.seq, None))
     }
 }
 

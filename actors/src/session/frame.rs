@@ -7,9 +7,9 @@ use bobchat_proto::wire::{self, server_frame::Body};
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 /// FIN, and the opcode of a text frame.
-const TEXT: u8 = 0x81;
+pub const TEXT: u8 = 0x81;
 /// FIN, and the opcode of a binary frame.
-const BINARY: u8 = 0x82;
+pub const BINARY: u8 = 0x82;
 /// FIN, and the opcode of a close frame.
 const CLOSE: u8 = 0x88;
 /// FIN, and the opcode of a pong.
@@ -34,8 +34,13 @@ pub fn append_frame(server_frame: &wire::ServerFrame, format: Format, out: &mut 
         Format::Json => TEXT,
         Format::Protobuf => BINARY,
     };
-    append_header(opcode, payload.len(), out);
-    out.extend_from_slice(&payload);
+    append_raw(opcode, &payload, out);
+}
+
+/// Appends one WebSocket frame whose first byte is `first`, such as [`TEXT`], around `payload`.
+pub fn append_raw(first: u8, payload: &[u8], out: &mut BytesMut) {
+    append_header(first, payload.len(), out);
+    out.extend_from_slice(payload);
 }
 
 /// One frame on its own.
@@ -60,8 +65,7 @@ pub fn close(code: CloseCode) -> Bytes {
 #[must_use]
 pub fn pong(payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(2 + payload.len());
-    append_header(PONG, payload.len(), &mut out);
-    out.extend_from_slice(payload);
+    append_raw(PONG, payload, &mut out);
     out.freeze()
 }
 

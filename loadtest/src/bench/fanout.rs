@@ -119,14 +119,15 @@ pub(super) async fn many_rooms(bench: &mut Bench) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let (server, _) = bench.installation.start(data.path())?;
     // All rooms at once, 20 times a second: a fixed burst over rooms, as the others are inside one.
-    let schedule = Schedule { rate: 2_000.0, burst: 1, together: 100, seconds: bench.options.seconds };
+    let together = MANY_ROOMS.rooms;
+    let schedule = Schedule { rate: 20.0 * together as f64, burst: 1, together, seconds: bench.options.seconds };
     let ours = Subject::of(&server, MANY_ROOMS).await?;
     // The floor commits in batches like the server's, which a trial tells.
     let before = server.commits()?;
     ours.measure(schedule).await?;
     let batch = server.commits()?.mean_batch_since(before);
     let store = data.path().join("floor.redb").to_string_lossy().into_owned();
-    let rounded = (batch.round().max(1.0) as u64).to_string();
+    let rounded = floor_batch(batch).to_string();
     let floor = bench.installation.start_other(Dialect::Floor, &["--store", &store, "--batch", &rounded])?;
     let baseline = bench.installation.start_other(Dialect::Baseline, &[])?;
     let subjects = [
@@ -138,6 +139,14 @@ pub(super) async fn many_rooms(bench: &mut Bench) -> anyhow::Result<()> {
     line.notes.push(format!("mean commit batch {batch:.1}; the floor commits {rounded} at a time"));
     bench.take(line);
     finish(subjects)
+}
+
+/// The batch that gives the floor as many commits for all rooms at once as the server makes: the mean
+/// itself would leave a rest over, and the rest a commit more.
+fn floor_batch(mean: f64) -> u64 {
+    let together = MANY_ROOMS.rooms as u64;
+    let commits = (together as f64 / mean.max(1.0)).round().max(1.0) as u64;
+    together.div_ceil(commits)
 }
 
 fn finish([floor, ours, baseline]: [Subject; 3]) -> anyhow::Result<()> {
@@ -185,4 +194,16 @@ async fn compare(
     }
     line.notes = notes;
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_commits_as_often_as_the_server() {
+        for (mean, batch) in [(1.0, 1), (33.0, 34), (50.0, 50), (60.0, 50), (100.0, 100), (0.0, 1)] {
+            assert_eq!(floor_batch(mean), batch, "{mean}");
+        }
+    }
 }

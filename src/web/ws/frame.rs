@@ -1,21 +1,19 @@
-//! The frame format of RFC 6455 section 5.2: heads read strictly, payloads unmasked, frames written.
+//! The frames of clients as RFC 6455 section 5.2 has them: heads read strictly, payloads unmasked.
 //!
-//! What a frame means in the course of a connection is for [`super::guard`] to judge.
-
-use bobchat_proto::error::CloseCode;
-use bytes::{BufMut, BytesMut};
+//! What a frame means in the course of a connection is for [`super::guard`] to judge. The server's own
+//! frames are written in [`bobchat_actors::session::frame`].
 
 use super::guard::Violation;
 
 /// The payload of a control frame at most (RFC 6455 section 5.5).
-pub const CONTROL_BYTES_MAX: usize = 125;
+pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
 /// The head of a frame at most, without the masking key: two bytes and a 64-bit length.
 pub(super) const HEAD_BYTES_MAX: usize = 10;
 
 /// What a frame carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Opcode {
+pub(super) enum Opcode {
     /// A further fragment of the message begun before.
     Continuation,
     /// Text: a message in JSON.
@@ -31,17 +29,6 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    const fn bits(self) -> u8 {
-        match self {
-            Self::Continuation => 0x0,
-            Self::Text => 0x1,
-            Self::Binary => 0x2,
-            Self::Close => 0x8,
-            Self::Ping => 0x9,
-            Self::Pong => 0xA,
-        }
-    }
-
     const fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
             0x0 => Self::Continuation,
@@ -55,7 +42,7 @@ impl Opcode {
     }
 
     /// Whether it belongs to the connection and not to a message.
-    pub const fn is_control(self) -> bool {
+    pub(super) const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 }
@@ -149,95 +136,10 @@ pub(super) fn unmask(payload: &mut [u8], mut mask: [u8; 4], offset: usize) {
     }
 }
 
-/// Appends one whole frame of the server to `out`: final and, as section 5.1 asks of servers, unmasked.
-///
-/// The payload of a control frame is the caller's to keep within [`CONTROL_BYTES_MAX`].
-pub fn encode_frame(opcode: Opcode, payload: &[u8], out: &mut BytesMut) {
-    debug_assert!(!opcode.is_control() || payload.len() <= CONTROL_BYTES_MAX, "clients would refuse this frame");
-    out.reserve(HEAD_BYTES_MAX + payload.len());
-    out.put_u8(FINAL | opcode.bits());
-    match payload.len() {
-        length @ 0..126 => out.put_u8(length as u8),
-        length @ 126..=0xFFFF => {
-            out.put_u8(LENGTH_16);
-            out.put_u16(length as u16);
-        }
-        length => {
-            out.put_u8(LENGTH_64);
-            out.put_u64(length as u64);
-        }
-    }
-    out.extend_from_slice(payload);
-}
-
-/// Appends the close frame that says `code` and its reason.
-pub fn encode_close(code: CloseCode, out: &mut BytesMut) {
-    encode_close_payload(code.code(), code.reason().as_bytes(), out);
-}
-
-/// Appends the close frame that answers a client's: with its code, or empty as the client's was.
-pub fn encode_close_answer(code: Option<u16>, out: &mut BytesMut) {
-    match code {
-        Some(code) => encode_close_payload(code, &[], out),
-        None => encode_frame(Opcode::Close, &[], out),
-    }
-}
-
-fn encode_close_payload(code: u16, reason: &[u8], out: &mut BytesMut) {
-    let mut payload = BytesMut::with_capacity(2 + reason.len());
-    payload.put_u16(code);
-    payload.extend_from_slice(reason);
-    encode_frame(Opcode::Close, &payload, out);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_server_frame_has_the_shortest_length_and_no_mask() {
-        for (length, head) in [
-            (0, vec![0x82, 0]),
-            (125, vec![0x82, 125]),
-            (126, vec![0x82, 126, 0, 126]),
-            (65_535, vec![0x82, 126, 0xFF, 0xFF]),
-            (65_536, vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ] {
-            let mut out = BytesMut::new();
-            encode_frame(Opcode::Binary, &vec![7; length], &mut out);
-            assert_eq!(out[..head.len()], head, "{length}");
-            assert_eq!(out.len(), head.len() + length);
-            assert!(out[head.len()..].iter().all(|byte| *byte == 7));
-        }
-    }
-
-    #[test]
-    fn a_close_frame_carries_code_and_reason() {
-        let mut out = BytesMut::new();
-        encode_close(CloseCode::SlowConsumer, &mut out);
-        assert_eq!(out.as_ref(), b"\x88\x0f\x0f\xa8slow consumer");
-        for code in CloseCode::ALL {
-            assert!(code.reason().len() + 2 <= CONTROL_BYTES_MAX, "{code:?}");
-        }
-    }
-
-    #[test]
-    fn a_close_is_answered_with_the_code_it_had() {
-        let mut out = BytesMut::new();
-        encode_close_answer(Some(1001), &mut out);
-        encode_close_answer(None, &mut out);
-        assert_eq!(out.as_ref(), b"\x88\x02\x03\xe9\x88\x00");
-    }
-
-    #[test]
-    fn every_opcode_is_read_back() {
-        for bits in 0..=0xF {
-            if let Some(opcode) = Opcode::from_bits(bits) {
-                assert_eq!(opcode.bits(), bits);
-            }
-        }
-    }
 
     proptest! {
         #[test]

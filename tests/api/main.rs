@@ -1,0 +1,15 @@
+//! The server as its clients meet it: started for real on a free port, spoken to over real sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are not covered by the exceptions for tests"
+)]
+
+mod chat;
+mod client;
+mod errors;
+mod resume;
+mod server;
+mod sockets;
