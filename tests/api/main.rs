@@ -10,7 +10,11 @@
 mod authorization;
 mod chat;
 mod client;
+mod crash;
 mod errors;
+mod memory;
+mod process;
 mod resume;
 mod server;
 mod sockets;
+mod sync;
