@@ -16,6 +16,9 @@ mod keys;
 mod refresh;
 mod service;
 
+#[cfg(test)]
+mod tests;
+
 pub use external::{ExternalIssuers, KeyFault};
 pub use service::{Identifiers, Parts, Service};
 

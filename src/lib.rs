@@ -2,7 +2,9 @@
 
 pub mod adapters;
 pub mod auth;
+pub mod cli;
 pub mod config;
+pub mod operator;
 pub mod secret;
 pub mod startup;
 pub mod telemetry;

@@ -1,15 +1,7 @@
 //! Bobchat, the binary.
 
-use bobchat::config::{Config, Sources};
-use bobchat::startup::Node;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    bobchat::auth::install_cryptography();
-    let config = Config::load(&Sources::default()).map_err(|faults| anyhow::anyhow!("{faults}"))?;
-    actix_rt::System::new().block_on(async move {
-        let (node, server) = Node::start(config).await?;
-        tracing::info!(address = %node.address, "listening");
-        server.await?;
-        Ok(())
-    })
+fn main() -> ExitCode {
+    bobchat::cli::main()
 }

@@ -1,40 +1,31 @@
 //! Starts a node: the only place where adapters meet ports.
 
+mod listen;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
 use actix_server::{Server, ServerHandle};
-use actix_service::{fn_service, map_config};
-use actix_web::App;
-use actix_web::dev::AppConfig;
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::IdGenerator;
 use bobchat_actors::metrics::Metrics;
 use bobchat_actors::ports::{Clock, Unavailable};
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker, operations};
-use socket2::{Domain, Protocol, Socket, Type};
+use prometheus_client::registry::Registry;
 
 use crate::adapters::clock::SystemClock;
 use crate::adapters::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
-use crate::auth::{self, ExternalIssuers};
+use crate::auth::{self, ExternalIssuers, KeyFault};
 use crate::config::{Config, Limits};
+use crate::operator::{Backup, Operator};
 use crate::telemetry;
-use crate::web::ws::strangers::Strangers;
-use crate::web::ws::upgrade::Upgrade;
+use crate::telemetry::metrics::HttpMetrics;
+use crate::web::admin::{self, Admin, Readiness};
+use listen::Public;
 
-/// Connections that may wait to be accepted: a storm of reconnects after a restart.
-const BACKLOG: u32 = 4096;
-
-/// How long a request's head may take to arrive (a slow loris holds a socket no longer).
-const REQUEST_HEAD_DEADLINE: Duration = Duration::from_secs(5);
-
-/// How long a connection without requests is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// How long threads may take to end once their connections have left.
-const SHUTDOWN_SECONDS: u64 = 5;
+/// How often the age of the signing key is looked at.
+const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Why a node could not start: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +37,17 @@ pub enum StartError {
     #[error("could not prepare the node")]
     Unavailable(#[from] Unavailable),
     /// The keys of external issuers cannot be used.
-    #[error("{0}")]
-    Keys(String),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Keys(Vec<KeyFault>),
     /// The welcome room could not be made.
     #[error("could not prepare the welcome room: {0}")]
     Welcome(String),
+    /// The secret for the operator's commands could not be written.
+    #[error("could not write admin.token to the data folder: {0}")]
+    Secret(std::io::Error),
+    /// The threads could not be started.
+    #[error("could not start the server: {0}")]
+    Serve(std::io::Error),
     /// An address could not be taken.
     #[error("could not listen on {address}: {source}")]
     Listen {
@@ -65,11 +62,14 @@ pub enum StartError {
 pub struct Node {
     /// The public address.
     pub address: SocketAddr,
+    /// The operator's address.
+    pub admin_address: SocketAddr,
     /// What all threads share.
     pub core: Arc<Core>,
     /// Signing in.
     pub auth: Arc<auth::Service>,
-    server: ServerHandle,
+    readiness: Arc<Readiness>,
+    servers: [ServerHandle; 2],
     drain_timeout: Duration,
 }
 
@@ -81,16 +81,14 @@ impl Node {
     /// See [`StartError`]: nothing runs then.
     pub async fn start(config: Config) -> Result<(Self, Server), StartError> {
         let mut registry = telemetry::metrics::registry();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let options = embedded_options(&config);
-        let store = EmbeddedStore::open(&config.store.data, options, clock.clone(), &mut registry)?;
-        let ids = Arc::new(IdGenerator::open(clock.clone(), &*store).await?);
-        let auth = open_auth(&config, &store, &clock, &ids).await?;
+        let Opened { store, clock, ids, auth } = Opened::open(&config, &mut registry).await?;
+        let (public, address) = listen::bind(config.server.listen)?;
+        let (private, admin_address) = listen::bind(config.server.admin_listen)?;
         let ports = CorePorts {
             log: store.clone(),
             history: store.clone(),
             directory: store.clone(),
-            credentials: store,
+            credentials: store.clone(),
             authenticator: auth.clone(),
             clock,
             ids,
@@ -103,85 +101,93 @@ impl Node {
                 core.sign_out(user, device);
             }
         });
-        let (server, address) = listen(&config, &core)?;
-        prepare(&core).await?;
-        let handle = server.handle();
-        let node = Self { address, core, auth, server: handle, drain_timeout: config.server.drain_timeout };
-        Ok((node, server))
+        let metrics = HttpMetrics::register(&mut registry);
+        let readiness = Arc::new(Readiness::default());
+        let admin = Admin {
+            registry: Arc::new(registry),
+            readiness: readiness.clone(),
+            operator: Operator { auth: auth.clone(), backup: backup_of(&store) },
+            secret: admin::create_secret(&config.store.data).map_err(StartError::Secret)?,
+        };
+        prepare(&core, &auth).await?;
+        let serving = Public { core: core.clone(), auth: auth.clone(), metrics };
+        let server = listen::serve_public(public, &config, serving).map_err(StartError::Serve)?;
+        let operators = listen::serve_admin(private, admin).map_err(StartError::Serve)?;
+        let servers = [server.handle(), operators.handle()];
+        actix_rt::spawn(operators);
+        readiness.open();
+        let drain_timeout = config.server.drain_timeout;
+        Ok((Self { address, admin_address, core, auth, readiness, servers, drain_timeout }, server))
     }
 
-    /// Stops in good order: takes no new connection, tells clients to come back, waits for them to leave,
-    /// then ends the threads. Returns how many connections were cut off.
+    /// Stops in good order: is no longer ready, takes no new connection, tells clients to come back, waits
+    /// for them to leave, then ends the threads. Returns how many connections were cut off.
     pub async fn stop(&self) -> usize {
-        self.server.pause().await;
+        let [public, operators] = &self.servers;
+        self.readiness.close();
+        public.pause().await;
         let left = self.core.drain(self.drain_timeout).await;
-        self.server.stop(true).await;
+        public.stop(true).await;
+        operators.stop(true).await;
         left
     }
 }
 
 /// Makes what has to be there before the first client: the welcome room; and starts what goes on for ever.
-async fn prepare(core: &Arc<Core>) -> Result<(), StartError> {
+async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), StartError> {
     let worker = Worker::start(core.clone());
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
-    let tended = core.clone();
+    let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    actix_rt::spawn(async move {
+        loop {
+            tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
+            if let Err(error) = auth.rotate_keys().await {
+                tracing::warn!(error = %error, "could not look at the signing keys, trying again later");
+            }
+        }
+    });
     Ok(())
 }
 
-fn listen(config: &Config, core: &Arc<Core>) -> Result<(Server, SocketAddr), StartError> {
-    let wanted = config.server.listen;
-    let failed = |source| StartError::Listen { address: wanted, source };
-    let listener = bind(wanted).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let strangers = Strangers::new(config.limits.connections_per_address_before_auth);
-    let core = core.clone();
-    let (origins, proxies) = (config.server.allowed_origins.clone(), config.server.trusted_proxies.clone());
-    let server = Server::build()
-        .workers(worker_count(config.server.workers))
-        .backlog(BACKLOG)
-        .disable_signals()
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .listen("public", listener, move || {
-            let worker = Worker::start(core.clone());
-            let upgrade = Upgrade {
-                worker,
-                allowed_origins: origins.clone().into(),
-                trusted_proxies: proxies.clone().into(),
-                strangers: strangers.clone(),
-            };
-            let app = App::new();
-            HttpService::build()
-                .client_request_timeout(REQUEST_HEAD_DEADLINE)
-                .keep_alive(KEEP_ALIVE)
-                .tcp_nodelay(true)
-                .upgrade(fn_service(move |(request, framed)| {
-                    let upgrade = upgrade.clone();
-                    async move {
-                        upgrade.serve(request, framed).await;
-                        Ok::<_, actix_http::Error>(())
-                    }
-                }))
-                .h1(map_config(app, |_| AppConfig::default()))
-                .tcp()
-        })
-        .map_err(failed)?
-        .run();
-    Ok((server, address))
+/// A node's store and what is made of it without a runtime of threads.
+struct Opened {
+    store: Arc<EmbeddedStore>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<IdGenerator>,
+    auth: Arc<auth::Service>,
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the connections of before to time out.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
+impl Opened {
+    async fn open(config: &Config, registry: &mut Registry) -> Result<Self, StartError> {
+        // Before the store: a mistake in a file of keys shall not touch the data.
+        let external = ExternalIssuers::load(&config.auth.external).map_err(StartError::Keys)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = EmbeddedStore::open(&config.store.data, embedded_options(config), clock.clone(), registry)?;
+        let ids = Arc::new(IdGenerator::open(clock.clone(), &*store).await?);
+        let numbers = ids.clone();
+        let parts = auth::Parts {
+            credentials: store.clone(),
+            directory: store.clone(),
+            clock: clock.clone(),
+            identifiers: Arc::new(move || numbers.next()),
+        };
+        let auth = Arc::new(auth::Service::open(config.auth.clone(), external, parts).await?);
+        Ok(Self { store, clock, ids, auth })
+    }
 }
 
-fn worker_count(configured: usize) -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    if configured == 0 { cores } else { configured }
+/// Opens the store of a data folder that no server uses, for an operator's command.
+///
+/// # Errors
+/// See [`StartError`]; while a server runs, [`OpenError::InUse`].
+pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> {
+    let opened = Opened::open(config, &mut Registry::default()).await?;
+    Ok(Operator { auth: opened.auth, backup: backup_of(&opened.store) })
+}
+
+fn backup_of(_: &Arc<EmbeddedStore>) -> Backup {
+    Arc::new(|_| Err("the store cannot be copied yet".to_owned()))
 }
 
 fn embedded_options(config: &Config) -> EmbeddedOptions {
@@ -190,24 +196,6 @@ fn embedded_options(config: &Config) -> EmbeddedOptions {
         reserve_bytes: config.store.reserve_bytes,
         ..EmbeddedOptions::default()
     }
-}
-
-async fn open_auth(
-    config: &Config,
-    store: &Arc<EmbeddedStore>,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<IdGenerator>,
-) -> Result<Arc<auth::Service>, StartError> {
-    let external = ExternalIssuers::load(&config.auth.external)
-        .map_err(|faults| StartError::Keys(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
-    let ids = ids.clone();
-    let parts = auth::Parts {
-        credentials: store.clone(),
-        directory: store.clone(),
-        clock: clock.clone(),
-        identifiers: Arc::new(move || ids.next()),
-    };
-    Ok(Arc::new(auth::Service::open(config.auth.clone(), external, parts).await?))
 }
 
 fn core_options(limits: &Limits) -> CoreOptions {
@@ -226,4 +214,12 @@ fn core_options(limits: &Limits) -> CoreOptions {
         outbound_bytes_total_max: size(limits.outbound_bytes_total_max),
         room_idle: limits.room_idle,
     }
+}
+
+/// Puts a copy in place of the store of a data folder that no server uses.
+///
+/// # Errors
+/// Always, until the store can.
+pub fn restore(_: &Config, _: &std::path::Path) -> Result<(), std::io::Error> {
+    Err(std::io::Error::other("the store cannot be restored yet"))
 }

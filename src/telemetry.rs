@@ -1,6 +1,6 @@
 //! What the server tells about itself: log lines, traces, metrics.
 //!
-//! Log lines go to stderr, always. Spans of the data path have the target [`TRACE_TARGET`] and exist only
+//! Log lines go to stderr, always. Spans of the data path have the target [`TRACE`] and exist only
 //! when a collector is configured: without one they are switched off where they are made, for the price of
 //! one load. Metrics are kept whether or not anybody scrapes them.
 
@@ -11,6 +11,7 @@ mod process;
 
 use std::io::{IsTerminal as _, stderr};
 
+use bobchat_actors::TRACE;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -19,9 +20,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, LogFormat};
-
-/// The target of spans on a message's path: at debug level, only there for the collector.
-pub const TRACE_TARGET: &str = "bobchat::trace";
 
 /// The target of the span around each REST request.
 pub const REQUEST_TARGET: &str = "bobchat::request";
@@ -51,8 +49,7 @@ impl Telemetry {
     pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
         let spans = export::provider(config).map_err(TelemetryError::Export)?;
         let exported = spans.as_ref().map(|provider| {
-            let targets =
-                Targets::new().with_target(TRACE_TARGET, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
+            let targets = Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
             tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
         });
         let text = (!is_json(config.log_format)).then(|| {
@@ -85,7 +82,8 @@ fn is_json(format: LogFormat) -> bool {
     }
 }
 
-/// Log lines never come from the data path's spans, so the log need not see them.
+/// Log lines never come from the data path's spans, so the log need not see them; and how many threads a
+/// library starts interests only those who ask for it.
 fn log_filter(filter: &str) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("{filter},{TRACE_TARGET}=off"))
+    EnvFilter::builder().parse_lossy(format!("actix_server=warn,{filter},{TRACE}=off"))
 }

@@ -1,6 +1,18 @@
 //! What the server offers to clients. Here bytes become what the core understands, and back; nothing is
 //! decided.
+//!
+//! - [`ws`]: the chat socket, which takes whole connections and is no route of the application.
+//! - [`rest`]: the API, thin over the core's operations.
+//! - [`docs`]: its description, for programs and for people.
+//! - [`assets`]: the browser client.
+//! - [`admin`]: the operator's listener.
+//! - [`error`], [`failure`]: the one shape of errors over HTTP.
 
 pub mod address;
+pub mod admin;
+pub mod assets;
+pub mod docs;
 pub mod error;
+pub mod failure;
+pub mod rest;
 pub mod ws;

@@ -93,8 +93,9 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(bucket.take_or_wait(RATE, 1.0, start), Verdict::Allowed);
         }
-        assert_eq!(bucket.take_or_wait(RATE, 1.0, start), Verdict::Limited { retry_after: Duration::from_millis(200) });
-        assert_eq!(bucket.take_or_wait(RATE, 1.0, start + Duration::from_millis(200)), Verdict::Allowed);
+        let Verdict::Limited { retry_after } = bucket.take_or_wait(RATE, 1.0, start) else { panic!("it is empty") };
+        assert_eq!(retry_after.as_millis(), 200, "a fifth of a second makes a token");
+        assert_eq!(bucket.take_or_wait(RATE, 1.0, start + Duration::from_millis(201)), Verdict::Allowed);
     }
 
     #[test]

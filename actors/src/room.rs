@@ -1,7 +1,7 @@
 //! A room: its state as the fold of its log, its decisions, and the actor that carries them out.
 //!
 //! - [`RoomState`]: settings and members, up to a position.
-//! - [`decide`]: who may do what; pure.
+//! - [`decide()`]: who may do what; pure.
 //! - [`Machine`]: collects commands into batches, takes the log's answers, says what follows; pure.
 //! - [`Room`]: the actor. It talks to the log, to hubs and to whoever asks.
 

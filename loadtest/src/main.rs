@@ -8,7 +8,7 @@
 //! - [`ws`]: a lean WebSocket client. [`dialect`]: what is said over a connection.
 //! - [`check`]: every message by room and seq: loss, doubles, order, agreement, acks.
 //! - [`server`]: the floor and the baseline, driven by the same members.
-//! - [`bench`]: the bars of Bobchat, judged.
+//! - [`mod@bench`]: the bars of Bobchat, judged.
 
 mod bench;
 mod check;

@@ -56,9 +56,12 @@ impl Service {
     async fn identify_own(&self, token: &str, seen: &Unverified) -> Result<(UserId, Option<DeviceId>, Claims), Denied> {
         let kid = seen.kid.as_deref().ok_or(Refused::Invalid)?;
         let now = self.clock.now_micros();
-        let verified = self.keys.with_verifier(kid, |key| {
+        let verified = self.keys.with_verifier(kid, |key, is_current| {
             let (issuer, audience) = (&self.config.issuer, &self.config.audience);
-            access::verify(token, &Expected { key: &key.decoding, algorithm: Algorithm::EdDSA, issuer, audience }, now)
+            let expected = Expected { key: &key.decoding, algorithm: Algorithm::EdDSA, issuer, audience };
+            let verified = access::verify(token, &expected, now);
+            // All that an old key signed has ended: its bearer refreshes, and a thief of the key is refused.
+            if is_current { verified } else { verified.and(Err(Refused::Expired)) }
         });
         let claims = verified.await?.ok_or(Refused::Invalid)??;
         let user = claims.sub.parse().map_err(|_| Refused::Invalid)?;

@@ -111,14 +111,18 @@ impl SigningKeys {
         signing.map(sign).ok_or_else(|| Unavailable::new("there is no signing key"))
     }
 
-    /// Runs `verify` with the key of that name, if tokens that it signed may still be good. A name that is
-    /// not known may be a key that another node has just made: the store is asked, but not often.
+    /// Runs `verify` with the key of that name; it also hears whether tokens that the key signed may still be
+    /// good. A name that is not known may be a key that another node has just made: the store is asked, but
+    /// not often.
     pub(super) async fn with_verifier<T>(
         &self,
         kid: &str,
-        verify: impl Fn(&SigningKey) -> T,
+        verify: impl Fn(&SigningKey, bool) -> T,
     ) -> Result<Option<T>, Unavailable> {
-        let find = |ring: &KeyRing| ring.iter().find(|key| key.kid == kid && self.verifies(key)).map(&verify);
+        let find = |ring: &KeyRing| {
+            let key = ring.iter().find(|key| key.kid == kid)?;
+            Some(verify(key, self.verifies(key)))
+        };
         if let Some(found) = find(&self.ring()) {
             return Ok(Some(found));
         }

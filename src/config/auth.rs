@@ -47,8 +47,8 @@ pub enum KeySource {
 impl Auth {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let auth = reader.section("auth", |section| Self {
-            issuer: section.get_if("issuer", "bobchat".to_owned(), not_empty),
-            audience: section.get_if("audience", "bobchat".to_owned(), not_empty),
+            issuer: section.get_if("issuer", "bobchat".to_owned(), |text| not_empty(text)),
+            audience: section.get_if("audience", "bobchat".to_owned(), |text| not_empty(text)),
             access_token_lifetime: section.within("access_token_lifetime", 15 * MINUTE, MINUTE..=DAY),
             refresh_token_lifetime: section.within("refresh_token_lifetime", 30 * DAY, MINUTE..=3650 * DAY),
             guests: section.get("guests", true),
@@ -81,13 +81,13 @@ impl Auth {
     }
 }
 
-fn not_empty(text: &String) -> Result<(), String> {
+fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() || text.len() > 256 { Err("expected text of 1 to 256 bytes".to_owned()) } else { Ok(()) }
 }
 
 fn read_external(section: &mut Section<'_>) -> Option<ExternalIssuer> {
-    let issuer = section.get_if("issuer", String::new(), not_empty);
-    let audience = section.get_if("audience", String::new(), not_empty);
+    let issuer = section.get_if("issuer", String::new(), |text| not_empty(text));
+    let audience = section.get_if("audience", String::new(), |text| not_empty(text));
     let key_file: Option<PathBuf> = section.get("key_file", None);
     let jwks_file: Option<PathBuf> = section.get("jwks_file", None);
     for (key, value) in [("issuer", &issuer), ("audience", &audience)] {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use opentelemetry::trace::TraceContextExt as _;
+use serde::Serializer as _;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -63,26 +64,30 @@ where
         if trace != opentelemetry::TraceId::INVALID {
             fields.insert("trace.id".to_owned(), trace.to_string().into());
         }
-        let line = Value::Object(with_head(event, fields));
-        writeln!(writer, "{line}")
+        writeln!(writer, "{}", with_head(event, fields)?)
     }
 }
 
-/// Puts first what every line has.
-fn with_head(event: &Event<'_>, mut fields: Map<String, Value>) -> Map<String, Value> {
+/// Puts first what every line has, in the order in which a person reads it.
+fn with_head(event: &Event<'_>, mut fields: Map<String, Value>) -> Result<String, fmt::Error> {
     let metadata = event.metadata();
     // Lines that come from the `log` crate carry their true target as a field.
     let target = fields.remove("log.target").unwrap_or_else(|| metadata.target().into());
-    for detail in ["log.module_path", "log.file", "log.line"] {
-        fields.remove(detail);
-    }
-    let mut line = Map::new();
-    line.insert("timestamp".to_owned(), format!("{:.6}", jiff::Timestamp::now()).into());
-    line.insert("level".to_owned(), metadata.level().as_str().to_ascii_lowercase().into());
-    line.insert("message".to_owned(), fields.remove("message").unwrap_or_default());
-    line.insert("target".to_owned(), target);
-    line.extend(fields);
-    line
+    let message = fields.remove("message").unwrap_or_default();
+    // What tells the collector about a span says nothing in a line.
+    fields.retain(|name, _| !name.starts_with("otel.") && !name.starts_with("log."));
+    let head = [
+        ("timestamp", format!("{:.6}", jiff::Timestamp::now()).into()),
+        ("level", metadata.level().as_str().to_ascii_lowercase().into()),
+        ("message", message),
+        ("target", target),
+    ];
+    let mut json = Vec::new();
+    let mut serializer = serde_json::Serializer::new(&mut json);
+    let entries = head.iter().map(|(name, value)| (*name, value));
+    let entries = entries.chain(fields.iter().map(|(name, value)| (name.as_str(), value)));
+    serializer.collect_map(entries).map_err(|_| fmt::Error)?;
+    String::from_utf8(json).map_err(|_| fmt::Error)
 }
 
 fn object(json: &str) -> Map<String, Value> {
@@ -163,8 +168,13 @@ mod tests {
     #[test]
     fn a_line_is_one_flat_object_with_the_fields_of_its_spans() {
         let lines = lines(|| {
-            let outer =
-                tracing::info_span!("outer", room.id = 7, user.id = 1, http.status_code = tracing::field::Empty);
+            let outer = tracing::info_span!(
+                "outer",
+                room.id = 7,
+                user.id = 1,
+                otel.kind = "server",
+                http.status_code = tracing::field::Empty
+            );
             outer.record("http.status_code", 201);
             let _outer = outer.enter();
             let _inner = tracing::info_span!("inner", user.id = 2).entered();
@@ -172,6 +182,7 @@ mod tests {
         });
         let line = &lines[0];
         assert_eq!(lines.len(), 1);
+        assert_eq!(line.get("otel.kind"), None, "that is for the collector");
         assert_eq!(line["level"], "warn");
         assert_eq!(line["message"], "it happened");
         assert_eq!(line["room.id"], 7);

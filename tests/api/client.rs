@@ -46,10 +46,31 @@ impl Client {
 
     /// Sends a request and returns its id.
     pub(crate) async fn ask(&mut self, request: &str, body: Value) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.next_id();
         self.send_raw(&json!({"id": id, request: body}).to_string()).await;
         id
+    }
+
+    /// A number for the next request.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Sends a request to a server that may be dying.
+    pub(crate) async fn try_ask(&mut self, id: u64, request: &str, body: Value) {
+        let _ = self.socket.send(Message::text(json!({"id": id, request: body}).to_string())).await;
+    }
+
+    /// The next frame; none when the connection has ended.
+    pub(crate) async fn try_read(&mut self) -> Option<Value> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("nothing came") {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
     }
 
     /// The answer to a request: `ok` or `error`. What comes before it is kept.
@@ -140,6 +161,22 @@ impl Client {
     pub(crate) async fn say(&mut self, room: &str, text: &str) -> Value {
         let key = format!("{}-{}", self.user, self.next_id);
         self.ok("message_send", json!({"room": room, "key": key, "text": text})).await
+    }
+
+    /// Sends messages without waiting for each ack, at most 500 at a time, and waits for all of them.
+    pub(crate) async fn say_many(&mut self, room: &str, from: usize, count: usize, text: impl Fn(usize) -> String) {
+        let numbers: Vec<usize> = (from..from + count).collect();
+        for window in numbers.chunks(500) {
+            let mut asked = Vec::with_capacity(window.len());
+            for number in window {
+                let request = json!({"room": room, "key": format!("k{number}"), "text": text(*number)});
+                asked.push(self.ask("message_send", request).await);
+            }
+            for id in asked {
+                let answer = self.answer(id).await;
+                assert!(answer["ok"].is_object(), "{answer}");
+            }
+        }
     }
 
     /// Nothing but signals comes for a while: long enough for what a busy thread would still send.

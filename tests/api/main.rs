@@ -7,9 +7,14 @@
     reason = "helpers of tests are not covered by the exceptions for tests"
 )]
 
+mod authorization;
 mod chat;
 mod client;
+mod crash;
 mod errors;
+mod memory;
+mod process;
 mod resume;
 mod server;
 mod sockets;
+mod sync;

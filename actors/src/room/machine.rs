@@ -387,3 +387,6 @@ fn unknown() -> wire::Error {
 fn conflict() -> wire::Error {
     ErrorCode::IdempotencyConflict.error("the key was used for another body").with_field("key")
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use bobchat_proto::record;
 use bobchat_proto::wire::{self, Role};
 
 use crate::ports::projection::{self, MembershipChange};
-use crate::ports::{Head, RoomRow, RoomSnapshot, Visible};
+use crate::ports::{Head, RoomRow, RoomSnapshot, Span, Visible};
 
 /// What a room is at one position of its log: the fold of its events up to there. Only
 /// [`RoomState::apply`] changes it.
@@ -17,6 +17,8 @@ pub struct RoomState {
     pub settings: wire::RoomSettings,
     /// The head of the log as far as it is applied.
     pub head: Head,
+    /// The unbroken runs of the log, oldest first.
+    pub spans: Vec<Span>,
     /// Everybody who is or was a member.
     memberships: HashMap<UserId, record::Membership>,
     member_count: u64,
@@ -31,6 +33,7 @@ impl RoomState {
             id,
             settings: room.settings.unwrap_or_default(),
             head,
+            spans: snapshot.spans,
             memberships: snapshot.memberships.into_iter().collect(),
             member_count: room.member_count,
         }
@@ -40,7 +43,7 @@ impl RoomState {
     #[must_use]
     pub fn empty(id: RoomId, head: Head) -> Self {
         let settings = wire::RoomSettings::default();
-        Self { id, settings, head, memberships: HashMap::new(), member_count: 0 }
+        Self { id, settings, head, spans: vec![Span::FIRST], memberships: HashMap::new(), member_count: 0 }
     }
 
     /// The seq up to which every event is applied.

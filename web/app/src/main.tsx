@@ -8,6 +8,7 @@ import { persist } from "./lib/persist";
 import { rootSaga } from "./sagas";
 import { type AppState, createStore } from "./state/store";
 import { App } from "./views/App";
+import { Fallback } from "./views/Fallback";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/frame.css";
@@ -27,7 +28,9 @@ if (page) {
   createRoot(page).render(
     <StrictMode>
       <Provider store={store}>
-        <App />
+        <Fallback>
+          <App />
+        </Fallback>
       </Provider>
     </StrictMode>,
   );

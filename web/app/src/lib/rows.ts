@@ -55,6 +55,19 @@ export function rowsOf(
   return rows;
 }
 
+/** Whether two rows look the same: a burst of messages draws what is new and nothing else. */
+export function isSameRow(a: MessageRow, b: MessageRow): boolean {
+  return (
+    a.key === b.key &&
+    a.seq === b.seq &&
+    a.at === b.at &&
+    a.first === b.first &&
+    a.entry === b.entry &&
+    a.text === b.text &&
+    a.author === b.author
+  );
+}
+
 function messageRow(event: wire.Event, own: boolean): MessageRow {
   return {
     kind: "message",

@@ -1,4 +1,4 @@
-import { fork } from "redux-saga/effects";
+import { call, spawn } from "redux-saga/effects";
 import type { Client } from "../client";
 import { connectionSaga } from "./connection";
 import type { Saga } from "./effects";
@@ -10,14 +10,31 @@ import { sendingSaga } from "./sending";
 import { sessionSaga } from "./session";
 import { streamSaga } from "./stream";
 
+/** Who listens comes before who speaks: the session starts the connection. */
+const SAGAS = [
+  streamSaga,
+  historySaga,
+  sendingSaga,
+  presenceSaga,
+  roomsSaga,
+  connectionSaga,
+  routeSaga,
+  sessionSaga,
+];
+
 /** Everything that happens beside drawing. */
 export function* rootSaga(client: Client): Saga {
-  yield fork(streamSaga, client);
-  yield fork(historySaga, client);
-  yield fork(sendingSaga, client);
-  yield fork(presenceSaga, client);
-  yield fork(roomsSaga, client);
-  yield fork(connectionSaga, client);
-  yield fork(routeSaga);
-  yield fork(sessionSaga, client);
+  for (const saga of SAGAS) yield spawn(keepGoing, saga, client);
+}
+
+/** A fault in one concern is reported, and neither ends the others nor itself. */
+function* keepGoing(saga: (client: Client) => Saga, client: Client): Saga {
+  while (true) {
+    try {
+      yield call(saga, client);
+      return;
+    } catch (error) {
+      reportError(error);
+    }
+  }
 }

@@ -25,14 +25,14 @@ export function Banner() {
           ) : (
             <CloudOff size={18} strokeWidth={1.75} aria-hidden="true" />
           )}
-          <span>{words}</span>
+          <div className="banner-words">
+            {words}
+            {status.kind === "waiting" && <span className="figures quiet"> Next try in {seconds} s</span>}
+          </div>
           {status.kind === "waiting" && (
-            <>
-              <span className="figures quiet">Next try in {seconds} s</span>
-              <button type="button" className="button small" onClick={() => dispatch(retryWanted())}>
-                Retry now
-              </button>
-            </>
+            <button type="button" className="button small" onClick={() => dispatch(retryWanted())}>
+              Retry now
+            </button>
           )}
           {status.kind === "stopped" && (
             <button type="button" className="button small" onClick={() => window.location.reload()}>

@@ -93,13 +93,13 @@ function FoundRoom({ found }: { found: RoomEntry }) {
         {task?.words && <span className="fault meta">{task.words}</span>}
       </div>
       {own ? (
-        <a className="button" href={hrefOf({ page: "room", room: room.id })}>
+        <a className="button plain-button" href={hrefOf({ page: "room", room: room.id })}>
           Open
         </a>
       ) : (
         <button
           type="button"
-          className="button primary"
+          className="button inviting"
           aria-label={`Join ${room.name}`}
           disabled={task?.busy}
           onClick={() => dispatch(joinWanted({ room: room.id }))}

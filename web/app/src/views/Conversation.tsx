@@ -44,7 +44,10 @@ function Talk({ room, narrow }: { room: RoomEntry; narrow: boolean }) {
 
 function Head({ room, narrow }: { room: RoomEntry; narrow: boolean }) {
   const dispatch = useAppDispatch();
-  const here = useAppSelector((state) => state.presence.here[room.id]?.count);
+  // Without a connection nobody knows who is here.
+  const live = useAppSelector((state) => state.connection.status.kind === "live");
+  const known = useAppSelector((state) => state.presence.here[room.id]?.count);
+  const here = live ? known : undefined;
   const open = useAppSelector((state) => state.ui.details);
   const Icon = room.kind === "private" ? Lock : Hash;
   const members = countWords(room.memberCount, "member", "members");

@@ -1,7 +1,7 @@
 import type { OutboxEntry } from "@bobchat/client";
 import { Check, Clock, TriangleAlert } from "lucide-react";
 import { memo } from "react";
-import type { MessageRow } from "../lib/rows";
+import { isSameRow, type MessageRow } from "../lib/rows";
 import { momentWords, timeWords } from "../lib/words";
 import { removeWanted, resendWanted } from "../state/intents";
 import { Avatar, personStyle } from "./Avatar";
@@ -15,7 +15,11 @@ interface Props {
 }
 
 /** One message. The first of a group carries name, picture and time; the others show their time on demand. */
-export const Message = memo(function Message({ row, showsSent }: Props) {
+export const Message = memo(MessageView, (before, after) => {
+  return before.showsSent === after.showsSent && isSameRow(before.row, after.row);
+});
+
+function MessageView({ row, showsSent }: Props) {
   const user = useAppSelector((state) => state.people[row.author]);
   const name = user?.name ?? "Somebody";
   const time = timeWords(row.at);
@@ -44,7 +48,7 @@ export const Message = memo(function Message({ row, showsSent }: Props) {
       <State row={row} showsSent={showsSent} />
     </article>
   );
-});
+}
 
 function Time({ at, words }: { at: number; words: string }) {
   return (
@@ -74,14 +78,16 @@ function Failed({ entry }: { entry: OutboxEntry }) {
     <div className="message-failed" role="alert">
       <TriangleAlert size={14} strokeWidth={2} aria-hidden="true" />
       <span>Not sent. {entry.words}</span>
-      {!entry.final && (
-        <button type="button" className="link" onClick={() => dispatch(resendWanted({ key: entry.key }))}>
-          Retry
+      <span className="message-choices">
+        {!entry.final && (
+          <button type="button" className="link" onClick={() => dispatch(resendWanted({ key: entry.key }))}>
+            Retry
+          </button>
+        )}
+        <button type="button" className="link" onClick={() => dispatch(removeWanted({ key: entry.key }))}>
+          Delete
         </button>
-      )}
-      <button type="button" className="link" onClick={() => dispatch(removeWanted({ key: entry.key }))}>
-        Delete
-      </button>
+      </span>
     </div>
   );
 }

@@ -40,7 +40,7 @@ export function SignIn() {
             {task.words}
           </p>
         )}
-        <button type="submit" className="button primary large" disabled={chosen === "" || task?.busy}>
+        <button type="submit" className="button primary large" disabled={task?.busy}>
           {task?.busy ? "One moment" : "Start chatting"}
         </button>
       </form>

@@ -58,6 +58,9 @@ const TOKEN_MIN_MS = 30_000;
 /** What a frame with a token and cursors may take, with room for the names around them. */
 const AUTH_BYTES_MAX = LIMITS.frame_bytes_before_auth_max - 256;
 
+/** RFC 6455: the data is not what its type says. */
+const INVALID_DATA = 1007;
+
 /** What belongs to one socket and ends with it. */
 interface Link {
   socket: WebSocket;
@@ -182,7 +185,8 @@ export class Connection {
   #receive(link: Link, data: unknown): void {
     if (this.#link !== link || typeof data !== "string") return;
     link.heardAt = Date.now();
-    const frame = JSON.parse(data) as ServerFrame;
+    const frame = parseFrame(data);
+    if (!frame) return this.#lost(link, INVALID_DATA);
     if (frame.id !== undefined) {
       // What arrived before an answer is seen before it.
       if (frame.error && link.liveSince === 0) link.error = frame.error;
@@ -282,6 +286,15 @@ export class Connection {
       if (error instanceof SignedOutError) this.stop();
       else this.#renewIn(link, RENEW_RETRY_MS, validFor_ms);
     }
+  }
+}
+
+/** Reads a frame; `null` when something in between has mangled it. */
+function parseFrame(text: string): ServerFrame | null {
+  try {
+    return JSON.parse(text) as ServerFrame;
+  } catch {
+    return null;
   }
 }
 

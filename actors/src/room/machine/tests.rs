@@ -1,0 +1,215 @@
+use super::*;
+use crate::ports::Head;
+use crate::ports::projection::{advance, empty_head, place};
+use bobchat_proto::ids::Epoch;
+use bobchat_proto::wire::RoomSettings;
+
+const OWNER: u64 = 1;
+const STRANGER: u64 = 9;
+
+fn acting(user: u64) -> Acting {
+    Acting { user: UserId::new(user).unwrap(), device: None, admin: false }
+}
+
+/// A log that takes everything, as the machine's other half.
+#[derive(Default)]
+struct Log {
+    head: Head,
+}
+
+impl Log {
+    fn take(&mut self, append: Append) -> Vec<Outcome> {
+        let taken = append.events.into_iter().map(|new| {
+            let mut event = new.event;
+            place(&self.head, 1, &mut event);
+            self.head = advance(self.head, &event);
+            Outcome::Appended(event)
+        });
+        taken.collect()
+    }
+}
+
+struct Bench {
+    machine: Machine<u32>,
+    log: Log,
+    now: Instant,
+    ids: u64,
+}
+
+impl Bench {
+    /// A public room with its owner.
+    fn new() -> Self {
+        let head = empty_head();
+        let machine = Machine::new(RoomState::empty(RoomId::new(5).unwrap(), head));
+        let mut bench = Self { machine, log: Log { head }, now: Instant::now(), ids: 100 };
+        let settings = RoomSettings { kind: wire::RoomKind::Public as i32, ..RoomSettings::default() };
+        bench.submit(0, OWNER, Command::Create(settings));
+        bench.run();
+        bench
+    }
+
+    fn submit(&mut self, ticket: u32, user: u64, command: Command) {
+        self.machine.submit(ticket, acting(user), command, None, self.now).unwrap();
+    }
+
+    fn say(&mut self, ticket: u32, user: u64) {
+        self.submit(ticket, user, Command::Send(wire::Message { text: ticket.to_string() }));
+    }
+
+    fn batch(&mut self) -> (Vec<Effect<u32>>, Option<Append>) {
+        let ids = &mut self.ids;
+        self.machine.next_batch(|| {
+            *ids += 1;
+            Ok(*ids)
+        })
+    }
+
+    fn answer(&mut self, answer: Result<Vec<Outcome>, AppendError>) -> Vec<Effect<u32>> {
+        self.machine.appended(answer, self.now)
+    }
+
+    /// Runs until nothing waits; returns the effects.
+    fn run(&mut self) -> Vec<Effect<u32>> {
+        let mut all = Vec::new();
+        loop {
+            let (effects, batch) = self.batch();
+            all.extend(effects);
+            let Some(batch) = batch else { return all };
+            let outcomes = self.log.take(batch);
+            all.extend(self.answer(Ok(outcomes)));
+        }
+    }
+}
+
+fn refused(effects: &[Effect<u32>], ticket: u32) -> Option<&str> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Reply(found, Err(error)) if *found == ticket => Some(error.code.as_str()),
+        _ => None,
+    })
+}
+
+fn fanned_out(effects: &[Effect<u32>]) -> Vec<Vec<u64>> {
+    let batches = effects.iter().filter_map(|effect| match effect {
+        Effect::FanOut(events) => Some(events.iter().map(|event| event.seq).collect()),
+        _ => None,
+    });
+    batches.collect()
+}
+
+#[test]
+fn a_burst_is_one_batch_and_one_fan_out() {
+    let mut bench = Bench::new();
+    (1..=8).for_each(|ticket| bench.say(ticket, OWNER));
+    let effects = bench.run();
+    assert_eq!(fanned_out(&effects), [[2, 3, 4, 5, 6, 7, 8, 9]]);
+}
+
+#[test]
+fn what_comes_while_a_batch_is_on_its_way_is_the_next_one() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    let (_, first) = bench.batch();
+    (2..=5).for_each(|ticket| bench.say(ticket, OWNER));
+    assert_eq!(bench.batch().1, None, "one at a time");
+    let outcomes = bench.log.take(first.unwrap());
+    bench.answer(Ok(outcomes));
+    assert_eq!(bench.batch().1.unwrap().events.len(), 4);
+}
+
+#[test]
+fn an_event_that_changes_the_state_ends_its_batch() {
+    let mut bench = Bench::new();
+    bench.submit(1, STRANGER, Command::Join);
+    bench.run();
+    bench.say(2, STRANGER);
+    bench.submit(3, STRANGER, Command::Leave);
+    bench.say(4, STRANGER);
+    let (_, batch) = bench.batch();
+    let batch = batch.unwrap();
+    assert_eq!(batch.events.len(), 2, "the message and the leaving");
+    let outcomes = bench.log.take(batch);
+    let effects = bench.answer(Ok(outcomes));
+    assert!(matches!(effects.last(), Some(Effect::Remove(user)) if user.get() == STRANGER), "{effects:?}");
+    let effects = bench.run();
+    assert_eq!(refused(&effects, 4), Some("not_a_member"), "decided after the leaving");
+}
+
+#[test]
+fn a_hole_is_filled_from_the_log_before_anything_after_it_is_shown() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    let (_, batch) = bench.batch();
+    // Another actor of the room, which has died since, had a batch on its way.
+    let mut foreign = wire::Event {
+        author: OWNER,
+        id: 50,
+        body: Some(Body::Message(wire::Message::default())),
+        ..Default::default()
+    };
+    place(&bench.log.head, 1, &mut foreign);
+    bench.log.head = advance(bench.log.head, &foreign);
+    let outcomes = bench.log.take(batch.unwrap());
+    let Outcome::Appended(own) = outcomes[0].clone() else { panic!("the log takes everything") };
+    let effects = bench.answer(Ok(outcomes));
+    assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(1))));
+    assert!(fanned_out(&effects).is_empty());
+    let effects = bench.machine.filled(vec![foreign, own]);
+    assert_eq!(fanned_out(&effects), [[2, 3]]);
+}
+
+#[test]
+fn an_unknown_outcome_is_tried_again_under_the_same_keys_until_the_deadline() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    let (_, batch) = bench.batch();
+    let batch = batch.unwrap();
+    let unknown = || Err(AppendError::Unknown(Unavailable::new("planted")));
+    assert_eq!(bench.answer(unknown()), [Effect::Retry(batch)]);
+    bench.now += COMMAND_DEADLINE;
+    let effects = bench.answer(unknown());
+    assert_eq!(refused(&effects, 1), Some("unknown"), "never busy: it may have been appended");
+    assert_eq!(effects.last(), Some(&Effect::Reload));
+}
+
+#[test]
+fn a_room_that_is_behind_its_log_loads_again_and_decides_again() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    bench.batch();
+    let effects = bench.answer(Err(AppendError::Behind));
+    assert_eq!(effects, [Effect::Reload]);
+    let empty = RoomState::empty(RoomId::new(5).unwrap(), empty_head());
+    bench.machine.reloaded(empty);
+    let (effects, batch) = bench.batch();
+    assert_eq!((refused(&effects, 1), batch), (Some("not_found"), None), "decided on the new state");
+}
+
+#[test]
+fn a_full_log_is_said_and_nothing_is_kept() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    bench.batch();
+    let effects = bench.answer(Err(AppendError::Full { retry_after: Duration::from_secs(5) }));
+    let Some(Effect::Reply(1, Err(error))) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!((error.code.as_str(), error.retry_after_ms), ("busy", Some(5000)));
+    assert!(bench.machine.is_idle());
+}
+
+#[test]
+fn too_many_commands_are_refused_at_the_door() {
+    let mut bench = Bench::new();
+    for ticket in 0..u32::try_from(PENDING_MAX).unwrap() {
+        bench.say(ticket, OWNER);
+    }
+    let refused = bench.machine.submit(7, acting(OWNER), Command::Join, None, bench.now);
+    assert_eq!(refused.unwrap_err().1.code, "busy");
+}
+
+#[test]
+fn a_new_epoch_is_loaded_before_anything_is_appended() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    bench.batch();
+    assert_eq!(bench.answer(Err(AppendError::StaleEpoch(Epoch(2)))), [Effect::Reload]);
+    assert_eq!(bench.batch().1, None, "nothing goes out meanwhile");
+}

@@ -1,0 +1,117 @@
+//! Rooms come and go: by need, and by accident.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bobchat_proto::wire::{self, client_frame::Request};
+
+use crate::node::TestNode;
+use crate::person::Person;
+
+#[actix::test]
+async fn a_room_that_dies_comes_back_and_its_subscribers_miss_nothing() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let mut bob = Person::sign_in(&node.worker, 3).await;
+    let room = ada.make_room().await;
+    bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+    bob.subscribe(room).await;
+    assert_eq!(ada.event().await.seq, 2, "Bob joined");
+    node.log.panic_after_append.store(true, Ordering::Relaxed);
+    // The first attempt is in the log when the room dies; the second finds it there by its key.
+    let sent = ada.say(room, "survivor").await;
+    assert_eq!(sent.position.unwrap().seq, 3);
+    for person in [&mut ada, &mut bob] {
+        let event = person.event().await;
+        assert_eq!((event.seq, event.key.as_deref()), (3, Some("survivor")));
+    }
+    assert_eq!(ada.say(room, "after").await.position.unwrap().seq, 4);
+    assert_eq!((ada.event().await.seq, bob.event().await.seq), (4, 4), "once, and in order");
+    assert_eq!(node.metrics().rooms_recovered.get(), 1);
+}
+
+#[actix::test]
+async fn a_room_that_dies_comes_back_without_being_asked() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    node.log.panic_after_append.store(true, Ordering::Relaxed);
+    let _ = ada.say(room, "survivor").await;
+    assert_eq!(ada.event().await.seq, 2);
+    assert_eq!(node.metrics().rooms.get(), 1);
+}
+
+#[actix::test]
+async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    ada.say(room, "one").await;
+    assert_eq!(node.metrics().rooms.get(), 1);
+    ada.hang_up();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(59)).await;
+    tokio::task::yield_now().await;
+    assert_eq!(node.metrics().rooms.get(), 1, "not before its time");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(node.metrics().rooms.get(), 0);
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    assert_eq!(ada.say(room, "two").await.position.unwrap().seq, 3);
+}
+
+#[actix::test]
+async fn a_user_leaves_memory_with_the_last_connection() {
+    let node = TestNode::start().await;
+    let mut desk = Person::sign_in(&node.worker, 2).await;
+    let mut phone = Person::sign_in(&node.worker, 2).await;
+    assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (1, 2));
+    desk.hang_up();
+    phone.hang_up();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (0, 0));
+}
+
+#[actix::test]
+async fn a_room_of_another_thread_writes_through_that_threads_hub() {
+    let node = TestNode::start().await;
+    let other = bobchat_actors::Worker::start(node.worker.core.clone());
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let mut bob = Person::sign_in(&other, 3).await;
+    let room = ada.make_room().await;
+    bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+    bob.subscribe(room).await;
+    for seq in 3..103 {
+        ada.say(room, &format!("k{seq}")).await;
+    }
+    let mut seqs = Vec::new();
+    for _ in 0..100 {
+        seqs.push(bob.event().await.seq);
+    }
+    assert_eq!(seqs, (3..103).collect::<Vec<_>>());
+    bob.ok(Request::RoomLeave(wire::RoomLeave { room })).await;
+    assert_eq!(bob.event().await.seq, 103, "the leaving itself");
+    ada.say(room, "not-for-Bob").await;
+    node.log.panic_after_append.store(true, Ordering::Relaxed);
+    ada.say(room, "survivor").await;
+    assert_eq!(ada.event().await.seq, 2);
+    assert!(bob.heard_nothing().await, "the list of the other thread changed too");
+}
+
+#[actix::test]
+async fn who_is_far_behind_reads_history_first_then_goes_live() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    for number in 0..20 {
+        ada.say(room, &format!("k{number}")).await;
+    }
+    let mut again = Person::sign_in(&node.worker, 2).await;
+    let start = Some(wire::Position { epoch: 0, seq: 0 });
+    again.ok(Request::Subscribe(wire::Subscribe { room, cursor: start })).await;
+    for seq in 1..=21 {
+        assert_eq!(again.event().await.seq, seq);
+    }
+}

@@ -1,0 +1,101 @@
+//! A node in memory.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bobchat_actors::bucket::Rate;
+use bobchat_actors::ids::IdGenerator;
+use bobchat_actors::metrics::Metrics;
+use bobchat_actors::operations::Acting;
+use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
+use bobchat_actors::ports::{
+    Append, AppendError, Authenticator, Directory as _, Head, Identity, Outcome, RoomLog, Unavailable,
+};
+use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
+use bobchat_proto::ids::{RoomId, Sequence, UserId};
+use bobchat_proto::{record, wire};
+use prometheus_client::registry::Registry;
+
+/// A time of day after every identifier's beginning.
+const NOW_MICROS: i64 = 1_800_000_000_000_000;
+
+pub(crate) struct TestNode {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) log: Arc<TrickyLog>,
+}
+
+impl TestNode {
+    pub(crate) async fn start() -> Self {
+        let clock = Arc::new(ManualClock::new(NOW_MICROS));
+        let store = MemoryStore::new(clock.clone());
+        let log = Arc::new(TrickyLog { inner: store.clone(), panic_after_append: AtomicBool::new(false) });
+        for (id, handle) in [(2, "ada"), (3, "bob")] {
+            let user = record::User { handle: handle.to_owned(), name: handle.to_owned(), ..record::User::default() };
+            store.create_user(UserId::new(id).unwrap(), user, None).await.unwrap();
+        }
+        let ports = CorePorts {
+            log: log.clone(),
+            history: store.clone(),
+            directory: store.clone(),
+            credentials: store.clone(),
+            authenticator: Arc::new(Trusting),
+            clock: clock.clone(),
+            ids: Arc::new(IdGenerator::open(clock, &*store).await.unwrap()),
+        };
+        let send_rate = Rate { per_second: 1_000.0, burst: 1_000.0 };
+        let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
+        let core = Core::new(ports, options, Metrics::register(&mut Registry::default()));
+        Self { worker: Worker::start(core), log }
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.worker.core.metrics
+    }
+}
+
+/// Believes that a token is the identifier of its user.
+struct Trusting;
+
+#[async_trait]
+impl Authenticator for Trusting {
+    async fn authenticate(&self, token: &str) -> Result<Identity, wire::Error> {
+        let user: UserId = token.parse().unwrap();
+        let acting = Acting { user, device: None, admin: false };
+        Ok(Identity { acting, user: wire::User { id: user.get(), ..wire::User::default() }, expires_at: i64::MAX })
+    }
+}
+
+/// The reference log, which can make the room that asks it panic when its batch is in the log already: the
+/// worst moment, since nobody has been told.
+pub(crate) struct TrickyLog {
+    inner: Arc<MemoryStore>,
+    pub(crate) panic_after_append: AtomicBool,
+}
+
+#[async_trait]
+impl RoomLog for TrickyLog {
+    async fn open(&self, room: RoomId) -> Result<Head, Unavailable> {
+        self.inner.open(room).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Outcome>, AppendError> {
+        let outcomes = self.inner.append(append).await;
+        assert!(
+            !self.panic_after_append.swap(false, Ordering::Relaxed),
+            "planted: the room dies before it tells anybody"
+        );
+        outcomes
+    }
+
+    async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
+        self.inner.head(room).await
+    }
+
+    async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Vec<wire::Event>, Unavailable> {
+        self.inner.tail(room, after, limit).await
+    }
+}

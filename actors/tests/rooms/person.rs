@@ -1,0 +1,188 @@
+//! A person at a socket made of memory.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bobchat_actors::Worker;
+use bobchat_actors::hub::Wire;
+use bobchat_actors::session::{Incoming, Inlet, Session};
+use bobchat_proto::codec::{Format, decode_server_frame, encode_client_frame};
+use bobchat_proto::error::CloseCode;
+use bobchat_proto::wire::client_frame::Request;
+use bobchat_proto::wire::{self, ok, server_frame::Body};
+use bytes::BytesMut;
+
+#[derive(Default)]
+struct Pipe {
+    to_server: VecDeque<Incoming>,
+    to_client: Vec<u8>,
+    reader: Option<Waker>,
+    hung_up: bool,
+}
+
+struct MemoryWire(Rc<RefCell<Pipe>>);
+
+impl Wire for MemoryWire {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().to_client.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        slices.iter().map(|slice| self.try_write(slice)).sum()
+    }
+
+    fn shutdown(&self) {}
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct MemoryInlet {
+    pipe: Rc<RefCell<Pipe>>,
+    read: VecDeque<Incoming>,
+}
+
+impl Inlet for MemoryInlet {
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut pipe = self.pipe.borrow_mut();
+        if pipe.hung_up {
+            return Poll::Ready(Ok(0));
+        }
+        if pipe.to_server.is_empty() {
+            pipe.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        self.read.append(&mut pipe.to_server);
+        Poll::Ready(Ok(self.read.len()))
+    }
+
+    fn next(&mut self) -> Result<Option<Incoming>, CloseCode> {
+        Ok(self.read.pop_front())
+    }
+
+    fn admit(&mut self) {}
+
+    fn discard(&mut self) {
+        self.read.clear();
+    }
+}
+
+pub(crate) struct Person {
+    pipe: Rc<RefCell<Pipe>>,
+    next_id: u64,
+    heard: VecDeque<wire::ServerFrame>,
+}
+
+impl Person {
+    /// Connects and signs in as the user with this identifier.
+    pub(crate) async fn sign_in(worker: &Rc<Worker>, user: u64) -> Self {
+        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        let inlet = MemoryInlet { pipe: pipe.clone(), read: VecDeque::new() };
+        let wire = MemoryWire(pipe.clone());
+        Session::start(worker.clone(), Format::Protobuf, Box::new(wire), Box::new(inlet), None);
+        let mut person = Self { pipe, next_id: 1, heard: VecDeque::new() };
+        person.ok(Request::Auth(wire::Auth { token: user.to_string(), cursors: Vec::new() })).await;
+        person
+    }
+
+    pub(crate) async fn ok(&mut self, request: Request) -> ok::Result {
+        match self.answer(request).await {
+            Body::Ok(wire::Ok { result: Some(result) }) => result,
+            other => panic!("not ok: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn answer(&mut self, request: Request) -> Body {
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut frame = BytesMut::new();
+        let request = wire::ClientFrame { id, request: Some(request) };
+        encode_client_frame(&request, Format::Protobuf, &mut frame);
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.to_server.push_back(Incoming::Binary(frame.freeze()));
+        let reader = pipe.reader.take();
+        drop(pipe);
+        reader.into_iter().for_each(Waker::wake);
+        self.wait_for(|frame| frame.id == Some(id)).await
+    }
+
+    /// The next event of any room.
+    pub(crate) async fn event(&mut self) -> wire::Event {
+        match self.wait_for(|frame| matches!(frame.body, Some(Body::Event(_)))).await {
+            Body::Event(event) => event,
+            other => panic!("not an event: {other:?}"),
+        }
+    }
+
+    /// Whether no event has come, nor comes within a round trip.
+    pub(crate) async fn heard_nothing(&mut self) -> bool {
+        self.ok(Request::Ping(wire::Ping {})).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.read();
+        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_))))
+    }
+
+    /// Makes a public room and subscribes to it.
+    pub(crate) async fn make_room(&mut self) -> u64 {
+        let create = wire::RoomCreate { name: "tea".to_owned(), key: "tea".to_owned(), ..wire::RoomCreate::default() };
+        let ok::Result::RoomCreate(made) = self.ok(Request::RoomCreate(create)).await else { panic!("another answer") };
+        let room = made.room.unwrap().id;
+        self.subscribe(room).await;
+        room
+    }
+
+    pub(crate) async fn subscribe(&mut self, room: u64) {
+        self.ok(Request::Subscribe(wire::Subscribe { room, cursor: None })).await;
+        // The answer comes before the room has attached the connection; a round trip through it is after.
+        self.ok(Request::RoomGet(wire::RoomGet { room })).await;
+    }
+
+    pub(crate) async fn say(&mut self, room: u64, key: &str) -> wire::MessageSendOk {
+        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned() };
+        match self.ok(Request::MessageSend(send)).await {
+            ok::Result::MessageSend(sent) => sent,
+            other => panic!("another answer: {other:?}"),
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.hung_up = true;
+        let reader = pipe.reader.take();
+        drop(pipe);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    async fn wait_for(&mut self, wanted: impl Fn(&wire::ServerFrame) -> bool) -> Body {
+        for _ in 0..10_000 {
+            self.read();
+            if let Some(index) = self.heard.iter().position(&wanted) {
+                return self.heard.remove(index).unwrap().body.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("nothing came; heard {:?}", self.heard)
+    }
+
+    fn read(&mut self) {
+        let bytes = std::mem::take(&mut self.pipe.borrow_mut().to_client);
+        let mut rest = &bytes[..];
+        while let [opcode, length, tail @ ..] = rest {
+            let (length, tail) = match (length, tail) {
+                (126, [high, low, tail @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), tail),
+                (length, tail) => (usize::from(*length), tail),
+            };
+            let (payload, tail) = tail.split_at(length);
+            if opcode & 0x0f == 2 {
+                self.heard.push_back(decode_server_frame(payload, Format::Protobuf).unwrap());
+            }
+            rest = tail;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+use std::io::{self, Write as _};
+
+use super::CommandError;
+use crate::auth::ExternalIssuers;
+use crate::config::{Config, Effective, Fault, Faults, Sources};
+
+/// Prints the configuration as it would hold, in the form of a file. Keys of external issuers are read too.
+pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
+    let (config, effective) = Config::explain(sources)?;
+    ExternalIssuers::load(&config.auth.external).map_err(|faults| {
+        let fault = |fault: crate::auth::KeyFault| Fault {
+            key: "auth.external".to_owned(),
+            value: Some(fault.path.display().to_string()),
+            origin: None,
+            expected: fault.cause,
+        };
+        Faults(faults.into_iter().map(fault).collect())
+    })?;
+    let mut out = io::stdout().lock();
+    out.write_all(show(&effective).as_bytes())?;
+    writeln!(out, "\n# The configuration is valid.")?;
+    Ok(())
+}
+
+fn show(effective: &[Effective]) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for key in effective {
+        if key.section != section {
+            section = &key.section;
+            text.push_str(&header(section, text.is_empty()));
+        }
+        let origin = key.origin.as_ref().map(|origin| format!("  # {origin}")).unwrap_or_default();
+        text.push_str(&format!("{} = {}{origin}\n", key.key, key.value));
+    }
+    text
+}
+
+/// `auth.external[0]` is how faults name one of a list; the file writes it `[[auth.external]]`.
+fn header(section: &str, is_first: bool) -> String {
+    let gap = if is_first { "" } else { "\n" };
+    match section.split_once('[') {
+        Some((list, _)) => format!("{gap}[[{list}]]\n"),
+        None => format!("{gap}[{section}]\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(section: &str, key: &str, value: &str, origin: Option<&str>) -> Effective {
+        let (section, key, value) = (section.to_owned(), key.to_owned(), value.to_owned());
+        Effective { section, key, value, origin: origin.map(str::to_owned) }
+    }
+
+    #[test]
+    fn what_holds_is_shown_as_a_file_that_says_where_each_value_came_from() {
+        let keys = [
+            key("server", "listen", "\"127.0.0.1:1\"", Some("--listen")),
+            key("server", "workers", "0", None),
+            key("auth.external[0]", "issuer", "\"a\"", Some("config.toml")),
+        ];
+        let expected = "[server]\nlisten = \"127.0.0.1:1\"  # --listen\nworkers = 0\n\n\
+            [[auth.external]]\nissuer = \"a\"  # config.toml\n";
+        assert_eq!(show(&keys), expected);
+    }
+}

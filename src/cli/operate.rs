@@ -1,0 +1,90 @@
+//! The operator's commands. Where a server uses the data folder, it is asked to do them; else they are done
+//! on the folder itself.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::CommandError;
+use super::client::{Client, ClientError};
+use crate::config::Config;
+use crate::operator::Operator;
+use crate::startup::open_for_operator;
+use crate::web::admin::{BackupDone, BackupRequest, GrantRequest, TokenRequest, TokensDone, read_secret};
+
+pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
+    // The server may stand in another folder.
+    let path = std::path::absolute(path)?;
+    let request = BackupRequest { path: path.clone() };
+    let bytes = match ask_server::<BackupDone>(config, "/admin/backup", &request)? {
+        Some(done) => done.bytes,
+        None => alone(config, async |operator| (operator.backup)(&path).map_err(CommandError::Failed))?,
+    };
+    say(&format!("{bytes} bytes copied to {}", path.display()))
+}
+
+pub(super) fn restore(config: &Config, path: &Path) -> Result<(), CommandError> {
+    crate::startup::restore(config, path).map_err(CommandError::failed)?;
+    say(&format!("{} is the store in {} now", path.display(), config.store.data.display()))
+}
+
+pub(super) fn grant(config: &Config, handle: &str) -> Result<(), CommandError> {
+    let request = GrantRequest { handle: handle.to_owned() };
+    if ask_server::<()>(config, "/admin/grant", &request)?.is_none() {
+        let granted = alone(config, async |operator| operator.grant(handle).await.map_err(CommandError::failed))?;
+        if !granted {
+            return Err(CommandError::Failed(format!("nobody has the handle {handle:?}")));
+        }
+    }
+    say(&format!("@{} is an administrator now", handle.trim_start_matches('@')))
+}
+
+pub(super) fn token(config: &Config, count: u32, seconds: u32) -> Result<(), CommandError> {
+    let lifetime = Duration::from_secs(u64::from(seconds));
+    let tokens = match ask_server::<TokensDone>(config, "/admin/token", &TokenRequest { count, seconds })? {
+        Some(done) => done.tokens,
+        None => alone(config, async |operator| operator.tokens(count, lifetime).await.map_err(CommandError::failed))?,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for token in tokens {
+        writeln!(out, "{}", serde_json::to_string(&token).map_err(CommandError::failed)?)?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Asks the server that uses the data folder; `None` when there is none: nobody listens, or another server
+/// does, which does not know the folder's secret.
+fn ask_server<T: DeserializeOwned>(
+    config: &Config,
+    path: &str,
+    request: &impl Serialize,
+) -> Result<Option<T>, CommandError> {
+    let secret = match read_secret(&config.store.data) {
+        Ok(secret) => secret,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(&config.store.data, &error)),
+    };
+    let client = Client::new(format!("http://{}", config.server.admin_listen)).with_token(secret);
+    match client.post(path, &[], request) {
+        Ok(done) => Ok(Some(done)),
+        Err(ClientError::Nobody(_) | ClientError::Refused { status: 401, .. }) => Ok(None),
+        Err(error) => Err(CommandError::failed(error)),
+    }
+}
+
+fn unreadable(data: &PathBuf, error: &io::Error) -> CommandError {
+    CommandError::Failed(format!("could not read admin.token in {}: {error}", data.display()))
+}
+
+/// Does the work on the data folder itself.
+fn alone<T>(config: &Config, work: impl AsyncFnOnce(Operator) -> Result<T, CommandError>) -> Result<T, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { work(open_for_operator(config).await.map_err(CommandError::failed)?).await })
+}
+
+fn say(line: &str) -> Result<(), CommandError> {
+    Ok(writeln!(io::stdout(), "{line}")?)
+}

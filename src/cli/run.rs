@@ -1,0 +1,60 @@
+use std::io::{self, Write as _};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::CommandError;
+use crate::config::Config;
+use crate::startup::Node;
+use crate::telemetry::Telemetry;
+
+/// Runs the server until somebody stops it.
+pub(super) fn run(config: Config) -> Result<(), CommandError> {
+    let telemetry = Telemetry::start(&config.telemetry).map_err(CommandError::failed)?;
+    let outcome = actix_rt::System::new().block_on(serve(config));
+    // The runtime has ended: waiting for the collector holds nobody up.
+    telemetry.shutdown();
+    outcome
+}
+
+async fn serve(config: Config) -> Result<(), CommandError> {
+    // From here on, so that a signal while starting is not lost.
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let banner = Banner { data: config.store.data.display().to_string() };
+    let (node, server) = Node::start(config).await.map_err(CommandError::failed)?;
+    if let Err(error) = banner.print(&node) {
+        // Nobody reads it: no reason not to serve.
+        tracing::warn!(error = %error, "could not print the banner");
+    }
+    tracing::info!(address = %node.address, version = env!("CARGO_PKG_VERSION"), "the server is ready");
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => {
+            ended?;
+            return Err(CommandError::Failed("the server ended by itself".to_owned()));
+        }
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+    }
+    tracing::info!("the server is draining");
+    let (left, ended) = tokio::join!(node.stop(), server);
+    tracing::info!(sessions_cut = left, "the server has ended");
+    Ok(ended?)
+}
+
+/// What somebody sees who started the server in a terminal.
+struct Banner {
+    data: String,
+}
+
+impl Banner {
+    fn print(&self, node: &Node) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "Bobchat {} is ready: http://{}", env!("CARGO_PKG_VERSION"), node.address)?;
+        writeln!(out, "  API page       http://{}/api/docs", node.address)?;
+        writeln!(out, "  for operators  http://{} (/metrics, /healthz, /readyz)", node.admin_address)?;
+        writeln!(out, "  data           {}", self.data)?;
+        writeln!(out, "  to stop it     press Ctrl-C, or send SIGTERM")?;
+        out.flush()
+    }
+}

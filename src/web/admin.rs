@@ -1,0 +1,175 @@
+//! The operator's listener: metrics, health and administration. It stands apart from the public one, on an
+//! address that the public does not reach.
+
+mod secret_file;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bobchat_actors::ports::Unavailable;
+use bobchat_proto::error::ErrorCode;
+use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use super::failure::{Answer, Failure};
+use crate::operator::{LoadToken, Operator};
+use crate::secret::Secret;
+use crate::telemetry::metrics;
+
+pub use secret_file::{create as create_secret, read as read_secret};
+
+/// Tokens of one request: more users than a test machine has ports.
+const TOKENS_MAX: u32 = 100_000;
+
+/// Whether a balancer may send clients here.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    open: AtomicBool,
+}
+
+impl Readiness {
+    /// The server serves: from now on it is ready, also while a service that it needs is away.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Relaxed);
+    }
+
+    /// The server is about to end.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it serves and is not about to end.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+}
+
+/// What the routes of the listener need; shared by its threads.
+#[derive(Clone)]
+pub struct Admin {
+    /// Everything that is counted.
+    pub registry: Arc<Registry>,
+    /// Whether clients may come.
+    pub readiness: Arc<Readiness>,
+    /// Does what is asked.
+    pub operator: Operator,
+    /// Who knows it may ask.
+    pub secret: Secret,
+}
+
+/// `POST /admin/backup`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// Where to, as the server sees it.
+    pub path: PathBuf,
+}
+
+/// What came of a backup.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct BackupDone {
+    /// How long the copy is.
+    pub bytes: u64,
+}
+
+/// `POST /admin/grant`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// Who, with or without the @.
+    pub handle: String,
+}
+
+/// `POST /admin/token`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRequest {
+    /// For how many users.
+    pub count: u32,
+    /// How long they are good.
+    pub seconds: u32,
+}
+
+/// The tokens.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokensDone {
+    /// One a user.
+    pub tokens: Vec<LoadToken>,
+}
+
+/// Adds the listener's routes to an application of its own.
+pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .app_data(web::Data::new(admin))
+            .app_data(
+                web::JsonConfig::default()
+                    .error_handler(|error, _| Failure::new(ErrorCode::InvalidRequest, error.to_string()).into()),
+            )
+            .route("/metrics", web::get().to(show_metrics))
+            .route("/healthz", web::get().to(|| async { "alive\n" }))
+            .route("/readyz", web::get().to(show_readiness))
+            .route("/admin/backup", web::post().to(backup))
+            .route("/admin/grant", web::post().to(grant))
+            .route("/admin/token", web::post().to(token))
+            .default_service(web::to(|| async { Err::<String, _>(Failure::no_such_path()) }));
+    }
+}
+
+async fn show_metrics(admin: web::Data<Admin>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(metrics::render(&admin.registry))
+}
+
+async fn show_readiness(admin: web::Data<Admin>) -> HttpResponse {
+    match admin.readiness.is_open() {
+        true => HttpResponse::Ok().body("ready\n"),
+        false => HttpResponse::ServiceUnavailable().body("not ready\n"),
+    }
+}
+
+async fn backup(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<BackupRequest>) -> Answer {
+    admit(&request, &admin)?;
+    let (copy, path) = (admin.operator.backup.clone(), body.into_inner().path);
+    let copied = web::block(move || copy(&path)).await;
+    let copied = copied.map_err(|_| Failure::new(ErrorCode::Busy, "the server has too much to do"))?;
+    let bytes = copied.map_err(|error| Failure::in_field("path", error))?;
+    Ok(HttpResponse::Ok().json(BackupDone { bytes }))
+}
+
+async fn grant(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<GrantRequest>) -> Answer {
+    admit(&request, &admin)?;
+    match admin.operator.grant(&body.handle).await.map_err(|error| unavailable(&error))? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Failure::new(ErrorCode::NotFound, "nobody has that handle")),
+    }
+}
+
+async fn token(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<TokenRequest>) -> Answer {
+    admit(&request, &admin)?;
+    if body.count > TOKENS_MAX {
+        return Err(Failure::in_field("count", format!("at most {TOKENS_MAX}")));
+    }
+    let lifetime = Duration::from_secs(u64::from(body.seconds));
+    let tokens = admin.operator.tokens(body.count, lifetime).await.map_err(|error| unavailable(&error))?;
+    Ok(HttpResponse::Ok().json(TokensDone { tokens }))
+}
+
+/// Lets in who knows the secret. Compared in constant time: the answer's delay says nothing about it.
+fn admit(request: &HttpRequest, admin: &Admin) -> Result<(), Failure> {
+    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    match bool::from(given.as_bytes().ct_eq(admin.secret.reveal().as_bytes())) {
+        true => Ok(()),
+        false => Err(Failure::new(ErrorCode::Unauthenticated, "the secret stands in admin.token in the data folder")),
+    }
+}
+
+fn unavailable(error: &Unavailable) -> Failure {
+    // The operator may know the cause.
+    Failure::new(ErrorCode::Unavailable, error.to_string())
+}
