@@ -8,8 +8,10 @@
 )]
 
 mod chat;
+mod cli;
 mod client;
 mod errors;
+mod rest;
 mod resume;
 mod server;
 mod sockets;
