@@ -41,11 +41,10 @@ function connect() {
       console.log(`error: ${error.code}: ${error.message}`);
       if (error.temporary) setTimeout(sendAnswers, error.retry_after_ms ?? RECONNECT_MS);
     }
-    if (ok?.auth) {
-      // Joining twice is no error, and a cursor asks for what was missed.
-      send({ room_join: { room } });
-      send({ subscribe: { room, cursor } });
-    }
+    // Joining twice is no error.
+    if (ok?.auth) send({ room_join: { room } });
+    // A cursor asks for what was missed.
+    if (ok?.room_join) send({ subscribe: { room, cursor } });
     if (ok?.auth || ok?.auth_renew) {
       const { expires_at } = ok.auth ?? ok.auth_renew;
       renewal = setTimeout(renew, Math.max(0, Date.parse(expires_at) - Date.now() - RENEW_BEFORE_MS), send);

@@ -6,17 +6,17 @@
 import { createInterface } from "node:readline";
 
 const socket = new WebSocket(process.argv[2] ?? "ws://127.0.0.1:8080/api/v1/ws", "bobchat.v1.json");
-const lines = createInterface({ input: process.stdin });
 
 socket.onmessage = ({ data }) => console.log(`< ${data}`);
 socket.onerror = () => console.error("cannot connect, or the connection broke");
 socket.onclose = ({ code, reason }) => {
   console.log(`closed: ${code} ${reason}`);
-  lines.close();
+  process.exit();
 };
-socket.onopen = () => {
-  lines.on("line", (line) => {
+socket.onopen = async () => {
+  for await (const line of createInterface({ input: process.stdin })) {
     const frame = line.replace(/^>\s*/, "").replace("TOKEN", process.env.TOKEN ?? "");
     if (frame) socket.send(frame);
-  });
+  }
+  socket.close();
 };

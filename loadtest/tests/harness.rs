@@ -92,6 +92,15 @@ fn a_closed_window_keeps_all_promises_too() {
 }
 
 #[test]
+fn json_is_checked_like_protobuf() {
+    let server = Server::start();
+    let target = format!("http://{}", server.address);
+    let arguments: Vec<_> = fanout_arguments(&target).into_iter().chain(["--format", "json"]).collect();
+    let output = harness(&arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+}
+
+#[test]
 fn the_floor_and_the_baseline_pass_the_same_checks() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("floor.redb");

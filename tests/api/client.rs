@@ -142,6 +142,22 @@ impl Client {
         self.ok("message_send", json!({"room": room, "key": key, "text": text})).await
     }
 
+    /// Sends messages without waiting for each ack, at most 500 at a time, and waits for all of them.
+    pub(crate) async fn say_many(&mut self, room: &str, from: usize, count: usize, text: impl Fn(usize) -> String) {
+        let numbers: Vec<usize> = (from..from + count).collect();
+        for window in numbers.chunks(500) {
+            let mut asked = Vec::with_capacity(window.len());
+            for number in window {
+                let request = json!({"room": room, "key": format!("k{number}"), "text": text(*number)});
+                asked.push(self.ask("message_send", request).await);
+            }
+            for id in asked {
+                let answer = self.answer(id).await;
+                assert!(answer["ok"].is_object(), "{answer}");
+            }
+        }
+    }
+
     /// Nothing but signals comes for a while: long enough for what a busy thread would still send.
     pub(crate) async fn hears_no_event(&mut self) {
         self.ok("ping", json!({})).await;

@@ -7,6 +7,7 @@
     reason = "helpers of tests are not covered by the exceptions for tests"
 )]
 
+mod authorization;
 mod chat;
 mod cli;
 mod client;

@@ -5,49 +5,20 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::server::TestServer;
 
-/// A server whose rates are not what a test is about.
-fn busy_server() -> TestServer {
-    TestServer::with(&[
-        ("LIMITS__SENDS_BURST", "100000"),
-        ("LIMITS__FRAMES_BURST", "100000"),
-        ("LIMITS__FRAME_BYTES_PER_SECOND", "1GiB"),
-        ("LIMITS__REQUESTS_IN_FLIGHT", "1000"),
-    ])
-}
-
-async fn say_many(client: &mut Client, room: &str, from: usize, count: usize) {
-    let mut asked = Vec::new();
-    for number in from..from + count {
-        asked.push(
-            client
-                .ask("message_send", json!({"room": room, "key": format!("k{number}"), "text": format!("{number}")}))
-                .await,
-        );
-        if asked.len() == 500 {
-            for id in asked.drain(..) {
-                assert!(client.answer(id).await["ok"].is_object());
-            }
-        }
-    }
-    for id in asked {
-        assert!(client.answer(id).await["ok"].is_object());
-    }
-}
-
 fn cursor(room: &str, seq: u64) -> Value {
     json!([{"room": room, "epoch": 1, "seq": seq}])
 }
 
 #[tokio::test]
 async fn resume_gives_exactly_what_was_missed_then_goes_live() {
-    let server = busy_server();
+    let server = TestServer::busy();
     let mut ada = server.person("Ada").await;
     let grant = server.guest("Bob").await;
     let room = ada.make_room("tea").await;
     let mut bob = Client::signed_in(server.address, &grant.access_token).await;
     bob.join(&room).await;
     drop(bob);
-    say_many(&mut ada, &room, 0, 30).await;
+    ada.say_many(&room, 0, 30, |number| number.to_string()).await;
     let (mut bob, answer) = Client::resumed(server.address, &grant.access_token, cursor(&room, 2)).await;
     assert_eq!(answer["subscribed"][0]["head"]["seq"], 32);
     assert_eq!(bob.seqs(30).await, (3..=32).collect::<Vec<_>>());
@@ -58,12 +29,12 @@ async fn resume_gives_exactly_what_was_missed_then_goes_live() {
 
 #[tokio::test]
 async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() {
-    let server = busy_server();
+    let server = TestServer::busy();
     let grant = server.guest("Ada").await;
     let mut ada = Client::signed_in(server.address, &grant.access_token).await;
     let made = ada.ok("room_create", json!({"name": "long", "key": "k"})).await;
     let room = made["room"]["id"].as_str().unwrap().to_owned();
-    say_many(&mut ada, &room, 0, 10_000).await;
+    ada.say_many(&room, 0, 10_000, |number| number.to_string()).await;
     let (mut other, _) = Client::resumed(server.address, &grant.access_token, cursor(&room, 1)).await;
     assert_eq!(other.seqs(10_000).await, (2..=10_001).collect::<Vec<_>>());
     let server = server.restart();
@@ -76,14 +47,15 @@ async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() 
 
 #[tokio::test]
 async fn a_replay_while_others_talk_has_no_hole_and_no_double() {
-    let server = busy_server();
+    let server = TestServer::busy();
     let grant = server.guest("Ada").await;
     let mut ada = Client::signed_in(server.address, &grant.access_token).await;
     let made = ada.ok("room_create", json!({"name": "long", "key": "k"})).await;
     let room = made["room"]["id"].as_str().unwrap().to_owned();
-    say_many(&mut ada, &room, 0, 3_000).await;
+    ada.say_many(&room, 0, 3_000, |number| number.to_string()).await;
     let connecting = Client::resumed(server.address, &grant.access_token, cursor(&room, 1));
-    let ((mut reader, _), ()) = tokio::join!(connecting, say_many(&mut ada, &room, 3_000, 1_000));
+    let ((mut reader, _), ()) =
+        tokio::join!(connecting, ada.say_many(&room, 3_000, 1_000, |number| number.to_string()));
     assert_eq!(reader.seqs(4_000).await, (2..=4_001).collect::<Vec<_>>());
 }
 

@@ -39,6 +39,16 @@ impl TestServer {
         Self::with(&[])
     }
 
+    /// A server whose rates are not what a test is about.
+    pub(crate) fn busy() -> Self {
+        Self::with(&[
+            ("LIMITS__SENDS_BURST", "100000"),
+            ("LIMITS__FRAMES_BURST", "100000"),
+            ("LIMITS__FRAME_BYTES_PER_SECOND", "1GiB"),
+            ("LIMITS__REQUESTS_IN_FLIGHT", "1000"),
+        ])
+    }
+
     /// A server with settings as in the environment: `("LIMITS__SENDS_BURST", "1000")`.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -92,6 +102,11 @@ impl TestServer {
     /// Signs up somebody new.
     pub(crate) async fn guest(&self, name: &str) -> wire::TokenGrant {
         self.auth.as_ref().unwrap().create_guest(&wire::GuestCreate { name: name.to_owned() }).await.unwrap()
+    }
+
+    /// Gives somebody the rights of an administrator.
+    pub(crate) async fn grant_admin(&self, handle: &str) {
+        assert!(self.auth.as_ref().unwrap().grant_admin(handle).await.unwrap());
     }
 
     /// Signs up somebody new and connects them.

@@ -109,11 +109,7 @@ async fn one_byte_at_a_time_is_a_frame_in_the_end() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_closed_as_a_slow_consumer_and_can_resume() {
-    let server = TestServer::with(&[
-        ("LIMITS__SENDS_BURST", "100000"),
-        ("LIMITS__FRAMES_BURST", "100000"),
-        ("LIMITS__FRAME_BYTES_PER_SECOND", "1GiB"),
-    ]);
+    let server = TestServer::busy();
     let mut ada = server.person("Ada").await;
     let grant = server.guest("Bob").await;
     let room = ada.make_room("tea").await;
@@ -123,9 +119,7 @@ async fn a_client_that_never_reads_is_closed_as_a_slow_consumer_and_can_resume()
     let text = "x".repeat(7_900);
     // More than the sockets' buffers and the 1 MiB that may wait.
     let count = 1_500;
-    for _ in 0..count {
-        ada.say(&room, &text).await;
-    }
+    ada.say_many(&room, 0, count, |_| text.clone()).await;
     assert_eq!(server.core().metrics.slow_consumers.get(), 1);
     let _ = bob.closed().await;
     let cursors = json!([{"room": room, "epoch": 1, "seq": 2}]);

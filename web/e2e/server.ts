@@ -23,7 +23,7 @@ export class Server {
 
   /** Starts a server on free ports. */
   static async start(): Promise<Server> {
-    const server = new Server(await freePort(), await freePort());
+    const server = new Server(...(await freePorts()));
     await server.start();
     return server;
   }
@@ -41,13 +41,16 @@ export class Server {
     const limits = { BOBCHAT__LIMITS__SENDS_BURST: "1000", BOBCHAT__LIMITS__SENDS_PER_SECOND: "1000" };
     const guests = { BOBCHAT__LIMITS__GUESTS_BURST: "1000", BOBCHAT__LIMITS__GUESTS_PER_MINUTE: "1000" };
     const env = { ...process.env, ...limits, ...guests };
-    this.#child = spawn(binary, flags, {
-      env,
-      stdio: ["ignore", "ignore", process.env.DEBUG ? "inherit" : "ignore"],
+    this.#child = spawn(binary, flags, { env, stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    this.#child.stderr?.on("data", (bytes) => {
+      said = `${said}${bytes}`.slice(-2_000);
+      if (process.env.DEBUG) process.stderr.write(bytes);
     });
     const deadline = Date.now() + READY_MS;
     while (!(await this.#isReady())) {
-      if (this.#child.exitCode !== null) throw new Error(`the server ended with ${this.#child.exitCode}`);
+      if (this.#child.exitCode !== null)
+        throw new Error(`the server ended with ${this.#child.exitCode}: ${said}`);
       if (Date.now() > deadline) throw new Error("the server is not ready after 30 s");
       await new Promise((wake) => setTimeout(wake, 20));
     }
@@ -74,11 +77,11 @@ export class Server {
   }
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, "close");
-  return port;
+/** Two free ports: held at the same time, so that they differ. */
+async function freePorts(): Promise<[number, number]> {
+  const probes = [createServer(), createServer()] as const;
+  for (const probe of probes) await once(probe.listen(0, "127.0.0.1"), "listening");
+  const [one, other] = probes.map((probe) => (probe.address() as AddressInfo).port);
+  for (const probe of probes) await once(probe.close(), "close");
+  return [one ?? 0, other ?? 0];
 }

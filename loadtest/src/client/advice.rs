@@ -36,24 +36,29 @@ pub(crate) fn of_error(request: &str, error: &wire::Error) -> String {
     }
 }
 
-/// Says why a connection was closed and which key to raise.
+/// Says why a connection was closed and what to do about it.
 pub(crate) fn of_close(code: u16, reason: &str) -> String {
-    let known = CloseCode::ALL.iter().find(|known| known.code() == code);
-    let keys = match known {
-        Some(CloseCode::TooManyFrames) => {
-            Some("limits.frames_per_second, limits.frames_burst or limits.frame_bytes_per_second")
-        }
-        Some(CloseCode::TooManyConnections) => {
-            Some("limits.connections_per_user or limits.connections_per_address_before_auth")
-        }
-        Some(CloseCode::SlowConsumer) => Some(
-            "limits.outbound_bytes_max or limits.outbound_bytes_total_max, or lower the load: the harness may be too slow",
-        ),
-        _ => None,
-    };
-    match keys {
-        Some(keys) => format!("the server closed a connection: {code} {reason}; raise {keys}"),
+    let known = CloseCode::ALL.iter().copied().find(|known| known.code() == code);
+    match known.and_then(remedy_of_close) {
+        Some(remedy) => format!("the server closed a connection: {code} {reason}; {remedy}"),
         None => format!("the server closed a connection: {code} {reason}"),
+    }
+}
+
+fn remedy_of_close(code: CloseCode) -> Option<&'static str> {
+    match code {
+        CloseCode::TooManyFrames => {
+            Some("raise limits.frames_per_second, limits.frames_burst or limits.frame_bytes_per_second")
+        }
+        CloseCode::TooManyConnections => {
+            Some("raise limits.connections_per_user or limits.connections_per_address_before_auth")
+        }
+        CloseCode::SlowConsumer => Some(
+            "lower the load, for the harness may be too slow, or raise limits.outbound_bytes_max or \
+             limits.outbound_bytes_total_max",
+        ),
+        CloseCode::TokenEnded => Some("run for less time, or give --tokens that last longer"),
+        _ => None,
     }
 }
 

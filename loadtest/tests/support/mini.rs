@@ -15,8 +15,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-const FORMAT: Format = Format::Protobuf;
-
 /// What the server does with posts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
@@ -29,7 +27,21 @@ pub enum Behaviour {
 struct Room {
     seq: u64,
     ordinal: u64,
-    receivers: Vec<mpsc::UnboundedSender<Vec<u8>>>,
+    receivers: Vec<Client>,
+}
+
+/// The way out to a client.
+#[derive(Clone)]
+struct Client {
+    format: Format,
+    sender: mpsc::UnboundedSender<Vec<u8>>,
+}
+
+impl Client {
+    fn send(&self, frame: &wire::ServerFrame) {
+        // A client that went away misses nothing.
+        let _ = self.sender.send(server_frame(frame, self.format));
+    }
 }
 
 struct State {
@@ -62,8 +74,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     loop {
         let Some(head) = read_head(&mut stream, &mut buffer).await else { return };
         if let Some(key) = header(&head, "sec-websocket-key") {
-            upgrade(&mut stream, &key).await;
-            return speak(stream, buffer, state).await;
+            let offered = header(&head, "sec-websocket-protocol").unwrap();
+            let format = Format::ALL.into_iter().find(|format| format.subprotocol() == offered).unwrap();
+            upgrade(&mut stream, &key, format).await;
+            return speak(stream, buffer, format, state).await;
         }
         let length: usize = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         while buffer.len() < length {
@@ -100,18 +114,18 @@ fn header(head: &str, name: &str) -> Option<String> {
     fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
 }
 
-async fn upgrade(stream: &mut TcpStream, key: &str) {
+async fn upgrade(stream: &mut TcpStream, key: &str, format: Format) {
     let hash = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     let accept = base64::engine::general_purpose::STANDARD.encode(hash);
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
-        FORMAT.subprotocol()
+        format.subprotocol()
     );
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-async fn speak(stream: TcpStream, mut buffer: BytesMut, state: Arc<Mutex<State>>) {
+async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: Arc<Mutex<State>>) {
     let (mut read, mut write) = stream.into_split();
     let (sender, mut outgoing) = mpsc::unbounded_channel::<Vec<u8>>();
     let writer = tokio::spawn(async move {
@@ -121,11 +135,12 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, state: Arc<Mutex<State>>
             }
         }
     });
+    let client = Client { format, sender };
     loop {
         while let Some((opcode, payload)) = client_frame(&mut buffer) {
-            if opcode == 2 {
-                let frame = codec::decode_client_frame(&payload, FORMAT).unwrap();
-                answer(frame, &sender, &mut state.lock().unwrap());
+            if opcode < 8 {
+                let frame = codec::decode_client_frame(&payload, format).unwrap();
+                answer(frame, &client, &mut state.lock().unwrap());
             }
         }
         if read.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
@@ -149,7 +164,7 @@ fn client_frame(buffer: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
     Some((opcode, frame[at + 4..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()))
 }
 
-fn answer(frame: wire::ClientFrame, sender: &mpsc::UnboundedSender<Vec<u8>>, state: &mut State) {
+fn answer(frame: wire::ClientFrame, client: &Client, state: &mut State) {
     state.next_id += 1;
     let new_id = state.next_id;
     let id = Some(frame.id);
@@ -165,20 +180,19 @@ fn answer(frame: wire::ClientFrame, sender: &mpsc::UnboundedSender<Vec<u8>>, sta
         }
         Request::Subscribe(subscribe) => {
             let room = state.rooms.get_mut(&subscribe.room).unwrap();
-            room.receivers.push(sender.clone());
+            room.receivers.push(client.clone());
             let head = Some(wire::Position { epoch: 1, seq: room.seq });
             ok::Result::Subscribe(wire::SubscribeOk { room: subscribe.room, head, ..Default::default() })
         }
         Request::MessageSend(_) if state.behaviour == Behaviour::RateLimited => {
             let error = ErrorCode::RateLimited.error("too many messages");
-            let _ = sender.send(server_frame(wire::ServerFrame { id, body: Some(Body::Error(error)) }));
-            return;
+            return client.send(&wire::ServerFrame { id, body: Some(Body::Error(error)) });
         }
         Request::MessageSend(send) => ok::Result::MessageSend(append(new_id, send, state)),
         other => panic!("the small server does not know {}", other.name()),
     };
     let body = Some(Body::Ok(wire::Ok { result: Some(result) }));
-    let _ = sender.send(server_frame(wire::ServerFrame { id, body }));
+    client.send(&wire::ServerFrame { id, body });
 }
 
 fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageSendOk {
@@ -197,18 +211,18 @@ fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageS
         key: Some(send.key),
         body: Some(event::Body::Message(wire::Message { text: send.text })),
     };
-    let bytes = server_frame(wire::ServerFrame { id: None, body: Some(Body::Event(event)) });
+    let frame = wire::ServerFrame { id: None, body: Some(Body::Event(event)) };
     for receiver in &room.receivers {
-        let _ = receiver.send(bytes.clone());
+        receiver.send(&frame);
     }
     let position = Some(wire::Position { epoch: 1, seq: room.seq });
     wire::MessageSendOk { room: send.room, position, ordinal: room.ordinal, id, at }
 }
 
-fn server_frame(frame: wire::ServerFrame) -> Vec<u8> {
+fn server_frame(frame: &wire::ServerFrame, format: Format) -> Vec<u8> {
     let mut payload = BytesMut::new();
-    codec::encode_server_frame(&frame, FORMAT, &mut payload);
-    let mut bytes = vec![0x82];
+    codec::encode_server_frame(frame, format, &mut payload);
+    let mut bytes = vec![if format == Format::Json { 0x81 } else { 0x82 }];
     match u8::try_from(payload.len()) {
         Ok(short @ 0..=125) => bytes.push(short),
         _ => {

@@ -1,7 +1,7 @@
 import { isLoaded } from "@bobchat/client";
 import { ArrowDown } from "lucide-react";
-import { type KeyboardEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { rowsOf } from "../lib/rows";
+import { type KeyboardEvent, memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type Row, rowsOf } from "../lib/rows";
 import { countWords, dayWords } from "../lib/words";
 import { latestWanted, newerWanted, olderWanted, roomWanted } from "../state/intents";
 import { readUpTo } from "../state/reads";
@@ -35,9 +35,6 @@ export function MessageList({ room, jump }: { room: RoomEntry; jump: number }) {
     () => (ready ? rowsOf(messages, showsLatest ? unsent : [], me, newAfter) : []),
     [ready, messages, showsLatest, unsent, me, newAfter],
   );
-  const lastOwn = rows.findLast(
-    (row) => row.kind === "message" && row.own && row.entry?.state !== "failed",
-  )?.key;
   const scroller = useRef<HTMLDivElement>(null);
   const onNearTop = useCallback(
     (anchor: number | null) => hasOlder && dispatch(olderWanted({ room: room.id, anchor })),
@@ -86,19 +83,7 @@ export function MessageList({ room, jump }: { room: RoomEntry; jump: number }) {
           {ready && entry.failed?.edge === "older" && (
             <Again room={room} words={entry.failed.words} edge="older" />
           )}
-          {rows.map((row) =>
-            row.kind === "message" ? (
-              <Message key={row.key} row={row} showsSent={row.key === lastOwn} />
-            ) : row.kind === "day" ? (
-              <h2 key={row.key} className="day-line">
-                {dayWords(row.at)}
-              </h2>
-            ) : (
-              <div key={row.key} className="new-line" data-new="">
-                New
-              </div>
-            ),
-          )}
+          <Rows rows={rows} />
           {ready && entry.failed?.edge === "newer" && (
             <Again room={room} words={entry.failed.words} edge="newer" />
           )}
@@ -114,6 +99,29 @@ export function MessageList({ room, jump }: { room: RoomEntry; jump: number }) {
       <Announcer room={room.id} />
     </div>
   );
+}
+
+/** The lines. Drawn anew when they change, and not when a read mark moves. */
+const Rows = memo(function Rows({ rows }: { rows: Row[] }) {
+  const lastOwn = rows.findLast(
+    (row) => row.kind === "message" && row.own && row.entry?.state !== "failed",
+  )?.key;
+  return rows.map((row) => <Line key={row.key} row={row} showsSent={row.key === lastOwn} />);
+});
+
+function Line({ row, showsSent }: { row: Row; showsSent: boolean }) {
+  switch (row.kind) {
+    case "message":
+      return <Message row={row} showsSent={showsSent} />;
+    case "day":
+      return <h2 className="day-line">{dayWords(row.at)}</h2>;
+    case "new":
+      return (
+        <div className="new-line" data-new="">
+          New
+        </div>
+      );
+  }
 }
 
 /** Marks what is on the screen as read: only while somebody looks, and only at the newest message. */
