@@ -2,6 +2,7 @@
 
 mod admin;
 mod http;
+mod matrix;
 mod messages;
 mod mistakes;
 mod openapi;
