@@ -11,6 +11,7 @@
 //! - Beside it: `sweep` forgets idempotency keys, `backup` copies the store while it serves.
 
 mod append;
+mod backup;
 mod command;
 mod credentials;
 mod directory;
@@ -41,6 +42,7 @@ use bobchat_actors::ports::{Clock, Unavailable};
 use prometheus_client::registry::Registry;
 use redb::{ReadTransaction, ReadableDatabase as _};
 
+pub use backup::{BackupError, BackupReport, restore};
 use command::{Growth, Refusal};
 pub use error::OpenError;
 use file::{FILE_NAME, FileOptions};

@@ -8,6 +8,13 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod backup;
+mod child;
 mod contract;
+mod fail_stop;
+mod full_disk;
 mod group_commit;
+mod kill;
+mod open;
 mod support;
+mod sweep;

@@ -111,7 +111,7 @@ pub(super) fn unfinished(file: &Path) -> PathBuf {
 }
 
 /// Whether the file begins as redb's files do, which includes none that is empty.
-fn has_magic(file: &File) -> io::Result<bool> {
+pub(super) fn has_magic(file: &File) -> io::Result<bool> {
     const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
     let mut begin = [0; MAGIC.len()];
     match file.read_exact_at(&mut begin, 0) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use redb::{Database, ReadableDatabase as _, ReadableTable, TableHandle as _};
+use redb::{Database, ReadableDatabase, ReadableTable, TableHandle as _};
 
 use super::OpenError;
 use super::tables::{self, META};
@@ -38,7 +38,7 @@ pub(super) enum Format {
 }
 
 /// Finds out whose file it is.
-pub(super) fn format(database: &Database) -> Result<Format, redb::Error> {
+pub(super) fn format(database: &impl ReadableDatabase) -> Result<Format, redb::Error> {
     let transaction = database.begin_read()?;
     if !transaction.list_tables()?.any(|table| table.name() == META.name()) {
         return Ok(Format::Foreign);
@@ -49,6 +49,11 @@ pub(super) fn format(database: &Database) -> Result<Format, redb::Error> {
         Some(found) if found > FORMAT => Format::Newer(found),
         Some(_) => Format::Known,
     })
+}
+
+/// Whether a store is a backup.
+pub(super) fn is_backup(database: &impl ReadableDatabase) -> Result<bool, redb::Error> {
+    Ok(number(&database.begin_read()?.open_table(META)?, BACKUP_KEY)?.is_some())
 }
 
 /// Makes an empty database a store.

@@ -72,6 +72,7 @@ macro_rules! for_each_table {
         $visit!(t::META);
     }};
 }
+pub(super) use for_each_table;
 
 /// Makes the tables that are not there, so that no reader meets a missing one.
 pub(super) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
