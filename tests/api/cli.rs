@@ -39,6 +39,11 @@ impl Running {
         Self { child, banner }
     }
 
+    fn url(&self) -> String {
+        let (_, url) = self.banner.split_once("is ready: ").unwrap();
+        url.lines().next().unwrap().to_owned()
+    }
+
     /// Tells it to end, and waits until it has.
     fn terminate(mut self) -> (i32, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
@@ -144,6 +149,35 @@ fn commands_work_with_a_server_and_without() {
     assert_eq!(tokens()[1]["user"], online[1]["user"], "the same users, without a server");
     assert_eq!(grant("ada").0, 0);
     assert_eq!(grant("nobody").0, 1);
+}
+
+#[test]
+fn a_backup_of_a_running_server_can_be_restored_and_served() {
+    let server = TestServer::start();
+    let ada = Http::guest(&server, "Ada");
+    let room = ada.make_room("tea");
+    ada.say(&room, "before");
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.redb").to_str().unwrap().to_owned();
+    let data = server.data().to_str().unwrap().to_owned();
+    let admin = server.admin_address.to_string();
+    let backup = || run(&["backup", &copy, "--data", &data, "--admin-listen", &admin]);
+    let (code, stdout, stderr) = backup();
+    assert!(code == 0 && stdout.ends_with(&format!("bytes copied to {copy}\n")), "{stdout}{stderr}");
+    assert_eq!(backup().0, 1, "a copy is not overwritten");
+    ada.say(&room, "after");
+    assert_eq!(run(&["restore", &copy, "--data", &data]).0, 1, "there is a store already");
+    let restored = folder.path().join("data").to_str().unwrap().to_owned();
+    let (code, _, stderr) = run(&["restore", &copy, "--data", &restored]);
+    assert_eq!(code, 0, "{stderr}");
+    let running = Running::start(&restored);
+    let again = Http::at(&running.url()).with_token(ada.token());
+    let page = again.get(&format!("/api/v1/rooms/{room}/messages")).ok(200);
+    let texts: Vec<&Value> = page["messages"].as_array().unwrap().iter().map(|event| &event["message"]["text"]).collect();
+    assert_eq!(texts, ["before"]);
+    // A device that was used after the copy was made is signed in all the same.
+    again.post("/api/v1/tokens/refresh", &json!({"refresh_token": ada.refresh_token})).ok(200);
+    assert_eq!(running.terminate().0, 0);
 }
 
 #[test]

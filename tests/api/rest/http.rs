@@ -31,12 +31,16 @@ pub(crate) struct Reply {
 
 impl Http {
     pub(crate) fn stranger(address: SocketAddr) -> Self {
+        Self::at(&format!("http://{address}"))
+    }
+
+    pub(crate) fn at(url: &str) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .max_idle_age(Duration::from_secs(1))
             .build();
-        let (agent, base) = (Agent::new_with_config(config), format!("http://{address}"));
+        let (agent, base) = (Agent::new_with_config(config), url.to_owned());
         Self { agent, base, token: None, user: Value::Null, refresh_token: String::new() }
     }
 
