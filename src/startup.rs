@@ -3,6 +3,7 @@
 mod listen;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use bobchat_actors::{Core, CoreOptions, CorePorts, Worker, operations};
 use prometheus_client::registry::Registry;
 
 use crate::adapters::clock::SystemClock;
-use crate::adapters::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::adapters::embedded::{self, BackupError, EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::auth::{self, ExternalIssuers, KeyFault};
 use crate::config::{Config, Limits};
 use crate::operator::{Backup, Operator};
@@ -186,8 +187,9 @@ pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> 
     Ok(Operator { auth: opened.auth, backup: backup_of(&opened.store) })
 }
 
-fn backup_of(_: &Arc<EmbeddedStore>) -> Backup {
-    Arc::new(|_| Err("the store cannot be copied yet".to_owned()))
+fn backup_of(store: &Arc<EmbeddedStore>) -> Backup {
+    let store = store.clone();
+    Arc::new(move |path| store.backup(path).map(|report| report.bytes).map_err(|error| error.to_string()))
 }
 
 fn embedded_options(config: &Config) -> EmbeddedOptions {
@@ -216,10 +218,11 @@ fn core_options(limits: &Limits) -> CoreOptions {
     }
 }
 
-/// Puts a copy in place of the store of a data folder that no server uses.
+/// Puts a copy in place as the store of a data folder that has none; returns how long it is.
 ///
 /// # Errors
-/// Always, until the store can.
-pub fn restore(_: &Config, _: &std::path::Path) -> Result<(), std::io::Error> {
-    Err(std::io::Error::other("the store cannot be restored yet"))
+/// [`BackupError`]; the folder is left as it was.
+pub fn restore(config: &Config, copy: &Path) -> Result<u64, BackupError> {
+    let now = SystemClock.now_micros();
+    embedded::restore(copy, &config.store.data, now).map(|report| report.bytes)
 }
