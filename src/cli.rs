@@ -54,7 +54,7 @@ enum Command {
         /// The file to make
         path: PathBuf,
     },
-    /// Puts a copy back in place of the store; the server must not run
+    /// Makes a copy the store of a data folder that has none
     Restore {
         /// The file that `backup` made
         path: PathBuf,

@@ -3,6 +3,7 @@
 mod listen;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use bobchat_actors::{Core, CoreOptions, CorePorts, Worker, operations};
 use prometheus_client::registry::Registry;
 
 use crate::adapters::clock::SystemClock;
-use crate::adapters::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::adapters::embedded::{self, BackupError, EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::auth::{self, ExternalIssuers, KeyFault};
 use crate::config::{Config, Limits};
 use crate::operator::{Backup, Operator};
@@ -26,6 +27,9 @@ use listen::Public;
 
 /// How often the age of the signing key is looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// The exit code of a process whose hub died (EX_SOFTWARE of sysexits.h).
+const EXIT_HUB_DIED: i32 = 70;
 
 /// Why a node could not start: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +47,13 @@ pub enum StartError {
     #[error("could not prepare the welcome room: {0}")]
     Welcome(String),
     /// The secret for the operator's commands could not be written.
-    #[error("could not write admin.token to the data folder: {0}")]
+    #[error("could not write admin.token to the data folder")]
     Secret(std::io::Error),
     /// The threads could not be started.
-    #[error("could not start the server: {0}")]
+    #[error("could not start the server")]
     Serve(std::io::Error),
     /// An address could not be taken.
-    #[error("could not listen on {address}: {source}")]
+    #[error("could not listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -139,6 +143,12 @@ async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), Star
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let watched = core.clone();
+    actix_rt::spawn(async move {
+        watched.hub_died().await;
+        tracing::error!("a worker thread's hub has died: the process ends, so that its clients come back elsewhere");
+        std::process::exit(EXIT_HUB_DIED);
+    });
     actix_rt::spawn(async move {
         loop {
             tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;
@@ -186,8 +196,9 @@ pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> 
     Ok(Operator { auth: opened.auth, backup: backup_of(&opened.store) })
 }
 
-fn backup_of(_: &Arc<EmbeddedStore>) -> Backup {
-    Arc::new(|_| Err("the store cannot be copied yet".to_owned()))
+fn backup_of(store: &Arc<EmbeddedStore>) -> Backup {
+    let store = store.clone();
+    Arc::new(move |path| store.backup(path).map(|report| report.bytes).map_err(|error| error.to_string()))
 }
 
 fn embedded_options(config: &Config) -> EmbeddedOptions {
@@ -216,10 +227,11 @@ fn core_options(limits: &Limits) -> CoreOptions {
     }
 }
 
-/// Puts a copy in place of the store of a data folder that no server uses.
+/// Puts a copy in place as the store of a data folder that has none; returns how long it is.
 ///
 /// # Errors
-/// Always, until the store can.
-pub fn restore(_: &Config, _: &std::path::Path) -> Result<(), std::io::Error> {
-    Err(std::io::Error::other("the store cannot be restored yet"))
+/// [`BackupError`]; the folder is left as it was.
+pub fn restore(config: &Config, copy: &Path) -> Result<u64, BackupError> {
+    let now = SystemClock.now_micros();
+    embedded::restore(copy, &config.store.data, now).map(|report| report.bytes)
 }

@@ -27,8 +27,8 @@ pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
 }
 
 pub(super) fn restore(config: &Config, path: &Path) -> Result<(), CommandError> {
-    crate::startup::restore(config, path).map_err(CommandError::failed)?;
-    say(&format!("{} is the store in {} now", path.display(), config.store.data.display()))
+    let bytes = crate::startup::restore(config, path).map_err(CommandError::failed)?;
+    say(&format!("{bytes} bytes from {} are the store in {} now", path.display(), config.store.data.display()))
 }
 
 pub(super) fn grant(config: &Config, handle: &str) -> Result<(), CommandError> {

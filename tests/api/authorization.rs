@@ -29,15 +29,15 @@ pub(crate) fn matrix() -> BTreeMap<String, Row> {
 }
 
 /// Somebody who asks, and the room that they ask about.
-struct Asker {
-    kind: &'static str,
+pub(crate) struct Asker {
+    pub(crate) kind: &'static str,
     client: Client,
-    token: String,
-    room: String,
+    pub(crate) token: String,
+    pub(crate) room: String,
 }
 
 impl Row {
-    fn expected(&self, kind: &str) -> &str {
+    pub(crate) fn expected(&self, kind: &str) -> &str {
         let of_kind = match kind {
             "outsider" => &self.outsider,
             "hidden" => &self.hidden,
@@ -53,7 +53,7 @@ impl Row {
 
 /// A public and a private room with everybody around them, made anew for each request, which may change
 /// them.
-async fn askers(server: &TestServer) -> Vec<Asker> {
+pub(crate) async fn askers(server: &TestServer) -> Vec<Asker> {
     let mut askers = Vec::new();
     let owner_grant = server.guest("Owner").await;
     let mut owner = Client::signed_in(server.address, &owner_grant.access_token).await;

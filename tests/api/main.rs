@@ -9,12 +9,15 @@
 
 mod authorization;
 mod chat;
+mod cli;
 mod client;
 mod crash;
 mod errors;
 mod memory;
 mod process;
+mod rest;
 mod resume;
 mod server;
 mod sockets;
 mod sync;
+mod traces;

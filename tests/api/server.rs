@@ -17,6 +17,7 @@ use crate::client::Client;
 /// A running server with its data in a folder of its own. Stops when it is dropped.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
+    pub(crate) admin_address: SocketAddr,
     core: Option<Arc<Core>>,
     auth: Option<Arc<auth::Service>>,
     folder: Option<tempfile::TempDir>,
@@ -28,6 +29,7 @@ pub(crate) struct TestServer {
 /// What a started server tells the test.
 struct Started {
     address: SocketAddr,
+    admin_address: SocketAddr,
     core: Arc<Core>,
     auth: Arc<auth::Service>,
 }
@@ -60,6 +62,12 @@ impl TestServer {
         Self::over(folder, std::mem::take(&mut self.settings))
     }
 
+    /// Ends the server in good order and keeps its data.
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
+        self.end();
+        self.folder.take().unwrap()
+    }
+
     fn over(folder: tempfile::TempDir, settings: Vec<(String, String)>) -> Self {
         install_cryptography();
         let config = config(folder.path().to_str().unwrap(), &settings);
@@ -68,7 +76,8 @@ impl TestServer {
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
                 let (node, server) = Node::start(config).await.unwrap();
-                let tell = Started { address: node.address, core: node.core.clone(), auth: node.auth.clone() };
+                let (core, auth) = (node.core.clone(), node.auth.clone());
+                let tell = Started { address: node.address, admin_address: node.admin_address, core, auth };
                 started.send(tell).unwrap_or_else(|_| panic!("the test is gone"));
                 actix_rt::spawn(async move {
                     let _ = stopped.await;
@@ -77,9 +86,10 @@ impl TestServer {
                 server.await.unwrap();
             });
         });
-        let Started { address, core, auth } = waiting.recv().unwrap();
+        let Started { address, admin_address, core, auth } = waiting.recv().unwrap();
         Self {
             address,
+            admin_address,
             core: Some(core),
             auth: Some(auth),
             folder: Some(folder),
@@ -103,6 +113,11 @@ impl TestServer {
     pub(crate) async fn person(&self, name: &str) -> Client {
         let grant = self.guest(name).await;
         Client::signed_in(self.address, &grant.access_token).await
+    }
+
+    /// The folder of its data.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        self.folder.as_ref().unwrap().path()
     }
 
     pub(crate) fn core(&self) -> &Core {

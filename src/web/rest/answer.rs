@@ -3,8 +3,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use bobchat_actors::operations::perform;
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::wire::client_frame::Request;
 use bobchat_proto::wire::ok::Result as Outcome;
+use bobchat_proto::wire::{self, client_frame::Request};
 use serde::Serialize;
 
 use super::extract::Caller;
@@ -21,7 +21,7 @@ pub(super) async fn ask_created(caller: &Caller, request: Request) -> Answer {
 }
 
 async fn ask_with(caller: &Caller, request: Request, status: StatusCode) -> Answer {
-    let outcome = perform(&caller.edge.worker, caller.acting, request).await?;
+    let outcome = perform(&caller.edge.worker, caller.acting, request).await.map_err(name_header)?;
     let json = match &outcome {
         Outcome::Auth(body) => encode(body),
         Outcome::AuthRenew(body) => encode(body),
@@ -45,6 +45,14 @@ async fn ask_with(caller: &Caller, request: Request, status: StatusCode) -> Answ
         Outcome::UserGet(body) => encode(body),
     }?;
     Ok(HttpResponse::build(status).insert_header(ContentType::json()).body(json))
+}
+
+/// What frames call `key` comes in a header here.
+fn name_header(mut error: wire::Error) -> wire::Error {
+    if error.field.as_deref() == Some("key") {
+        error.field = Some("Idempotency-Key".to_owned());
+    }
+    error
 }
 
 /// The answer with `body` as JSON.

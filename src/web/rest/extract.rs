@@ -230,11 +230,16 @@ fn too_large() -> Failure {
 }
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    // An array would be read as the fields in their order, which is nothing that anybody means to say.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Failure::new(ErrorCode::InvalidRequest, "the body has to be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let failure = ErrorCode::InvalidRequest.error(format!("the body is not as it should be: {}", error.inner()));
         match error.path().to_string() {
-            path if path == "." => failure,
+            // The whole body, or a place that was not reached.
+            path if path == "." || path == "?" => failure,
             path => failure.with_field(path),
         }
     })?;

@@ -1,0 +1,199 @@
+//! The binary as an operator meets it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::rest::Http;
+use crate::server::TestServer;
+
+fn bobchat(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bobchat"));
+    // No configuration of whoever runs the tests.
+    command.env_clear().arg("--config").arg("/dev/null").args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = bobchat(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// A server of its own process, ended when it is dropped.
+struct Running {
+    child: Child,
+    banner: String,
+}
+
+impl Running {
+    fn start(data: &str) -> Self {
+        let mut command = bobchat(&["--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut banner = String::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        while !banner.contains("to stop it") {
+            assert_ne!(lines.read_line(&mut banner).unwrap(), 0, "it ended: {banner}");
+        }
+        Self { child, banner }
+    }
+
+    fn url(&self) -> String {
+        let (_, url) = self.banner.split_once("is ready: ").unwrap();
+        url.lines().next().unwrap().to_owned()
+    }
+
+    /// Tells it to end, and waits until it has.
+    fn terminate(mut self) -> (i32, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code().unwrap(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_server_says_where_it_is_and_ends_in_good_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path().to_str().unwrap());
+    for part in [env!("CARGO_PKG_VERSION"), "http://127.0.0.1:", folder.path().to_str().unwrap(), "Ctrl-C"] {
+        assert!(server.banner.contains(part), "{part} in {}", server.banner);
+    }
+    let (code, log) = server.terminate();
+    assert_eq!(code, 0, "{log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().any(|line| line["message"] == "the server has ended"), "{log}");
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap().to_owned();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    let running = TestServer::start();
+    let used = running.data().to_str().unwrap().to_owned();
+    for (data, listen, admin, expected) in [
+        (data.as_str(), taken.as_str(), free, format!("could not listen on {taken}: ")),
+        (data.as_str(), free, taken.as_str(), format!("could not listen on {taken}: ")),
+        ("/dev/null/data", free, free, "could not write to the data folder /dev/null/data: ".to_owned()),
+        (used.as_str(), free, free, format!("the data folder {used} is in use by another process")),
+    ] {
+        let taken = std::net::TcpListener::bind(&taken);
+        let (code, _, stderr) = run(&["--data", data, "--listen", listen, "--admin-listen", admin]);
+        drop(taken);
+        let line = stderr.lines().find(|line| line.starts_with("bobchat: ")).unwrap_or_default();
+        assert!(line.contains(&expected), "{expected} in {stderr}");
+        assert_eq!(code, 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_bad_configuration_names_every_fault_and_ends_with_two() {
+    for command in [&["check"][..], &[][..], &["backup", "/dev/null/x"][..]] {
+        let mut bobchat = bobchat(command);
+        bobchat.env("BOBCHAT__SERVER__LISTEN", "here").env("BOBCHAT__LIMITS__SENDS_BURST", "0");
+        bobchat.env("BOBCHAT__TYPO__KEY", "1");
+        let output = bobchat.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        for part in ["3 faults", "server.listen = \"here\"", "limits.sends_burst = \"0\"", "expected 1 to", "typo"] {
+            assert!(stderr.contains(part), "{part} in {stderr}");
+        }
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn check_shows_what_holds_in_the_form_of_a_file() {
+    let (code, stdout, _) = run(&["check", "--listen", "127.0.0.1:1234"]);
+    assert_eq!(code, 0);
+    assert!(stdout.contains("[server]\nlisten = \"127.0.0.1:1234\"  # --listen\n"), "{stdout}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shown.toml");
+    std::fs::write(&file, &stdout).unwrap();
+    let again =
+        Command::new(env!("CARGO_BIN_EXE_bobchat")).env_clear().arg("check").arg("--config").arg(&file).output();
+    assert!(again.unwrap().status.success(), "what is shown can be used as a file");
+}
+
+#[test]
+fn commands_work_with_a_server_and_without() {
+    let server = TestServer::start();
+    Http::guest(&server, "Ada");
+    let data = server.data().to_str().unwrap().to_owned();
+    let admin = server.admin_address.to_string();
+    let with = ["--data", data.as_str(), "--admin-listen", admin.as_str()];
+    let grant = |handle: &str| run(&[&["admin", "grant", handle][..], &with].concat());
+    assert_eq!(grant("@ada"), (0, "@ada is an administrator now\n".to_owned(), String::new()));
+    assert_eq!(grant("@nobody").0, 1);
+    let tokens = || {
+        let (code, stdout, stderr) = run(&[&["token", "--count", "2", "--seconds", "60"][..], &with].concat());
+        assert_eq!(code, 0, "{stderr}");
+        stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+    };
+    let online = tokens();
+    let load = Http::stranger(server.address).with_token(online[0]["access_token"].as_str().unwrap());
+    assert_eq!(load.get("/api/v1/me").ok(200)["handle"], "load-000001");
+    let folder = server.stop();
+    assert!(folder.path().exists());
+    assert_eq!(tokens()[1]["user"], online[1]["user"], "the same users, without a server");
+    assert_eq!(grant("ada").0, 0);
+    assert_eq!(grant("nobody").0, 1);
+}
+
+#[test]
+fn a_backup_of_a_running_server_can_be_restored_and_served() {
+    let server = TestServer::start();
+    let ada = Http::guest(&server, "Ada");
+    let room = ada.make_room("tea");
+    ada.say(&room, "before");
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.redb").to_str().unwrap().to_owned();
+    let data = server.data().to_str().unwrap().to_owned();
+    let admin = server.admin_address.to_string();
+    let backup = || run(&["backup", &copy, "--data", &data, "--admin-listen", &admin]);
+    let (code, stdout, stderr) = backup();
+    assert!(code == 0 && stdout.ends_with(&format!("bytes copied to {copy}\n")), "{stdout}{stderr}");
+    assert_eq!(backup().0, 1, "a copy is not overwritten");
+    ada.say(&room, "after");
+    assert_eq!(run(&["restore", &copy, "--data", &data]).0, 1, "there is a store already");
+    let restored = folder.path().join("data").to_str().unwrap().to_owned();
+    let (code, _, stderr) = run(&["restore", &copy, "--data", &restored]);
+    assert_eq!(code, 0, "{stderr}");
+    let running = Running::start(&restored);
+    let again = Http::at(&running.url()).with_token(ada.token());
+    let page = again.get(&format!("/api/v1/rooms/{room}/messages")).ok(200);
+    let texts: Vec<&Value> =
+        page["messages"].as_array().unwrap().iter().map(|event| &event["message"]["text"]).collect();
+    assert_eq!(texts, ["before"]);
+    // A device that was used after the copy was made is signed in all the same.
+    again.post("/api/v1/tokens/refresh", &json!({"refresh_token": ada.refresh_token})).ok(200);
+    assert_eq!(running.terminate().0, 0);
+}
+
+#[test]
+fn a_demonstration_fills_rooms_through_the_api() {
+    let server = TestServer::start();
+    let url = format!("http://{}", server.address);
+    for _ in 0..2 {
+        let (code, stdout, stderr) = run(&["demo", "--url", &url, "--rooms", "2", "--messages", "12", "--seed", "7"]);
+        assert_eq!((code, stdout.as_str()), (0, "7 people said 12 things in 2 rooms\n"), "{stderr}");
+    }
+    let visitor = Http::guest(&server, "Visitor");
+    let rooms = visitor.get("/api/v1/rooms/search").ok(200);
+    let names: Vec<&Value> = rooms["rooms"].as_array().unwrap().iter().map(|room| &room["settings"]["name"]).collect();
+    assert_eq!(names, [&json!("welcome"), &json!("kitchen"), &json!("release")], "each made once");
+    let said: u64 = rooms["rooms"].as_array().unwrap()[1..].iter().map(|room| room["ordinal"].as_u64().unwrap()).sum();
+    assert_eq!(said, 24);
+}
