@@ -17,3 +17,4 @@ mod kill;
 mod open;
 mod support;
 mod sweep;
+mod trace;
