@@ -1,9 +1,13 @@
-//! Every link from one file of the repository to another leads somewhere, down to the heading.
+//! Holds the pages of the repository to the code, and to each other: every link leads somewhere, down to the
+//! heading.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+use bobchat::web::error::status;
+use bobchat_proto::error::ErrorCode;
 
 /// Folders that hold what was fetched or built.
 const NOT_OURS: [&str; 5] = ["target", "node_modules", "dist", "data", ".git"];
@@ -89,4 +93,14 @@ fn a_heading_is_named_as_in_addresses() {
     let names = headings("# One\n## Receiving: cursors, resume, reset\n```\n# not this\n```\n### `auth_renew`\n");
     let expected = ["one", "receiving-cursors-resume-reset", "auth_renew"].map(str::to_owned);
     assert_eq!(names, BTreeSet::from(expected));
+}
+
+#[test]
+fn the_protocol_page_says_the_status_of_each_error() {
+    let page = include_str!("../docs/protocol.md");
+    for code in ErrorCode::ALL {
+        let temporary = if code.is_temporary() { "yes" } else { "no" };
+        let row = format!("| `{}` | {temporary} | {} |", code.as_str(), status(*code).as_u16());
+        assert!(page.contains(&row), "docs/protocol.md should say {row}");
+    }
 }

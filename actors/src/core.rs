@@ -75,7 +75,7 @@ impl Default for CoreOptions {
             requests_in_flight: 64,
             outbound_bytes_max: 1 << 20,
             outbound_bytes_total_max: 256 << 20,
-            room_idle: Duration::from_secs(60),
+            room_idle: Duration::from_secs(300),
         }
     }
 }
@@ -202,19 +202,18 @@ impl Core {
         self.session_count()
     }
 
-    /// The events of a room after `after`, however long it takes; the newest when there are more than are
+    /// The events of a room after `after`, however long it takes; none when there are more than are
     /// replayed.
-    pub(crate) async fn events_after(&self, room: RoomId, after: Sequence) -> Vec<wire::Event> {
+    pub(crate) async fn events_after(&self, room: RoomId, after: Sequence) -> Option<Vec<wire::Event>> {
         let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
         let mut events: Vec<wire::Event> = Vec::new();
-        loop {
+        while events.len() as u64 <= RESUME_EVENTS_MAX {
             let from = events.last().map_or(after, |event| Sequence(event.seq));
             match self.history.events(room, from, READ_EVENTS, &everything).await {
                 Ok(page) => {
-                    let more = page.has_more && (events.len() as u64) < RESUME_EVENTS_MAX;
                     events.extend(page.events);
-                    if !more {
-                        return events;
+                    if !page.has_more {
+                        return Some(events);
                     }
                 }
                 Err(error) => {
@@ -223,6 +222,7 @@ impl Core {
                 }
             }
         }
+        None
     }
 }
 

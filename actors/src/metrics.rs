@@ -19,6 +19,12 @@ pub struct Metrics {
     pub frames_received: Counter,
     /// Frames that were refused by a connection's rate.
     pub frames_limited: Counter,
+    /// Messages refused by the rate of their sender.
+    pub sends_limited: Counter,
+    /// Requests refused because too many of the same connection were not answered yet.
+    pub requests_crowded: Counter,
+    /// Connections refused because their user or address had too many.
+    pub connections_refused: Counter,
     /// Requests answered with an error.
     pub requests_failed: Counter,
     /// Messages acknowledged.
@@ -58,6 +64,9 @@ impl Metrics {
             rooms: Gauge::default(),
             frames_received: Counter::default(),
             frames_limited: Counter::default(),
+            sends_limited: Counter::default(),
+            requests_crowded: Counter::default(),
+            connections_refused: Counter::default(),
             requests_failed: Counter::default(),
             messages_acknowledged: Counter::default(),
             messages_repeated: Counter::default(),
@@ -99,6 +108,13 @@ impl Metrics {
         for (name, help, counter) in [
             ("bobchat_frames_received", "Frames read from clients", &self.frames_received),
             ("bobchat_frames_limited", "Frames refused by a connection's rate", &self.frames_limited),
+            ("bobchat_sends_limited", "Messages refused by the rate of their sender", &self.sends_limited),
+            ("bobchat_requests_crowded", "Requests refused beside too many unanswered ones", &self.requests_crowded),
+            (
+                "bobchat_connections_refused",
+                "Connections refused: user or address had too many",
+                &self.connections_refused,
+            ),
             ("bobchat_requests_failed", "Requests answered with an error", &self.requests_failed),
             ("bobchat_messages_acknowledged", "Messages acknowledged", &self.messages_acknowledged),
             ("bobchat_messages_repeated", "Sends answered from an earlier one", &self.messages_repeated),

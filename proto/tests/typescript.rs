@@ -2,7 +2,11 @@
 //!
 //! The file stands in the repository so that the client builds without Rust; this test fails when it is
 //! not what the schema says. `BOBCHAT_REGENERATE=1 cargo test -p bobchat-proto --test typescript` writes it.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking; helpers are not covered by clippy.toml")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking; helpers are not covered by clippy.toml"
+)]
 
 use std::fmt::Write as _;
 use std::{env, fs};

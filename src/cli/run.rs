@@ -22,7 +22,10 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let mut terminated = signal(SignalKind::terminate())?;
     let banner = Banner { data: config.store.data.display().to_string() };
     let (node, server) = Node::start(config).await.map_err(CommandError::failed)?;
-    banner.print(&node)?;
+    if let Err(error) = banner.print(&node) {
+        // Nobody reads it: no reason not to serve.
+        tracing::warn!(error = %error, "could not print the banner");
+    }
     tracing::info!(address = %node.address, version = env!("CARGO_PKG_VERSION"), "the server is ready");
     tokio::pin!(server);
     tokio::select! {

@@ -46,10 +46,31 @@ impl Client {
 
     /// Sends a request and returns its id.
     pub(crate) async fn ask(&mut self, request: &str, body: Value) -> u64 {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.next_id();
         self.send_raw(&json!({"id": id, request: body}).to_string()).await;
         id
+    }
+
+    /// A number for the next request.
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Sends a request to a server that may be dying.
+    pub(crate) async fn try_ask(&mut self, id: u64, request: &str, body: Value) {
+        let _ = self.socket.send(Message::text(json!({"id": id, request: body}).to_string())).await;
+    }
+
+    /// The next frame; none when the connection has ended.
+    pub(crate) async fn try_read(&mut self) -> Option<Value> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("nothing came") {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
     }
 
     /// The answer to a request: `ok` or `error`. What comes before it is kept.

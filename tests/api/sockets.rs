@@ -12,7 +12,7 @@ use crate::client::{Client, PATIENCE};
 use crate::server::TestServer;
 
 /// A connection whose handshake is done, spoken to in bytes.
-async fn raw(address: SocketAddr) -> TcpStream {
+pub(crate) async fn raw(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
         "GET /api/v1/ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\

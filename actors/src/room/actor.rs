@@ -15,10 +15,10 @@ use tracing::Instrument as _;
 
 use super::decide::{not_found, require_member, require_seen};
 use super::messages::{Ask, Attach, Attached, Detach, Inquire, Inquired, Inspect, Inspected, TypingHint};
-use super::subscribers::Subscribers;
+use super::subscribers::{Subscribers, reset_frames};
 use super::{Answer, Command, Effect, Frames, Machine, RoomState};
 use crate::bucket::{Bucket, Verdict};
-use crate::hub::{Job, RoomDied};
+use crate::hub::{HubLink, Job, RoomDied};
 use crate::operations::{Acting, SYSTEM_USER};
 use crate::ports::{Append, AppendError, Cursor, Outcome, Visible, judge_cursor};
 use crate::worker::Worker;
@@ -158,13 +158,19 @@ impl Room {
         }));
     }
 
-    fn deliver_missed(&mut self, link: &crate::hub::HubLink, missed: Vec<wire::Event>) {
-        let applied = self.machine.as_ref().map(|machine| machine.state().applied()).unwrap_or_default();
-        let missed: Vec<wire::Event> = missed.into_iter().filter(|event| event.seq <= applied.0).collect();
+    /// Writes to a thread's subscribers what they have not seen; where that is too much, tells them so.
+    fn deliver_missed(&mut self, link: &HubLink, missed: Option<Vec<wire::Event>>) {
+        let Some(head) = self.machine.as_ref().map(|machine| machine.state().head.position) else { return };
+        let Some(mut missed) = missed else {
+            self.worker.core.metrics.resets.inc();
+            let job = Job::Deliver { frames: reset_frames(self.id, head), last: head.seq };
+            return self.subscribers.perform_on(link, &self.worker, self.id, job);
+        };
+        missed.retain(|event| event.seq <= head.seq.0);
         let removed: Vec<UserId> = missed.iter().filter_map(left_user).collect();
         if !missed.is_empty() {
             let frames = Frames::of_events(missed, |_| true);
-            self.subscribers.perform_on(link, &self.worker, self.id, Job::Deliver { frames, last: applied });
+            self.subscribers.perform_on(link, &self.worker, self.id, Job::Deliver { frames, last: head.seq });
         }
         removed.into_iter().for_each(|user| self.remove_user(user));
     }
@@ -240,10 +246,11 @@ impl Room {
         let core = self.worker.core.clone();
         let id = self.id;
         let reading = async move { core.events_after(id, after).await };
-        context.wait(wrap_future::<_, Self>(reading).map(|events, room, context| {
-            let removed: Vec<UserId> = events.iter().filter_map(left_user).collect();
-            room.fan_out(events, &tracing::Span::none(), context);
-            removed.into_iter().for_each(|user| room.remove_user(user));
+        context.wait(wrap_future::<_, Self>(reading).map(|missed, room, context| {
+            for link in room.subscribers.links() {
+                room.deliver_missed(&link, missed.clone());
+            }
+            room.hand_over_later(context);
         }));
     }
 
@@ -295,8 +302,8 @@ impl Room {
         context.run_later(HAND_OVER_AFTER, |room, context| {
             room.hand_over_scheduled = false;
             let Some(machine) = &room.machine else { return };
-            let Position { epoch, seq } = machine.state().head.position;
-            room.subscribers.hand_over(&room.worker, room.id, seq, epoch.0);
+            let head = machine.state().head.position;
+            room.subscribers.hand_over(&room.worker, room.id, head);
             room.hand_over_later(context);
         });
     }
@@ -394,6 +401,7 @@ impl Room {
         match bucket.take_or_wait(rate, 1.0, now) {
             Verdict::Allowed => Ok(()),
             Verdict::Limited { retry_after } => {
+                self.worker.core.metrics.sends_limited.inc();
                 Err(ErrorCode::RateLimited.error("too many messages to this room").with_retry_after(retry_after))
             }
             Verdict::Flooded => Err(ErrorCode::RateLimited.error("too many messages to this room")),
@@ -575,9 +583,11 @@ impl Room {
         let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();
         let Some(link) = self.worker.core.hub(attach.worker) else { return Attached::Unavailable };
         self.detach(subscriber.session);
-        let first = self.subscribers.add(subscriber, &link);
-        self.subscribers.perform_on(&link, &self.worker, self.id, Job::Attach { subscriber, backlog, last });
-        if first {
+        // At once or not at all: what waits here would be forgotten if this actor died.
+        if !self.subscribers.hand_to(&link, &self.worker, self.id, Job::Attach { subscriber, backlog, last }) {
+            return Attached::Unavailable;
+        }
+        if self.subscribers.add(subscriber, &link) {
             self.tell_presence(subscriber.user, true);
         }
         Attached::Live

@@ -1,7 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bobchat_proto::codec::Format;
-use bobchat_proto::ids::{RoomId, Sequence, UserId};
+use bobchat_proto::ids::{Position, RoomId, UserId};
 use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
 use foldhash::fast::RandomState;
 
@@ -113,17 +113,31 @@ impl Subscribers {
         self.hub(link).perform(worker, room, job);
     }
 
-    /// Hands over what waits for full mailboxes; `true` while something still does.
-    pub(super) fn hand_over(&mut self, worker: &Worker, room: RoomId, head: Sequence, epoch: u64) -> bool {
+    /// Has one thread do a job now, or not at all: `false` when it cannot take it.
+    pub(super) fn hand_to(&mut self, link: &HubLink, worker: &Worker, room: RoomId, job: Job) -> bool {
+        let hub = self.hub(link);
+        if !hub.backlog.is_empty() {
+            return false;
+        }
+        hub.perform(worker, room, job);
+        hub.backlog.pop_back().is_none()
+    }
+
+    /// The threads with subscribers.
+    pub(super) fn links(&self) -> Vec<HubLink> {
+        self.hubs.iter().map(|hub| hub.link.clone()).collect()
+    }
+
+    /// Hands over what waits for full mailboxes.
+    pub(super) fn hand_over(&mut self, worker: &Worker, room: RoomId, head: Position) {
         for hub in &mut self.hubs {
             if hub.backlog.len() > BACKLOG_MAX {
-                hub.give_up(room, head, epoch);
+                hub.give_up(room, head);
                 worker.core.metrics.resets.inc();
             }
             let waiting = std::mem::take(&mut hub.backlog);
             waiting.into_iter().for_each(|job| hub.perform(worker, room, job));
         }
-        self.has_backlog()
     }
 
     pub(super) fn has_backlog(&self) -> bool {
@@ -166,13 +180,14 @@ impl HubHere {
     }
 
     /// Replaces the deliveries that wait by one that tells the subscribers to load the newest page.
-    fn give_up(&mut self, room: RoomId, head: Sequence, epoch: u64) {
+    fn give_up(&mut self, room: RoomId, head: Position) {
         self.backlog.retain(|job| !matches!(job, Job::Deliver { .. } | Job::Signal { .. }));
-        let reset = wire::ResetSignal {
-            room: room.get(),
-            head: Some(wire::Position { epoch, seq: head.0 }),
-            reason: ResetReason::TooFarBehind as i32,
-        };
-        self.backlog.push_back(Job::Deliver { frames: Frames::of_body(Body::Reset(reset)), last: head });
+        self.backlog.push_back(Job::Deliver { frames: reset_frames(room, head), last: head.seq });
     }
+}
+
+/// What tells subscribers that their stream broke off.
+pub(super) fn reset_frames(room: RoomId, head: Position) -> Frames {
+    let reason = ResetReason::TooFarBehind as i32;
+    Frames::of_body(Body::Reset(wire::ResetSignal { room: room.get(), head: Some(head.into()), reason }))
 }

@@ -153,6 +153,7 @@ impl Session {
     fn take_request(&mut self, id: u64, request: Request, context: &mut Context<Self>) {
         let Some(acting) = self.acting else { return self.take_first(id, request, context) };
         if self.in_flight >= self.worker.core.options.requests_in_flight {
+            self.worker.core.metrics.requests_crowded.inc();
             let error = ErrorCode::Busy.error("too many requests of this connection are not answered yet");
             return self.reply(Some(id), Err(error.with_retry_after(BUSY_WAIT)));
         }

@@ -55,6 +55,7 @@ async fn connect(worker: &Rc<Worker>, session: SessionId, acting: Acting) -> Res
         match worker.user(acting.user).send(connect).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => {
+                worker.core.metrics.connections_refused.inc();
                 return Err(ErrorCode::TooManyConnections.error(error.to_string()).with_retry_after(CONNECTIONS_WAIT));
             }
             // The user was about to stop: the next one is new.

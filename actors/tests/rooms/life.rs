@@ -73,3 +73,45 @@ async fn a_user_leaves_memory_with_the_last_connection() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (0, 0));
 }
+
+#[actix::test]
+async fn a_room_of_another_thread_writes_through_that_threads_hub() {
+    let node = TestNode::start().await;
+    let other = bobchat_actors::Worker::start(node.worker.core.clone());
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let mut bob = Person::sign_in(&other, 3).await;
+    let room = ada.make_room().await;
+    bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+    bob.subscribe(room).await;
+    for seq in 3..103 {
+        ada.say(room, &format!("k{seq}")).await;
+    }
+    let mut seqs = Vec::new();
+    for _ in 0..100 {
+        seqs.push(bob.event().await.seq);
+    }
+    assert_eq!(seqs, (3..103).collect::<Vec<_>>());
+    bob.ok(Request::RoomLeave(wire::RoomLeave { room })).await;
+    assert_eq!(bob.event().await.seq, 103, "the leaving itself");
+    ada.say(room, "not-for-Bob").await;
+    node.log.panic_after_append.store(true, Ordering::Relaxed);
+    ada.say(room, "survivor").await;
+    assert_eq!(ada.event().await.seq, 2);
+    assert!(bob.heard_nothing().await, "the list of the other thread changed too");
+}
+
+#[actix::test]
+async fn who_is_far_behind_reads_history_first_then_goes_live() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    for number in 0..20 {
+        ada.say(room, &format!("k{number}")).await;
+    }
+    let mut again = Person::sign_in(&node.worker, 2).await;
+    let start = Some(wire::Position { epoch: 0, seq: 0 });
+    again.ok(Request::Subscribe(wire::Subscribe { room, cursor: start })).await;
+    for seq in 1..=21 {
+        assert_eq!(again.event().await.seq, seq);
+    }
+}

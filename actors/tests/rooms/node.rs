@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::IdGenerator;
 use bobchat_actors::metrics::Metrics;
 use bobchat_actors::operations::Acting;
@@ -44,7 +45,8 @@ impl TestNode {
             clock: clock.clone(),
             ids: Arc::new(IdGenerator::open(clock, &*store).await.unwrap()),
         };
-        let options = CoreOptions { room_idle: Duration::from_secs(60), ..CoreOptions::default() };
+        let send_rate = Rate { per_second: 1_000.0, burst: 1_000.0 };
+        let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
         let core = Core::new(ports, options, Metrics::register(&mut Registry::default()));
         Self { worker: Worker::start(core), log }
     }

@@ -120,6 +120,14 @@ impl Person {
         }
     }
 
+    /// Whether no event has come, nor comes within a round trip.
+    pub(crate) async fn heard_nothing(&mut self) -> bool {
+        self.ok(Request::Ping(wire::Ping {})).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        self.read();
+        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_))))
+    }
+
     /// Makes a public room and subscribes to it.
     pub(crate) async fn make_room(&mut self) -> u64 {
         let create = wire::RoomCreate { name: "tea".to_owned(), key: "tea".to_owned(), ..wire::RoomCreate::default() };

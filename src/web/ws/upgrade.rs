@@ -75,6 +75,7 @@ impl Upgrade {
         let peer = request.head().peer_addr.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
         let address = client_address(peer, request.head().headers(), &self.trusted_proxies);
         self.strangers.admit(address).ok_or_else(|| {
+            self.worker.core.metrics.connections_refused.inc();
             let error = ErrorCode::TooManyConnections.error("too many connections of this address are not signed in");
             error.with_retry_after(Duration::from_secs(5))
         })

@@ -23,7 +23,15 @@ export function RoomList({ onHelp }: { onHelp: () => void }) {
       <header className="side-head">
         <Mark size={24} />
         <span className="wordmark">Bobchat</span>
-        <IconButton icon={CircleHelp} label="Keys" keys="Ctrl /" onClick={onHelp} />
+        <a
+          className="icon-button"
+          href={hrefOf({ page: "browse" })}
+          aria-label="Browse rooms"
+          aria-current={browsing ? "page" : undefined}
+          title="Browse rooms"
+        >
+          <Compass size={18} strokeWidth={1.75} aria-hidden="true" />
+        </a>
         <IconButton icon={Plus} label="New room" onClick={() => dispatch(dialogOpened("create"))} />
       </header>
       <div className="side-tools">
@@ -43,20 +51,13 @@ export function RoomList({ onHelp }: { onHelp: () => void }) {
             <RoomItem key={room.id} room={room} />
           ))}
         </ul>
-        <a
-          className="side-item"
-          href={hrefOf({ page: "browse" })}
-          aria-current={browsing ? "page" : undefined}
-        >
-          <Compass size={18} strokeWidth={1.75} aria-hidden="true" />
-          <span className="side-name">Browse rooms</span>
-        </a>
       </div>
       <footer className="side-foot">
         <button type="button" className="me" onClick={() => dispatch(dialogOpened("profile"))}>
           <Avatar user={me ?? undefined} size={28} />
           <bdi className="side-name">{me?.name}</bdi>
         </button>
+        <IconButton icon={CircleHelp} label="Keys" keys="Ctrl /" onClick={onHelp} />
       </footer>
     </nav>
   );

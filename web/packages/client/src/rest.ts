@@ -40,14 +40,12 @@ async function readGrant(response: Response): Promise<TokenGrant> {
   return grant;
 }
 
-/** A proxy in between answers in its own words: those are a failure that passes. */
+/**
+ * A proxy in between answers in its own words: those pass. A page of theirs that says 404 must not sign a
+ * guest out, who has no way back in.
+ */
 async function readError(response: Response): Promise<WireError> {
   const body = (await response.json().catch(() => null)) as Partial<WireError> | null;
   if (typeof body?.code === "string" && typeof body.message === "string") return body as WireError;
-  const temporary = response.status >= 500 || response.status === 429;
-  return {
-    code: temporary ? "unavailable" : "internal",
-    message: `the server answered ${response.status}`,
-    temporary,
-  };
+  return { code: "unavailable", message: `the server answered ${response.status}`, temporary: true };
 }

@@ -1,0 +1,82 @@
+import { expect, test } from "./fixtures";
+import { Person } from "./person";
+
+test("two tabs renew the token once, and stay connected with it", async ({ server, browserFor }) => {
+  const first = await browserFor();
+  await first.page.clock.install();
+  await first.signIn(server.url, "Ada");
+  const second = new Person(await first.context.newPage());
+  await second.page.clock.install();
+  await second.page.goto(first.page.url());
+  await expect(second.composer).toBeVisible();
+
+  const refreshes: number[] = [];
+  const renewals: string[] = [];
+  first.context.on("response", (response) => {
+    if (response.url().endsWith("/tokens/refresh")) refreshes.push(response.status());
+  });
+  for (const { page } of [first, second]) {
+    await page.evaluate(() => {
+      const send = WebSocket.prototype.send;
+      WebSocket.prototype.send = function (frame) {
+        if (String(frame).includes("auth_renew")) console.debug("renewed");
+        send.call(this, frame);
+      };
+    });
+    page.on("console", (line) => line.text() === "renewed" && renewals.push("renewed"));
+  }
+  // A quarter of an hour in a moment: the token would end within two minutes.
+  await Promise.all([first, second].map(({ page }) => page.clock.fastForward("13:30")));
+  await expect.poll(() => renewals.length, { timeout: 20_000 }).toBe(2);
+  expect(refreshes).toEqual([200]);
+  await first.send("from the first tab");
+  await second.sees("from the first tab");
+  await second.send("from the second tab");
+  await first.sees("from the second tab");
+});
+
+test("a token that ended is exchanged before anything else", async ({ server, browserFor }) => {
+  const ada = await browserFor();
+  await ada.signIn(server.url, "Ada");
+  await ada.page.evaluate(() => {
+    const kept = JSON.parse(localStorage.getItem("bobchat.tokens") ?? "{}");
+    localStorage.setItem("bobchat.tokens", JSON.stringify({ ...kept, ends_at: 0 }));
+  });
+  const refreshed = ada.page.waitForResponse(/tokens\/refresh/);
+  await ada.page.reload();
+  expect((await refreshed).status()).toBe(200);
+  await ada.send("still me");
+  await expect(ada.message("still me").getByText("Sent")).toBeAttached();
+});
+
+test("who is signed out elsewhere is told, in every tab", async ({ server, browserFor }) => {
+  const first = await browserFor();
+  await first.signIn(server.url, "Ada");
+  const second = new Person(await first.context.newPage());
+  await second.page.goto(first.page.url());
+  await expect(second.composer).toBeVisible();
+  const status = await first.page.evaluate(async () => {
+    const { access } = JSON.parse(localStorage.getItem("bobchat.tokens") ?? "{}");
+    const headers = { authorization: `Bearer ${access}` };
+    return (await fetch("/api/v1/session", { method: "DELETE", headers })).status;
+  });
+  expect(status).toBe(204);
+  for (const { page } of [first, second]) {
+    await expect(page.getByText("You were signed out.")).toBeVisible();
+    await expect(page.getByLabel("Your name")).toBeVisible();
+  }
+});
+
+test("signing out asks once and leaves nothing behind", async ({ server, browserFor }) => {
+  const ada = await browserFor();
+  await ada.signIn(server.url, "Ada");
+  await ada.composer.fill("a draft");
+  await ada.page.getByRole("button", { name: "Ada", exact: true }).click();
+  await ada.page.getByRole("button", { name: "Sign out" }).click();
+  await ada.page.getByRole("button", { name: "Sign out for good" }).click();
+  await expect(ada.page.getByLabel("Your name")).toBeVisible();
+  const left = await ada.page.evaluate(() => Object.entries(localStorage).map(([name]) => name));
+  expect(left.filter((name) => !name.startsWith("bobchat.outbox"))).toEqual([]);
+  await ada.page.reload();
+  await expect(ada.page.getByLabel("Your name")).toBeVisible();
+});
