@@ -123,10 +123,8 @@ fn take(socket: TcpStream, spans: &Sender<Span>) {
 async fn a_sent_message_is_traced_down_to_the_commit_and_the_fan_out() {
     let folder = tempfile::tempdir().unwrap();
     let mut collector = Collector::start();
-    let settings = [
-        ("TELEMETRY__OTLP_ENDPOINT", collector.address.as_str()),
-        ("TELEMETRY__OTLP_AUTHORIZATION", "Basic c2VjcmV0"),
-    ];
+    let settings =
+        [("TELEMETRY__OTLP_ENDPOINT", collector.address.as_str()), ("TELEMETRY__OTLP_AUTHORIZATION", "Basic c2VjcmV0")];
     let server = Process::under(&[], &folder.path().join("data"), &settings);
     let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
     let room = ada.make_room("tea");
@@ -145,7 +143,8 @@ async fn a_sent_message_is_traced_down_to_the_commit_and_the_fan_out() {
 
     socket.say(&room, "over the socket").await;
     // Subscribing was a frame too, but appended nothing.
-    let appends = |frame: &Span, all: &[Span]| all.iter().any(|span| span.name == "room.append" && span.trace == frame.trace);
+    let appends =
+        |frame: &Span, all: &[Span]| all.iter().any(|span| span.name == "room.append" && span.trace == frame.trace);
     let frame = collector.wait_among(|span, all| span.name == "session.frame" && appends(span, all));
     collector.assert_path_below(&frame);
 }

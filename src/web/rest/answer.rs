@@ -3,8 +3,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use bobchat_actors::operations::perform;
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::wire::{self, client_frame::Request};
 use bobchat_proto::wire::ok::Result as Outcome;
+use bobchat_proto::wire::{self, client_frame::Request};
 use serde::Serialize;
 
 use super::extract::Caller;

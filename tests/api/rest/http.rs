@@ -54,7 +54,11 @@ impl Http {
         let stranger = Self::at(url);
         let grant = stranger.post("/api/v1/guests", &json!({"name": name})).ok(201);
         let refresh_token = grant["refresh_token"].as_str().unwrap().to_owned();
-        Self { user: grant["user"].clone(), refresh_token, ..stranger.with_token(grant["access_token"].as_str().unwrap()) }
+        Self {
+            user: grant["user"].clone(),
+            refresh_token,
+            ..stranger.with_token(grant["access_token"].as_str().unwrap())
+        }
     }
 
     pub(crate) fn with_token(&self, token: &str) -> Self {
