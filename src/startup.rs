@@ -28,6 +28,9 @@ use listen::Public;
 /// How often the age of the signing key is looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// The exit code of a process whose hub died (EX_SOFTWARE of sysexits.h).
+const EXIT_HUB_DIED: i32 = 70;
+
 /// Why a node could not start: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -44,13 +47,13 @@ pub enum StartError {
     #[error("could not prepare the welcome room: {0}")]
     Welcome(String),
     /// The secret for the operator's commands could not be written.
-    #[error("could not write admin.token to the data folder: {0}")]
+    #[error("could not write admin.token to the data folder")]
     Secret(std::io::Error),
     /// The threads could not be started.
-    #[error("could not start the server: {0}")]
+    #[error("could not start the server")]
     Serve(std::io::Error),
     /// An address could not be taken.
-    #[error("could not listen on {address}: {source}")]
+    #[error("could not listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -140,6 +143,12 @@ async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), Star
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let watched = core.clone();
+    actix_rt::spawn(async move {
+        watched.hub_died().await;
+        tracing::error!("a worker thread's hub has died: the process ends, so that its clients come back elsewhere");
+        std::process::exit(EXIT_HUB_DIED);
+    });
     actix_rt::spawn(async move {
         loop {
             tokio::time::sleep(KEYS_LOOKED_AT_EVERY).await;

@@ -1,6 +1,6 @@
 //! What all threads of a node share.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use crate::user::{SignOut, User};
 
 /// How often the end of a drain is looked for.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// How often it is looked whether the hubs live.
+const HUB_CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The adapters of a node.
 #[derive(Clone)]
@@ -108,6 +111,7 @@ pub struct Core {
     hubs: Mutex<Vec<HubLink>>,
     sessions_made: AtomicU64,
     sessions_live: AtomicUsize,
+    draining: AtomicBool,
 }
 
 impl Core {
@@ -136,6 +140,7 @@ impl Core {
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -145,6 +150,21 @@ impl Core {
             tokio::time::sleep(RESERVE_EVERY).await;
             if let Err(error) = self.ids.reserve(&*self.credentials).await {
                 tracing::warn!(error = %error, "could not reserve identifiers, trying again later");
+            }
+        }
+    }
+
+    /// Ends when a hub has died, unless the node is being drained. Without its hub a thread's connections
+    /// have no heartbeat and hear nothing of rooms elsewhere, and nothing can take them over: the process has
+    /// to end, so that another one takes its place and clients come back.
+    pub async fn hub_died(&self) {
+        loop {
+            tokio::time::sleep(HUB_CHECK_EVERY).await;
+            if self.draining.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            if self.hubs().iter().any(|hub| !hub.address.connected()) {
+                return;
             }
         }
     }
@@ -191,6 +211,7 @@ impl Core {
     /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
     /// Returns how many were still there.
     pub async fn drain(&self, limit: Duration) -> usize {
+        self.draining.store(true, Ordering::Relaxed);
         for hub in self.hubs() {
             // Once a life; the bound is not for this.
             hub.address.do_send(Drain);

@@ -1,9 +1,9 @@
-//! Where a collector is configured, a sent message can be followed down to the disk and out to the others.
+//! Traces: a message is followed from its frame or request to the commit and the fan-out.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Instant;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use serde_json::json;
@@ -12,26 +12,27 @@ use crate::client::{Client, PATIENCE};
 use crate::process::Process;
 use crate::rest::Http;
 
-/// As much of OTLP's `trace.proto` as is looked at.
-#[derive(Clone, PartialEq, Message)]
+/// What an OTLP exporter sends, as far as the test looks at it
+/// (opentelemetry-proto, `collector/trace/v1/trace_service.proto`).
+#[derive(Message)]
 struct Export {
     #[prost(message, repeated, tag = "1")]
-    resources: Vec<Resource>,
+    resources: Vec<ResourceSpans>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Resource {
+#[derive(Message)]
+struct ResourceSpans {
     #[prost(message, repeated, tag = "2")]
-    scopes: Vec<Scope>,
+    scopes: Vec<ScopeSpans>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct Scope {
+#[derive(Message)]
+struct ScopeSpans {
     #[prost(message, repeated, tag = "2")]
     spans: Vec<Span>,
 }
 
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, Message)]
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace: Vec<u8>,
@@ -43,114 +44,95 @@ struct Span {
     name: String,
 }
 
-/// A collector that takes everything, and what it was sent.
-struct Collector {
-    address: String,
-    spans: Receiver<Span>,
-    seen: Vec<Span>,
+/// Takes what an exporter sends, on a free port. Ends with the test.
+fn collector() -> (String, Receiver<Vec<Span>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (spans, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut bytes = Vec::new();
+            let mut chunk = [0; 64 * 1024];
+            while let Ok(read @ 1..) = stream.read(&mut chunk) {
+                bytes.extend_from_slice(&chunk[..read]);
+                while let Some((body, rest)) = take_request(&bytes) {
+                    let export = Export::decode(&body[..]).unwrap();
+                    let scopes = export.resources.into_iter().flat_map(|resource| resource.scopes);
+                    let _ = spans.send(scopes.flat_map(|scope| scope.spans).collect());
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                    bytes = rest;
+                }
+            }
+        }
+    });
+    (endpoint, received)
 }
 
-impl Collector {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let (sender, spans) = channel();
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                let sender = sender.clone();
-                std::thread::spawn(move || take(socket.unwrap(), &sender));
-            }
-        });
-        Self { address, spans, seen: Vec::new() }
-    }
-
-    /// Waits for a span, and gives it.
-    fn wait_for(&mut self, is_it: impl Fn(&Span) -> bool) -> Span {
-        self.wait_among(|span, _| is_it(span))
-    }
-
-    /// Waits for a span that is told by it and all others.
-    fn wait_among(&mut self, is_it: impl Fn(&Span, &[Span]) -> bool) -> Span {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(found) = self.seen.iter().find(|span| is_it(span, &self.seen)) {
-                return found.clone();
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let span = self.spans.recv_timeout(left).unwrap_or_else(|_| panic!("not among {:#?}", self.seen));
-            self.seen.push(span);
-        }
-    }
-
-    /// The spans on a message's way below `root`: its commit and its fan-out.
-    fn assert_path_below(&mut self, root: &Span) {
-        for name in ["room.append", "room.fan_out"] {
-            let below = self.wait_for(|span| span.name == name && span.trace == root.trace);
-            assert!(!below.parent.is_empty(), "{below:?} hangs on nothing");
-        }
-    }
-}
-
-/// Reads requests of one connection; each is answered with an empty success.
-fn take(socket: TcpStream, spans: &Sender<Span>) {
-    let mut reader = BufReader::new(socket.try_clone().unwrap());
-    let mut writer = socket;
-    loop {
-        let (mut head, mut length) = (String::new(), 0);
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).unwrap_or(0) == 0 {
-                return;
-            }
-        }
-        for line in head.lines() {
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        assert!(head.starts_with("POST /v1/traces "), "{head}");
-        assert!(head.contains(": Basic c2VjcmV0\r\n"), "{head}");
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).unwrap();
-        let export = Export::decode(body.as_slice()).unwrap();
-        for span in export.resources.into_iter().flat_map(|each| each.scopes).flat_map(|each| each.spans) {
-            let _ = spans.send(span);
-        }
-        writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-    }
+/// The body of the first whole request in `bytes`, and what follows it.
+fn take_request(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..head_end]).to_lowercase();
+    assert!(head.starts_with("post /v1/traces "), "{head}");
+    let length: usize = head.split("content-length: ").nth(1)?.lines().next()?.trim().parse().ok()?;
+    let body = bytes.get(head_end..head_end + length)?;
+    Some((body.to_vec(), bytes[head_end + length..].to_vec()))
 }
 
 #[tokio::test]
-async fn a_sent_message_is_traced_down_to_the_commit_and_the_fan_out() {
+async fn a_message_is_followed_to_the_commit_and_the_fan_out() {
     let folder = tempfile::tempdir().unwrap();
-    let mut collector = Collector::start();
-    let settings =
-        [("TELEMETRY__OTLP_ENDPOINT", collector.address.as_str()), ("TELEMETRY__OTLP_AUTHORIZATION", "Basic c2VjcmV0")];
+    let (endpoint, received) = collector();
+    let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("TELEMETRY__TRACE_SAMPLE_RATIO", "1")];
+    let server = Process::under(&[], &folder.path().join("data"), &settings);
+    let grant = server.guest("Ada");
+    let mut ada = Client::signed_in(server.address, &grant.access_token).await;
+    let room = ada.make_room("traced").await;
+    ada.say(&room, "by frame").await;
+    let url = format!("http://{}/api/v1/rooms/{room}/messages", server.address);
+    let bearer = format!("Bearer {}", grant.access_token);
+    ureq::post(&url).header("authorization", bearer).send_json(json!({"text": "by request"})).unwrap();
+    let mut spans: Vec<Span> = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let chains = [
+        vec!["session.frame", "room.append", "store.commit"],
+        vec!["session.frame", "room.append", "room.fan_out"],
+        vec!["POST /api/v1/rooms/{room}/messages", "room.append", "store.commit"],
+        vec!["POST /api/v1/rooms/{room}/messages", "room.append", "room.fan_out"],
+    ];
+    while !chains.iter().all(|chain| has_chain(&spans, chain)) {
+        assert!(
+            Instant::now() < deadline,
+            "missing among {:?}",
+            spans.iter().map(|span| &span.name).collect::<Vec<_>>()
+        );
+        if let Ok(more) = received.recv_timeout(Duration::from_millis(500)) {
+            spans.extend(more);
+        }
+    }
+}
+
+#[test]
+fn the_trace_that_a_client_began_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (endpoint, received) = collector();
+    // Whoever brings a trace has decided that it is kept.
+    let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("TELEMETRY__TRACE_SAMPLE_RATIO", "0")];
     let server = Process::under(&[], &folder.path().join("data"), &settings);
     let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
-    let room = ada.make_room("tea");
-    // Fan-out is to somebody.
-    let mut socket = Client::signed_in(server.address, ada.token()).await;
-    socket.subscribe(&room).await;
-
-    let parent = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    ada.send("POST", &format!("/api/v1/rooms/{room}/messages"), &[parent], &json!({"text": "over REST"})).ok(201);
-    let route = "POST /api/v1/rooms/{room}/messages";
-    let request = collector.wait_for(|span| span.name == route);
+    let room = ada.make_room("traced");
+    let begun = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    ada.send("POST", &format!("/api/v1/rooms/{room}/messages"), &[begun], &json!({"text": "traced"})).ok(201);
+    let spans = received.recv_timeout(PATIENCE).unwrap();
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!(hex(&request.trace), "0af7651916cd43dd8448eb211c80319c", "the client's own trace goes on");
+    let request = spans.iter().find(|span| span.name.ends_with("/messages")).unwrap();
     assert_eq!(hex(&request.parent), "b7ad6b7169203331");
-    collector.assert_path_below(&request);
-
-    socket.say(&room, "over the socket").await;
-    // Subscribing was a frame too, but appended nothing.
-    let appends =
-        |frame: &Span, all: &[Span]| all.iter().any(|span| span.name == "room.append" && span.trace == frame.trace);
-    let frame = collector.wait_among(|span, all| span.name == "session.frame" && appends(span, all));
-    collector.assert_path_below(&frame);
+    assert!(spans.iter().all(|span| hex(&span.trace) == "0af7651916cd43dd8448eb211c80319c"), "and no other is kept");
+    assert!(has_chain(&spans, &["/messages", "room.append"]));
 }
 
-#[tokio::test]
-async fn a_collector_that_is_away_holds_nobody_up() {
+#[test]
+fn a_collector_that_is_away_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let endpoint = format!("http://{nobody}");
@@ -160,4 +142,15 @@ async fn a_collector_that_is_away_holds_nobody_up() {
     let room = ada.make_room("tea");
     ada.say(&room, "hello");
     assert_eq!(ada.get("/api/v1/me").ok(200), ada.user);
+}
+
+/// Whether spans of these names follow one another as children, in one trace.
+fn has_chain(spans: &[Span], names: &[&str]) -> bool {
+    let mut here: Vec<&Span> = spans.iter().filter(|span| span.name.ends_with(names[0])).collect();
+    for name in &names[1..] {
+        let is_next =
+            |span: &&Span| span.name == *name && here.iter().any(|up| up.id == span.parent && up.trace == span.trace);
+        here = spans.iter().filter(is_next).collect();
+    }
+    !here.is_empty()
 }

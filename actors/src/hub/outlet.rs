@@ -202,20 +202,20 @@ impl Outlet {
         idle
     }
 
-    /// Ends the connection with a close frame. Of what waits, only the piece that is partly written goes
-    /// out before it, so that the client sees whole frames.
+    /// Ends the connection with a close frame, behind what waits. Of what waits for a slow consumer, only
+    /// the piece that is partly written still goes out, so that the client sees whole frames.
     pub fn close(&self, code: CloseCode) {
         if self.state.get() != State::Open {
             return;
         }
         if code == CloseCode::SlowConsumer {
             self.budget.slow_consumers.inc();
+            let mut queue = self.queue.borrow_mut();
+            let keep = queue.front().map_or(0, Bytes::len);
+            queue.truncate(1);
+            drop(queue);
+            self.settle(self.waiting.get().saturating_sub(keep));
         }
-        let mut queue = self.queue.borrow_mut();
-        let keep = queue.front().map_or(0, Bytes::len);
-        queue.truncate(1);
-        drop(queue);
-        self.settle(self.waiting.get().saturating_sub(keep));
         self.enqueue_unbounded(frame::close(code));
         self.state.set(State::Closing);
         self.wake();

@@ -115,3 +115,19 @@ async fn who_is_far_behind_reads_history_first_then_goes_live() {
         assert_eq!(again.event().await.seq, seq);
     }
 }
+
+#[actix::test]
+async fn a_thread_whose_hub_died_is_noticed() {
+    let node = TestNode::start().await;
+    let core = node.worker.core.clone();
+    let soon = tokio::time::timeout(Duration::from_millis(1_500), core.hub_died()).await;
+    assert!(soon.is_err(), "all live");
+    let thread = actix::Arbiter::new();
+    let shared = core.clone();
+    thread.spawn_fn(move || drop(bobchat_actors::Worker::start(shared)));
+    while core.hubs().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    thread.stop();
+    tokio::time::timeout(Duration::from_secs(20), core.hub_died()).await.unwrap();
+}

@@ -104,10 +104,11 @@ impl Person {
         let mut frame = BytesMut::new();
         let request = wire::ClientFrame { id, request: Some(request) };
         encode_client_frame(&request, Format::Protobuf, &mut frame);
-        let mut pipe = self.pipe.borrow_mut();
-        pipe.to_server.push_back(Incoming::Binary(frame.freeze()));
-        let reader = pipe.reader.take();
-        drop(pipe);
+        let reader = {
+            let mut pipe = self.pipe.borrow_mut();
+            pipe.to_server.push_back(Incoming::Binary(frame.freeze()));
+            pipe.reader.take()
+        };
         reader.into_iter().for_each(Waker::wake);
         self.wait_for(|frame| frame.id == Some(id)).await
     }

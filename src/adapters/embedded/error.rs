@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder is not there and cannot be made, or nothing can be made in it.
-    #[error("could not write to the data folder {}: {source}", folder.display())]
+    #[error("could not write to the data folder {}", folder.display())]
     Folder {
         /// The data folder.
         folder: PathBuf,
@@ -13,7 +13,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The file is there and cannot be opened.
-    #[error("could not open {}: {source}", file.display())]
+    #[error("could not open {}", file.display())]
     File {
         /// The store's file.
         file: PathBuf,
@@ -37,7 +37,7 @@ pub enum OpenError {
         known: u64,
     },
     /// The file cannot be read as what it claims to be.
-    #[error("could not read {}: {source}", file.display())]
+    #[error("could not read {}", file.display())]
     Damaged {
         /// The store's file.
         file: PathBuf,
@@ -45,7 +45,7 @@ pub enum OpenError {
         source: Box<redb::Error>,
     },
     /// The system gave no thread.
-    #[error("could not start a thread of the store: {0}")]
+    #[error("could not start a thread of the store")]
     Thread(io::Error),
 }
 
