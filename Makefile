@@ -37,7 +37,7 @@ test: web ## Runs every test: Rust, browser, examples, faults
 	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
 	@scripts/need chromium
 	@$(STEP) "browser tests" env BOBCHAT_BIN="$(CURDIR)/$(SERVER_DEV)" npm --prefix web run e2e
-	@scripts/need python
+	@scripts/need python jq
 	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
 
 .PHONY: quick
@@ -70,6 +70,7 @@ bench: ## Measures the server against the floor of this machine and judges it (t
 .PHONY: generate
 generate: ## Writes the generated files anew; commit what changes
 	@BOBCHAT_REGENERATE=1 $(GENERATED)
+	@BOBCHAT_REGENERATE=1 cargo test --workspace --locked --test api the_document_is_the_one
 
 .PHONY: web
 web: web/dist/index.html ## Builds the browser client

@@ -87,7 +87,8 @@ pub fn decode_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Deco
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        json_error(error.inner(), (path != ".").then_some(path))
+        // "." is the whole, "?" a place that was not reached: neither names a field.
+        json_error(error.inner(), (path != "." && path != "?").then_some(path))
     })?;
     json.end().map_err(|error| json_error(&error, None))?;
     Ok(value)

@@ -2,7 +2,7 @@
 //! on the folder itself.
 
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -75,7 +75,7 @@ fn ask_server<T: DeserializeOwned>(
     }
 }
 
-fn unreadable(data: &PathBuf, error: &io::Error) -> CommandError {
+fn unreadable(data: &Path, error: &io::Error) -> CommandError {
     CommandError::Failed(format!("could not read admin.token in {}: {error}", data.display()))
 }
 

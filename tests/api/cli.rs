@@ -1,10 +1,11 @@
 //! The binary as an operator meets it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::rest::Http;
 use crate::server::TestServer;
 
@@ -25,18 +26,26 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 struct Running {
     child: Child,
     banner: String,
+    /// A file: what nobody reads must not fill a pipe and stop the server.
+    log: tempfile::NamedTempFile,
 }
 
 impl Running {
     fn start(data: &str) -> Self {
+        Self::with(data, "info")
+    }
+
+    fn with(data: &str, log_filter: &str) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = bobchat(&["--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.env("BOBCHAT__TELEMETRY__LOG_FILTER", log_filter);
+        let mut child = command.stdout(Stdio::piped()).stderr(log.reopen().unwrap()).spawn().unwrap();
         let mut banner = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         while !banner.contains("to stop it") {
             assert_ne!(lines.read_line(&mut banner).unwrap(), 0, "it ended: {banner}");
         }
-        Self { child, banner }
+        Self { child, banner, log }
     }
 
     fn url(&self) -> String {
@@ -48,9 +57,8 @@ impl Running {
     fn terminate(mut self) -> (i32, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code().unwrap(), log)
+        let code = self.child.wait().unwrap().code().unwrap();
+        (code, std::fs::read_to_string(self.log.path()).unwrap())
     }
 }
 
@@ -72,6 +80,27 @@ fn a_server_says_where_it_is_and_ends_in_good_order() {
     assert_eq!(code, 0, "{log}");
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert!(lines.iter().any(|line| line["message"] == "the server has ended"), "{log}");
+}
+
+#[tokio::test]
+async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::with(folder.path().to_str().unwrap(), "trace");
+    let ada = Http::guest_at(&server.url(), "Ada");
+    let room = ada.make_room("tea");
+    ada.say(&room, "canary-over-rest");
+    let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
+    let mut socket = Client::signed_in(address, ada.token()).await;
+    socket.say(&room, "canary-over-socket").await;
+    ada.post("/api/v1/tokens/refresh", &json!({"refresh_token": ada.refresh_token})).ok(200);
+    ada.with_token("canary-token").get("/api/v1/me?canary-query=1").error(401, "unauthenticated");
+    drop(socket);
+    let (_, log) = server.terminate();
+    assert!(log.lines().count() > 20, "{log}");
+    for secret in ["canary", ada.token(), ada.refresh_token.as_str()] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} in {line:?}");
+    }
 }
 
 #[test]

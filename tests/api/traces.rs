@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use prost::Message;
 use serde_json::json;
 
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::process::Process;
+use crate::rest::Http;
 
 /// What an OTLP exporter sends, as far as the test looks at it
 /// (opentelemetry-proto, `collector/trace/v1/trace_service.proto`).
@@ -109,6 +110,38 @@ async fn a_message_is_followed_to_the_commit_and_the_fan_out() {
             spans.extend(more);
         }
     }
+}
+
+#[test]
+fn the_trace_that_a_client_began_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (endpoint, received) = collector();
+    // Whoever brings a trace has decided that it is kept.
+    let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("TELEMETRY__TRACE_SAMPLE_RATIO", "0")];
+    let server = Process::under(&[], &folder.path().join("data"), &settings);
+    let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
+    let room = ada.make_room("traced");
+    let begun = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    ada.send("POST", &format!("/api/v1/rooms/{room}/messages"), &[begun], &json!({"text": "traced"})).ok(201);
+    let spans = received.recv_timeout(PATIENCE).unwrap();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let request = spans.iter().find(|span| span.name.ends_with("/messages")).unwrap();
+    assert_eq!(hex(&request.parent), "b7ad6b7169203331");
+    assert!(spans.iter().all(|span| hex(&span.trace) == "0af7651916cd43dd8448eb211c80319c"), "and no other is kept");
+    assert!(has_chain(&spans, &["/messages", "room.append"]));
+}
+
+#[test]
+fn a_collector_that_is_away_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoint = format!("http://{nobody}");
+    let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())];
+    let server = Process::under(&[], &folder.path().join("data"), &settings);
+    let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
+    let room = ada.make_room("tea");
+    ada.say(&room, "hello");
+    assert_eq!(ada.get("/api/v1/me").ok(200), ada.user);
 }
 
 /// Whether spans of these names follow one another as children, in one trace.

@@ -46,7 +46,12 @@ impl Http {
 
     /// Signs up a guest.
     pub(crate) fn guest(server: &TestServer, name: &str) -> Self {
-        let stranger = Self::stranger(server.address);
+        Self::guest_at(&format!("http://{}", server.address), name)
+    }
+
+    /// Signs up a guest of a server elsewhere.
+    pub(crate) fn guest_at(url: &str, name: &str) -> Self {
+        let stranger = Self::at(url);
         let grant = stranger.post("/api/v1/guests", &json!({"name": name})).ok(201);
         let refresh_token = grant["refresh_token"].as_str().unwrap().to_owned();
         Self {
