@@ -23,13 +23,17 @@ fn every_link_leads_somewhere() {
 }
 
 fn find_pages(folder: &Path, pages: &mut Vec<PathBuf>) {
+    find_files(folder, "md", pages);
+}
+
+fn find_files(folder: &Path, ending: &str, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("a folder of the repository can be read").flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         if path.is_dir() && !NOT_OURS.contains(&name.as_str()) {
-            find_pages(&path, pages);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            pages.push(path);
+            find_files(&path, ending, files);
+        } else if path.extension().is_some_and(|extension| extension == ending) {
+            files.push(path);
         }
     }
 }
@@ -141,6 +145,25 @@ fn a_named_link_is_told_from_others() {
     let text = "[`one_test`](a.rs), [\"two words\"](b.ts), [`page`](c.md), [three](d.rs)";
     let expected = [("one_test", "a.rs"), ("two words", "b.ts")].map(|(name, file)| (name.to_owned(), file.to_owned()));
     assert_eq!(named_links(text), expected);
+}
+
+#[test]
+fn the_operations_page_explains_every_metric() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/operations.md")).expect("the page can be read");
+    let mut sources = Vec::new();
+    find_files(&root.join("src"), "rs", &mut sources);
+    find_files(&root.join("actors/src"), "rs", &mut sources);
+    let text: String = sources.iter().filter_map(|source| std::fs::read_to_string(source).ok()).collect();
+    let names: BTreeSet<&str> = text.split('"').filter(|literal| is_metric(literal)).collect();
+    assert!(names.len() > 20, "the metrics were not found: {names:?}");
+    let unexplained: Vec<_> = names.iter().filter(|name| !page.contains(**name)).collect();
+    assert!(unexplained.is_empty(), "docs/operations.md says nothing of {unexplained:?}");
+}
+
+fn is_metric(literal: &str) -> bool {
+    ["bobchat_", "process_"].iter().any(|prefix| literal.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+        && literal.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
 }
 
 /// What a page tells somebody to make can be made.

@@ -75,6 +75,30 @@ export class Person {
     return this.log.locator(".message-text").allInnerTexts();
   }
 
+  /** The tokens as the page keeps them; `change` is put over them first. */
+  tokens(change: { ends_at?: number } = {}): Promise<{ access: string } | null> {
+    return this.page.evaluate(
+      (changed) =>
+        new Promise((resolve, reject) => {
+          const opening = indexedDB.open("bobchat", 1);
+          opening.onerror = () => reject(opening.error);
+          opening.onsuccess = () => {
+            const table = opening.result.transaction("tokens", "readwrite").objectStore("tokens");
+            const reading = table.get("bobchat.tokens");
+            reading.onsuccess = () => {
+              const kept = reading.result ? { ...reading.result, ...changed } : null;
+              if (kept) table.put(kept, "bobchat.tokens");
+              table.transaction.oncomplete = () => {
+                opening.result.close();
+                resolve(kept);
+              };
+            };
+          };
+        }),
+      change,
+    );
+  }
+
   /** How far the reader is from the end, in pixels. */
   belowTheFold(): Promise<number> {
     return this.log.evaluate((log) => Math.round(log.scrollHeight - log.clientHeight - log.scrollTop));

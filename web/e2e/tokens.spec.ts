@@ -38,10 +38,7 @@ test("two tabs renew the token once, and stay connected with it", async ({ serve
 test("a token that ended is exchanged before anything else", async ({ server, browserFor }) => {
   const ada = await browserFor();
   await ada.signIn(server.url, "Ada");
-  await ada.page.evaluate(() => {
-    const kept = JSON.parse(localStorage.getItem("bobchat.tokens") ?? "{}");
-    localStorage.setItem("bobchat.tokens", JSON.stringify({ ...kept, ends_at: 0 }));
-  });
+  await ada.tokens({ ends_at: 0 });
   const refreshed = ada.page.waitForResponse(/tokens\/refresh/);
   await ada.page.reload();
   expect((await refreshed).status()).toBe(200);
@@ -55,12 +52,9 @@ test("who is signed out elsewhere is told, in every tab", async ({ server, brows
   const second = new Person(await first.context.newPage());
   await second.page.goto(first.page.url());
   await expect(second.composer).toBeVisible();
-  const status = await first.page.evaluate(async () => {
-    const { access } = JSON.parse(localStorage.getItem("bobchat.tokens") ?? "{}");
-    const headers = { authorization: `Bearer ${access}` };
-    return (await fetch("/api/v1/session", { method: "DELETE", headers })).status;
-  });
-  expect(status).toBe(204);
+  const headers = { authorization: `Bearer ${(await first.tokens())?.access}` };
+  const ended = await fetch(`${server.url}/api/v1/session`, { method: "DELETE", headers });
+  expect(ended.status).toBe(204);
   for (const { page } of [first, second]) {
     await expect(page.getByText("You were signed out.")).toBeVisible();
     await expect(page.getByLabel("Your name")).toBeVisible();
@@ -75,6 +69,7 @@ test("signing out asks once and leaves nothing behind", async ({ server, browser
   await ada.page.getByRole("button", { name: "Sign out" }).click();
   await ada.page.getByRole("button", { name: "Sign out for good" }).click();
   await expect(ada.page.getByLabel("Your name")).toBeVisible();
+  expect(await ada.tokens()).toBeNull();
   const left = await ada.page.evaluate(() => Object.entries(localStorage).map(([name]) => name));
   expect(left.filter((name) => !name.startsWith("bobchat.outbox"))).toEqual([]);
   await ada.page.reload();

@@ -1,5 +1,6 @@
 import {
   browserLocks,
+  browserTokenStore,
   browserValues,
   Connection,
   createRest,
@@ -22,10 +23,10 @@ export interface Client {
 }
 
 /** Puts the client together; `cursors` says where the page stands in each room. */
-export function createClient(cursors: () => wire.Cursor[]): Client {
+export async function createClient(cursors: () => wire.Cursor[]): Promise<Client> {
   const { origin } = window.location;
   const locks = browserLocks();
-  const tokens = new Tokens(shared, locks, createRest(origin));
+  const tokens = await Tokens.open(await browserTokenStore(), locks, createRest(origin));
   const url = `${origin.replace(/^http/, "ws")}/api/v1/ws`;
   const connection = new Connection({ url, tokens, cursors });
   const outbox = new Outbox(tabOutboxStore(shared, ofTab, locks), (message) =>

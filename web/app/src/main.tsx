@@ -17,14 +17,17 @@ import "./styles/panes.css";
 
 const saga = createSagaMiddleware();
 const store = createStore(saga);
-const client = createClient(() => cursorsOf(store.getState()));
 
-window.addEventListener("storage", ({ key }) => client.tokens.storageChanged(key));
 persist(store);
-saga.run(rootSaga, client);
+createClient(() => cursorsOf(store.getState())).then((client) => {
+  saga.run(rootSaga, client);
+  draw();
+});
 
-const page = document.getElementById("page");
-if (page) {
+/** Draws the page once it is known whether somebody is signed in: the sign-in screen does not flash. */
+function draw(): void {
+  const page = document.getElementById("page");
+  if (!page) return;
   createRoot(page).render(
     <StrictMode>
       <Provider store={store}>

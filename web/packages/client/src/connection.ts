@@ -211,7 +211,7 @@ export class Connection {
         return void this.#connect(link.token);
       case "sign_in":
         this.stop();
-        return this.#options.tokens.forget();
+        return void this.#options.tokens.forget();
       case "stop":
         return this.#end({ kind: "stopped" });
     }

@@ -14,5 +14,6 @@ export { LIMITS } from "./protocol";
 export type { Ask } from "./requests";
 export { createRest, type Rest } from "./rest";
 export { browserValues, type KeyValues, memoryValues, readJson, writeJson } from "./storage";
+export { browserTokenStore, memoryTokenStore, type TokenStore } from "./token_store";
 export { Tokens } from "./tokens";
 export * from "./window";

@@ -3,24 +3,13 @@ import { RequestError, SignedOutError } from "./errors";
 import type { Locks } from "./locks";
 import type { TokenGrant, User } from "./protocol";
 import type { Rest } from "./rest";
-import { type KeyValues, readJson, writeJson } from "./storage";
+import type { Kept, TokenStore } from "./token_store";
 
-/** Where the tokens lie: nothing else in the page reads or writes this. */
-const PLACE = "bobchat.tokens";
 /** One tab at a time exchanges a refresh token: each may be used once. */
 const LOCK = "bobchat.tokens";
 
-/** A pair of tokens as this browser keeps it. */
-interface Kept {
-  user: User;
-  access: string;
-  refresh: string;
-  /** When the access token ends by this browser's own clock, in milliseconds. */
-  ends_at: number;
-}
-
 /**
- * Keeps the tokens of this browser: the one place that has them.
+ * Holds the tokens of this browser; nothing else in the page reads or writes them.
  *
  * Shared by all tabs. The refresh token is exchanged by one tab at a time, and a tab that waited for
  * another takes what that one got.
@@ -28,29 +17,39 @@ interface Kept {
 export class Tokens {
   /** Somebody signed in or out, here or in another tab. */
   readonly changed = new Emitter<User | null>();
-  readonly #values: KeyValues;
+  readonly #store: TokenStore;
   readonly #locks: Locks;
   readonly #rest: Rest;
+  /** What the store had when this tab last looked: may be older than what another tab has saved since. */
+  #kept: Kept | null = null;
 
-  constructor(values: KeyValues, locks: Locks, rest: Rest) {
-    this.#values = values;
+  private constructor(store: TokenStore, locks: Locks, rest: Rest) {
+    this.#store = store;
     this.#locks = locks;
     this.#rest = rest;
+    store.changed.listen(() => void this.#reload());
+  }
+
+  /** Takes up what this browser has kept. */
+  static async open(store: TokenStore, locks: Locks, rest: Rest): Promise<Tokens> {
+    const tokens = new Tokens(store, locks, rest);
+    tokens.#kept = await store.load();
+    return tokens;
   }
 
   /** Who is signed in. */
   user(): User | null {
-    return this.#kept()?.user ?? null;
+    return this.#kept?.user ?? null;
   }
 
   /** When the access token ends, in milliseconds of this browser's clock. */
   endsAt(): number {
-    return this.#kept()?.ends_at ?? 0;
+    return this.#kept?.ends_at ?? 0;
   }
 
   /** Signs up a guest and signs this browser in as them. */
   async signIn(name: string): Promise<User> {
-    const user = this.#keep(await this.#rest.createGuest(name)).user;
+    const { user } = await this.#keep(await this.#rest.createGuest(name));
     this.changed.emit(user);
     return user;
   }
@@ -62,57 +61,52 @@ export class Tokens {
    * Throws {@link SignedOutError} when a person has to sign in, and what the network threw otherwise.
    */
   async access(validFor_ms: number, refused?: string): Promise<string> {
-    const fresh = () => {
-      const kept = this.#kept();
-      if (!kept) throw new SignedOutError("no tokens");
-      return kept.access !== refused && kept.ends_at - Date.now() > validFor_ms ? kept : null;
-    };
-    return (fresh() ?? (await this.#locks.exclusive(LOCK, async () => fresh() ?? (await this.#exchange()))))
-      .access;
+    const isFresh = (kept: Kept) => kept.access !== refused && kept.ends_at - Date.now() > validFor_ms;
+    if (this.#kept && isFresh(this.#kept)) return this.#kept.access;
+    return this.#locks.exclusive(LOCK, async () => {
+      this.#kept = await this.#store.load();
+      if (!this.#kept) throw new SignedOutError("no tokens");
+      return (isFresh(this.#kept) ? this.#kept : await this.#exchange(this.#kept)).access;
+    });
   }
 
   /** Signs this device out. Works without a connection: the tokens are forgotten in any case. */
   async signOut(): Promise<void> {
-    const kept = this.#kept();
-    this.forget();
-    if (kept) await this.#rest.endSession(kept.access).catch(() => {});
+    const access = this.#kept?.access;
+    await this.forget();
+    if (access) await this.#rest.endSession(access).catch(() => {});
   }
 
   /** Forgets the tokens: the server does not take them any more. */
-  forget(): void {
-    this.#values.remove(PLACE);
+  async forget(): Promise<void> {
+    this.#kept = null;
+    await this.#store.save(null);
     this.changed.emit(null);
   }
 
-  /** To be called when another tab changed the storage under `name` (`null`: cleared it). */
-  storageChanged(name: string | null): void {
-    if (name === PLACE || name === null) this.changed.emit(this.user());
-  }
-
-  async #exchange(): Promise<Kept> {
-    const kept = this.#kept();
-    if (!kept) throw new SignedOutError("no tokens");
+  async #exchange(kept: Kept): Promise<Kept> {
     try {
-      return this.#keep(await this.#rest.refresh(kept.refresh));
+      return await this.#keep(await this.#rest.refresh(kept.refresh));
     } catch (error) {
-      if (error instanceof RequestError && !error.wire.temporary) {
-        this.forget();
-        throw new SignedOutError(error.wire.message);
-      }
-      throw error;
+      if (!(error instanceof RequestError) || error.wire.temporary) throw error;
+      await this.forget();
+      throw new SignedOutError(error.wire.message);
     }
   }
 
-  #kept(): Kept | null {
-    return readJson<Kept>(this.#values, PLACE);
-  }
-
-  #keep(grant: TokenGrant): Kept {
-    const user = grant.user ?? this.#kept()?.user;
+  async #keep(grant: TokenGrant): Promise<Kept> {
+    const user = grant.user ?? this.#kept?.user;
     if (!user) throw new SignedOutError("a grant for nobody");
     const kept = { user, access: grant.access_token, refresh: grant.refresh_token, ends_at: localEnd(grant) };
-    writeJson(this.#values, PLACE, kept);
+    await this.#store.save(kept);
+    this.#kept = kept;
     return kept;
+  }
+
+  async #reload(): Promise<void> {
+    const before = this.user()?.id;
+    this.#kept = await this.#store.load();
+    if (this.user()?.id !== before) this.changed.emit(this.user());
   }
 }
 

@@ -4,7 +4,7 @@ import { NoAnswerError, RequestError } from "../src/errors";
 import { tabLocks } from "../src/locks";
 import type { ClientFrame, Cursor, ServerFrame } from "../src/protocol";
 import type { Rest } from "../src/rest";
-import { memoryValues } from "../src/storage";
+import { memoryTokenStore } from "../src/token_store";
 import { Tokens } from "../src/tokens";
 import { message, ROOM } from "./events";
 
@@ -49,7 +49,7 @@ const grant = async () => ({
 const rest: Rest = { createGuest: grant, refresh: grant, endSession: async () => {} };
 
 async function opened(cursors: Cursor[] = []) {
-  const tokens = new Tokens(memoryValues(), tabLocks(), rest);
+  const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
   await tokens.signIn("Ada");
   const WebSocket = FakeSocket as unknown as typeof globalThis.WebSocket;
   const connection = new Connection({ url: "ws://test", tokens, cursors: () => cursors, WebSocket });
@@ -167,6 +167,7 @@ describe("a connection", () => {
   test("forgets the tokens when the server signed this person out", async () => {
     const { connection, tokens, socket } = await live();
     socket.onclose?.({ code: 4403 });
+    await vi.advanceTimersByTimeAsync(0);
     expect([connection.current.kind, tokens.user()]).toEqual(["idle", null]);
   });
 

@@ -3,7 +3,7 @@ import { NoAnswerError, RequestError, SignedOutError } from "../src/errors";
 import { tabLocks } from "../src/locks";
 import type { TokenGrant } from "../src/protocol";
 import type { Rest } from "../src/rest";
-import { memoryValues } from "../src/storage";
+import { memoryTokenStore } from "../src/token_store";
 import { localEnd, Tokens } from "../src/tokens";
 
 const base64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -46,7 +46,7 @@ class FakeRest implements Rest {
 describe("access tokens", () => {
   test("are used until they are about to end", async () => {
     const rest = new FakeRest();
-    const tokens = new Tokens(memoryValues(), tabLocks(), rest);
+    const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
     await tokens.signIn("Ada");
     await tokens.access(30_000);
     expect(rest.refreshes).toBe(0);
@@ -56,9 +56,9 @@ describe("access tokens", () => {
 
   test("are exchanged once, however many tabs want one", async () => {
     const rest = new FakeRest();
-    const [values, locks] = [memoryValues(), tabLocks()];
-    const tabs = [1, 2, 3].map(() => new Tokens(values, locks, rest));
-    await tabs[0]!.signIn("Ada");
+    const [store, locks] = [memoryTokenStore(), tabLocks()];
+    await (await Tokens.open(store, locks, rest)).signIn("Ada");
+    const tabs = await Promise.all([1, 2, 3].map(() => Tokens.open(store, locks, rest)));
     const refused = await tabs[0]!.access(0);
     const got = await Promise.all(tabs.map((tab) => tab.access(0, refused)));
     expect(new Set(got).size).toBe(1);
@@ -67,7 +67,7 @@ describe("access tokens", () => {
 
   test("that cannot be exchanged any more sign out, and everybody hears it", async () => {
     const rest = new FakeRest();
-    const tokens = new Tokens(memoryValues(), tabLocks(), rest);
+    const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
     await tokens.signIn("Ada");
     const heard = vi.fn();
     tokens.changed.listen(heard);
@@ -79,7 +79,7 @@ describe("access tokens", () => {
 
   test("outlive a server that does not answer", async () => {
     const rest = new FakeRest();
-    const tokens = new Tokens(memoryValues(), tabLocks(), rest);
+    const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
     await tokens.signIn("Ada");
     rest.fault = new NoAnswerError("down");
     await expect(tokens.access(1_000_000)).rejects.toThrow(NoAnswerError);
