@@ -37,7 +37,7 @@ test: web ## Runs every test: Rust, browser, examples, faults
 	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
 	@scripts/need chromium
 	@$(STEP) "browser tests" env BOBCHAT_BIN="$(CURDIR)/$(SERVER_DEV)" npm --prefix web run e2e
-	@scripts/need python
+	@scripts/need python jq
 	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
 
 .PHONY: quick

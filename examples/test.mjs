@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync, randomUUID } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 
@@ -104,6 +104,60 @@ test("the conversation of docs/protocol.md goes as it stands there", async () =>
   }
   assert.ok(heard > 5);
 });
+
+test("the clients of five lines in the README print what stands there", async () => {
+  const programs = {
+    sh: (code) => ["bash", "-euo", "pipefail", "-c", code],
+    python: (code) => [process.env.PYTHON, "-c", code],
+    js: (code) => [process.execPath, "--experimental-websocket", "--input-type=module", "--eval", code],
+  };
+  const examples = readmePart("Clients of five lines").matchAll(/```(\w+)\n(.*?)```.*?```text\n(.*?)\n```/gs);
+  let count = 0;
+  for (const [, language, code, printed] of examples) {
+    const expected = printed.split("\n").map(withoutNumbers);
+    const [program, ...args] = programs[language](code.replaceAll("127.0.0.1:8080", new URL(server).host));
+    const example = start(program, args);
+    const lines = () => example.output.split("\n").slice(0, -1);
+    await until(`the example in ${language} has printed`, () => lines().length >= expected.length);
+    assert.deepEqual(lines().slice(0, expected.length).map(withoutNumbers), expected, language);
+    count += 1;
+  }
+  assert.equal(count, 3);
+});
+
+test("the commands of the README work", () => {
+  const commands = readmePart("Operation").match(/```sh\n(.*?)```/s)[1].trim().split("\n");
+  const load = readmePart("Tests and load").match(/```sh\ncargo run --release -p (.*?)```/s)[1].replace(" -- ", " ");
+  assert.ok(commands.length > 3);
+  const env = withPrograms();
+  for (const command of [...commands, `${load.trim()} --seconds 2`]) {
+    const here = command.replace("127.0.0.1:8080", new URL(server).host);
+    execFileSync("bash", ["-euo", "pipefail", "-c", here], { cwd: folder, env, stdio: "pipe" });
+  }
+  assert.equal(readFileSync(join(folder, "tokens.jsonl"), "utf8").trim().split("\n").length, 20);
+});
+
+/** A part of the README, by its heading. */
+function readmePart(heading) {
+  const page = readFileSync(join(examples, "../README.md"), "utf8");
+  const part = page.split(/^## /m).find((part) => part.startsWith(`${heading}\n`));
+  assert.ok(part, `the README has a part ${heading}`);
+  return part;
+}
+
+/** A line that a program printed, without what differs each time. */
+function withoutNumbers(line) {
+  return line.replace(/\d+/g, "0");
+}
+
+/** The environment of somebody who has the programs of this workspace, freshly built, in their PATH. */
+function withPrograms() {
+  const bin = join(folder, "bin");
+  mkdirSync(bin);
+  symlinkSync(process.env.BOBCHAT_BIN, join(bin, "bobchat"));
+  symlinkSync(join(dirname(process.env.BOBCHAT_BIN), "bobchat-loadtest"), join(bin, "bobchat-loadtest"));
+  return { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+}
 
 /** What a frame holds, without the values that differ each time. */
 function shape(frame) {

@@ -80,12 +80,84 @@ fn headings(text: &str) -> BTreeSet<String> {
 
 /// The lines outside of blocks of code.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
+    told_apart(text).filter(|(_, in_code)| !in_code).map(|(line, _)| line)
+}
+
+/// The lines of blocks of code.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    told_apart(text).filter(|(_, in_code)| *in_code).map(|(line, _)| line)
+}
+
+/// The lines but for fences, each with whether it stands in a block of code.
+fn told_apart(text: &str) -> impl Iterator<Item = (&str, bool)> {
     let mut in_code = false;
-    text.lines().filter(move |line| {
+    text.lines().filter_map(move |line| {
         let fence = line.trim_start().starts_with("```");
         in_code ^= fence;
-        !in_code && !fence
+        (!fence).then_some((line, in_code))
     })
+}
+
+/// A link with a name in backticks or in quotation marks promises that the file holds it: a test, mostly.
+#[test]
+fn what_a_link_names_stands_in_its_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    find_pages(root, &mut pages);
+    let missing: Vec<String> = pages.iter().flat_map(|page| missing_names(page)).collect();
+    assert!(missing.is_empty(), "names that are not there:\n{}", missing.join("\n"));
+}
+
+fn missing_names(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).expect("a page can be read");
+    let folder = page.parent().unwrap_or(page);
+    let is_missing = |(name, target): &(String, String)| {
+        let file = std::fs::read_to_string(folder.join(target)).unwrap_or_default();
+        !file.contains(name.as_str())
+    };
+    let names = named_links(&text).into_iter().filter(is_missing);
+    names.map(|(name, target)| format!("{}: {name} in {target}", page.display())).collect()
+}
+
+/// Names and targets of links to code whose text is one name in backticks or quotation marks.
+fn named_links(text: &str) -> Vec<(String, String)> {
+    let mut named = Vec::new();
+    for line in prose(text) {
+        for (before, after) in line.match_indices("](").map(|(at, mark)| (&line[..at], &line[at + mark.len()..])) {
+            let Some((_, label)) = before.rsplit_once('[') else { continue };
+            let name = [('`', '`'), ('"', '"')].iter().find_map(|(open, close)| {
+                label.strip_prefix(*open)?.strip_suffix(*close).filter(|name| !name.contains(*close))
+            });
+            let target = after.split([')', '#']).next().unwrap_or_default();
+            let is_code = [".rs", ".ts", ".mjs"].iter().any(|ending| target.ends_with(ending));
+            named.extend(name.filter(|_| is_code).map(|name| (name.to_owned(), target.to_owned())));
+        }
+    }
+    named
+}
+
+#[test]
+fn a_named_link_is_told_from_others() {
+    let text = "[`one_test`](a.rs), [\"two words\"](b.ts), [`page`](c.md), [three](d.rs)";
+    let expected = [("one_test", "a.rs"), ("two words", "b.ts")].map(|(name, file)| (name.to_owned(), file.to_owned()));
+    assert_eq!(named_links(text), expected);
+}
+
+/// What a page tells somebody to make can be made.
+#[test]
+fn every_target_that_a_page_names_is_in_the_makefile() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let makefile = std::fs::read_to_string(root.join("Makefile")).expect("the Makefile can be read");
+    let mut pages = Vec::new();
+    find_pages(root, &mut pages);
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page can be read");
+        let spans = prose(&text).flat_map(|line| line.split('`').skip(1).step_by(2));
+        let commands = blocks(&text).chain(spans).filter_map(|part| part.strip_prefix("make "));
+        for target in commands.flat_map(|rest| rest.split_whitespace().take_while(|word| !word.contains('='))) {
+            assert!(makefile.contains(&format!("\n{target}: ")), "{}: make {target}", page.display());
+        }
+    }
 }
 
 #[test]

@@ -8,11 +8,13 @@
 //! - The way out: `readers` (a few threads) -> `history`, `directory`, `search`, on snapshots that no write
 //!   disturbs.
 //! - The file: `tables` (what stands where), `meta` (its format), `open` and `file` (lock, fail-stop).
-//! - Beside it: `sweep` forgets idempotency keys, `backup` copies the store while it serves.
+//! - Beside it: `sweep` forgets idempotency keys, `backup` copies the store while it serves, `restore` puts
+//!   such a copy in place.
 
 mod append;
 mod backup;
 mod command;
+mod copy;
 mod credentials;
 mod directory;
 mod error;
@@ -24,6 +26,7 @@ mod open;
 mod project;
 mod queue;
 mod readers;
+mod restore;
 mod room_log;
 mod search;
 mod shared;
@@ -42,13 +45,14 @@ use bobchat_actors::ports::{Clock, Unavailable};
 use prometheus_client::registry::Registry;
 use redb::{ReadTransaction, ReadableDatabase as _};
 
-pub use backup::{BackupError, BackupReport, restore};
 use command::{Growth, Refusal};
+pub use copy::{BackupError, BackupReport};
 pub use error::OpenError;
 use file::{FILE_NAME, FileOptions};
 use metrics::Metrics;
 use queue::Queue;
 use readers::Readers;
+pub use restore::restore;
 use shared::Shared;
 use space::Reserve;
 use sweep::Sweeper;

@@ -127,7 +127,7 @@ async fn people_see_who_is_here_and_who_types() {
     bob.join(&room).await;
     bob.subscribe(&room).await;
     let mut signals = Vec::new();
-    while signals.len() < 1 {
+    while signals.is_empty() {
         let heard = ada.hear().await;
         signals.extend(heard.get("presence").cloned());
     }

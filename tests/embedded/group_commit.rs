@@ -1,3 +1,4 @@
+use bobchat_actors::ports::{Append, AppendError, RoomLog as _};
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
@@ -37,4 +38,26 @@ async fn an_append_that_adds_nothing_costs_no_sync() {
         append(&store, room(1), vec![message(room(1), "k", "hello")]).await.unwrap();
     }
     assert_eq!(metric(&registry, "bobchat_store_fsyncs_total"), before);
+}
+
+#[tokio::test]
+async fn more_than_the_queue_holds_is_refused_and_surely_not_added() {
+    let (folder, mut registry) = (TempDir::new().unwrap(), Registry::default());
+    let store = open_with(folder.path(), options(), &mut registry);
+    create_room(&store, room(1)).await;
+    let head = store.head(room(1)).await.unwrap().unwrap();
+    let text = "x".repeat(16 * 1024);
+    // 160 MiB at once; the queue holds 64.
+    let appends = (0..500).map(|number| {
+        let events = (0..20).map(|part| message(room(1), &format!("{number}-{part}"), &text)).collect();
+        let (epoch, known_seq, state_seq) = (head.position.epoch, head.position.seq, head.state_seq);
+        store.append(Append { room: room(1), epoch, known_seq, state_seq, events })
+    });
+    let outcomes = join_all(appends).await;
+    let taken = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let full = outcomes.iter().filter(|outcome| matches!(outcome, Err(AppendError::Full { .. }))).count();
+    assert_eq!(taken + full, 500);
+    assert!(taken >= 190 && full > 0, "{taken} taken");
+    assert_eq!(metric(&registry, "bobchat_store_full_total"), full as f64);
+    assert_eq!(tail(&store, room(1)).await.len(), 1 + 20 * taken);
 }

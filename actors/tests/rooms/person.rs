@@ -104,12 +104,7 @@ impl Person {
         let mut frame = BytesMut::new();
         let request = wire::ClientFrame { id, request: Some(request) };
         encode_client_frame(&request, Format::Protobuf, &mut frame);
-        let reader = {
-            let mut pipe = self.pipe.borrow_mut();
-            pipe.to_server.push_back(Incoming::Binary(frame.freeze()));
-            pipe.reader.take()
-        };
-        reader.into_iter().for_each(Waker::wake);
+        self.change(|pipe| pipe.to_server.push_back(Incoming::Binary(frame.freeze())));
         self.wait_for(|frame| frame.id == Some(id)).await
     }
 
@@ -153,8 +148,13 @@ impl Person {
     }
 
     pub(crate) fn hang_up(&mut self) {
+        self.change(|pipe| pipe.hung_up = true);
+    }
+
+    /// Does something at this end and wakes the other.
+    fn change(&self, change: impl FnOnce(&mut Pipe)) {
         let mut pipe = self.pipe.borrow_mut();
-        pipe.hung_up = true;
+        change(&mut pipe);
         let reader = pipe.reader.take();
         drop(pipe);
         reader.into_iter().for_each(Waker::wake);

@@ -10,7 +10,7 @@ use redb::ReadableTable as _;
 
 use super::error::corrupt;
 use super::project;
-use super::tables::{self, decode_event, get, head_of, head_record, key_of};
+use super::tables::{self, decode, decode_event, get, head_of, head_record, key_of};
 use super::transaction::{LogTables, Transaction};
 
 /// What the writer answers: the outer error fails the whole transaction, the inner one this batch alone,
@@ -75,22 +75,37 @@ fn add(
     now_micros: i64,
 ) -> Result<Outcome, redb::Error> {
     let mut event = new.event;
-    let key = event.key.as_deref().map(|key| key_of(room, event.author, key));
-    if let Some(key) = &key
-        && let Some(used) = get::<record::Key, _>(&transaction.log()?.keys, key.as_slice())?
-        && is_honoured(&used, now_micros)
-    {
-        return repeated(transaction.log()?, room, &used, new.body_hash);
-    }
     place(head, now_micros, &mut event);
-    if let Some(key) = key {
-        let used = record::Key { epoch: event.epoch, seq: event.seq, at: event.at, body_hash: new.body_hash };
-        transaction.log()?.keys.insert(key.as_slice(), used.encode_to_vec().as_slice())?;
+    if let Some(used) = use_key(transaction.log()?, room, &event, new.body_hash, now_micros)? {
+        return repeated(transaction.log()?, room, &used, new.body_hash);
     }
     write_event(transaction, room, &mut event)?;
     *head = advance(*head, &event);
     transaction.events = transaction.events.saturating_add(1);
     Ok(Outcome::Appended(event))
+}
+
+/// Notes that the event's key is used, unless it was before: then returns for what.
+///
+/// Nearly every key is new. Writing first and taking it back otherwise is one walk down the tree less for
+/// each event.
+fn use_key(
+    log: &mut LogTables<'_>,
+    room: RoomId,
+    event: &wire::Event,
+    body_hash: u64,
+    now_micros: i64,
+) -> Result<Option<record::Key>, redb::Error> {
+    let Some(key) = &event.key else { return Ok(None) };
+    let key = key_of(room, event.author, key);
+    let now_used = record::Key { epoch: event.epoch, seq: event.seq, at: event.at, body_hash };
+    let before = log.keys.insert(key.as_slice(), now_used.encode_to_vec().as_slice())?;
+    let before: Option<record::Key> = before.map(|before| decode(before.value())).transpose()?;
+    let honoured = before.filter(|before| is_honoured(before, now_micros));
+    if let Some(before) = &honoured {
+        log.keys.insert(key.as_slice(), before.encode_to_vec().as_slice())?;
+    }
+    Ok(honoured)
 }
 
 fn write_event(transaction: &mut Transaction<'_>, room: RoomId, event: &mut wire::Event) -> Result<(), redb::Error> {

@@ -54,7 +54,12 @@ impl Sweeper {
         if !self.queue.is_idle() {
             return STEP_EVERY;
         }
-        let Ok(forgotten) = self.look() else { return STEP_EVERY };
+        let Ok(forgotten) = self.look() else {
+            // After an error of input or output redb refuses every read until the file is opened again: an
+            // empty write makes the writer see it, also when nobody writes.
+            drop(self.queue.submit(Growth::Keeps, 0, |_| Ok(())));
+            return STEP_EVERY;
+        };
         if forgotten.is_empty() {
             return STEP_EVERY;
         }

@@ -8,7 +8,7 @@ use super::tables;
 /// itself.
 pub(super) struct Transaction<'t> {
     inner: &'t WriteTransaction,
-    log: Option<LogTables<'t>>,
+    log: Option<Box<LogTables<'t>>>,
     /// Events added so far.
     pub(super) events: u64,
     changed: bool,
@@ -51,12 +51,12 @@ impl<'t> Transaction<'t> {
     pub(super) fn log(&mut self) -> Result<&mut LogTables<'t>, redb::Error> {
         let tables = match self.log.take() {
             Some(tables) => tables,
-            None => LogTables {
+            None => Box::new(LogTables {
                 heads: self.inner.open_table(tables::HEADS)?,
                 messages: self.inner.open_table(tables::MESSAGES)?,
                 changes: self.inner.open_table(tables::CHANGES)?,
                 keys: self.inner.open_table(tables::KEYS)?,
-            },
+            }),
         };
         Ok(self.log.insert(tables))
     }
