@@ -4,6 +4,7 @@ mod listen;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +31,9 @@ const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// The exit code of a process whose hub died (EX_SOFTWARE of sysexits.h).
 const EXIT_HUB_DIED: i32 = 70;
+
+/// Users of other sites who may wait to be welcomed.
+const NEWCOMERS_MAX: usize = 1024;
 
 /// Why a node could not start: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +145,7 @@ impl Node {
 async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), StartError> {
     let worker = Worker::start(core.clone());
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
+    welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
     let watched = core.clone();
@@ -158,6 +163,22 @@ async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), Star
         }
     });
     Ok(())
+}
+
+/// Lets users of other sites land in the welcome room when they first come, as guests do. Who comes while
+/// too many wait can join the room by themselves.
+fn welcome_newcomers(worker: Rc<Worker>, auth: &auth::Service) {
+    let (sender, mut newcomers) = tokio::sync::mpsc::channel(NEWCOMERS_MAX);
+    auth.on_first_sight(move |user| {
+        let _ = sender.try_send(user);
+    });
+    actix_rt::spawn(async move {
+        while let Some(user) = newcomers.recv().await {
+            if let Err(error) = operations::welcome(&worker, user).await {
+                tracing::warn!(user.id = user.get(), error = error.message, "could not welcome a user");
+            }
+        }
+    });
 }
 
 /// A node's store and what is made of it without a runtime of threads.

@@ -35,16 +35,23 @@ impl Accounts {
     }
 
     /// Finds the user of another site, or makes them: `name` is what their site calls them, and may be
-    /// anything.
-    pub(super) async fn of_subject(&self, subject: &Subject<'_>, name: Option<&str>) -> Result<UserId, Unavailable> {
+    /// anything. Also says whether they were made.
+    pub(super) async fn of_subject(
+        &self,
+        subject: &Subject<'_>,
+        name: Option<&str>,
+    ) -> Result<(UserId, bool), Unavailable> {
         if let Some(user) = self.find_subject(subject).await? {
-            return Ok(user);
+            return Ok((user, false));
         }
         let name = name.and_then(|name| names::display_name(name).ok()).unwrap_or_else(|| "Somebody".to_owned());
         let handle = names::handle_from(&name);
         match self.make(&handle, name, Some(subject)).await? {
-            Some((user, _)) => Ok(user),
-            None => self.find_subject(subject).await?.ok_or_else(|| Unavailable::new("no free handle was found")),
+            Some((user, _)) => Ok((user, true)),
+            None => {
+                let user = self.find_subject(subject).await?;
+                Ok((user.ok_or_else(|| Unavailable::new("no free handle was found"))?, false))
+            }
         }
     }
 

@@ -81,7 +81,10 @@ impl Service {
         }
         let name = claims.name.as_deref().or(claims.preferred_username.as_deref());
         let subject = Subject { issuer: &claims.iss, subject: &claims.sub };
-        let user = self.accounts.of_subject(&subject, name).await?;
+        let (user, is_new) = self.accounts.of_subject(&subject, name).await?;
+        if is_new {
+            self.seen_first(user);
+        }
         self.subjects.put(key, user);
         Ok((user, None, claims))
     }

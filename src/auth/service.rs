@@ -33,6 +33,9 @@ pub type Identifiers = Arc<dyn Fn() -> Result<u64, Unavailable> + Send + Sync>;
 /// What closes the live connections of somebody who was signed out.
 type OnSignOut = Box<dyn Fn(UserId, Option<DeviceId>) + Send + Sync>;
 
+/// What hears of users of other sites who are new here.
+type OnFirstSight = Box<dyn Fn(UserId) + Send + Sync>;
+
 /// What [`Service`] needs from outside.
 #[derive(Clone)]
 pub struct Parts {
@@ -65,6 +68,7 @@ pub struct Service {
     pub(super) subjects: Cache<(String, String), UserId>,
     credentials: Arc<dyn Credentials>,
     on_sign_out: OnceLock<OnSignOut>,
+    on_first_sight: OnceLock<OnFirstSight>,
 }
 
 impl Service {
@@ -86,12 +90,26 @@ impl Service {
             subjects: Cache::new(Duration::from_secs(3600), REMEMBERED_MAX),
             credentials,
             on_sign_out: OnceLock::new(),
+            on_first_sight: OnceLock::new(),
         })
     }
 
     /// Says how live connections are closed when somebody is signed out. Only the first call counts.
     pub fn on_sign_out(&self, close: impl Fn(UserId, Option<DeviceId>) + Send + Sync + 'static) {
         let _ = self.on_sign_out.set(Box::new(close));
+    }
+
+    /// Says what hears of users of other sites who are new here. Only the first call counts.
+    pub fn on_first_sight(&self, hear: impl Fn(UserId) + Send + Sync + 'static) {
+        let _ = self.on_first_sight.set(Box::new(hear));
+    }
+
+    /// Tells of a user who is new here.
+    pub(super) fn seen_first(&self, user: UserId) {
+        tracing::info!(user.id = user.get(), "a user of another site came for the first time");
+        if let Some(hear) = self.on_first_sight.get() {
+            hear(user);
+        }
     }
 
     /// Signs up a guest and signs in their device.

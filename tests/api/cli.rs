@@ -3,16 +3,29 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
+use bobchat::auth::install_cryptography;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::rest::Http;
 use crate::server::TestServer;
 
+/// The key of a site that exists in this test alone (RFC 8410, section 10.3).
+const SITE_PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+
+const SITE_PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+
 fn bobchat(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bobchat"));
     // No configuration of whoever runs the tests.
-    command.env_clear().arg("--config").arg("/dev/null").args(arguments).stdin(Stdio::null());
+    configured("/dev/null", arguments)
+}
+
+fn configured(file: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bobchat"));
+    command.env_clear().arg("--config").arg(file).args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -32,12 +45,13 @@ struct Running {
 
 impl Running {
     fn start(data: &str) -> Self {
-        Self::with(data, "info")
+        Self::with("/dev/null", data, "info")
     }
 
-    fn with(data: &str, log_filter: &str) -> Self {
+    fn with(config: &str, data: &str, log_filter: &str) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let mut command = bobchat(&["--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        let arguments = ["--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        let mut command = configured(config, &arguments);
         command.env("BOBCHAT__TELEMETRY__LOG_FILTER", log_filter);
         let mut child = command.stdout(Stdio::piped()).stderr(log.reopen().unwrap()).spawn().unwrap();
         let mut banner = String::new();
@@ -85,7 +99,7 @@ fn a_server_says_where_it_is_and_ends_in_good_order() {
 #[tokio::test]
 async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Running::with(folder.path().to_str().unwrap(), "trace");
+    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), "trace");
     let ada = Http::guest_at(&server.url(), "Ada");
     let room = ada.make_room("tea");
     ada.say(&room, "canary-over-rest");
@@ -209,6 +223,38 @@ fn a_backup_of_a_running_server_can_be_restored_and_served() {
     // A device that was used after the copy was made is signed in all the same.
     again.post("/api/v1/tokens/refresh", &json!({"refresh_token": ada.refresh_token})).ok(200);
     assert_eq!(running.terminate().0, 0);
+}
+
+#[test]
+fn tokens_of_the_operators_own_site_are_accepted_and_their_people_land_like_guests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("site.pem"), SITE_PUBLIC_KEY).unwrap();
+    let external = format!("issuer = \"site\"\naudience = \"chat\"\nkey_file = {:?}\n", path("site.pem"));
+    std::fs::write(path("site.toml"), format!("[auth]\nguests = false\n[[auth.external]]\n{external}")).unwrap();
+    let server = Running::with(&path("site.toml"), &path("data"), "info");
+    let stranger = Http::at(&server.url());
+    stranger.post("/api/v1/guests", &json!({"name": "Ada"})).error(403, "forbidden");
+    install_cryptography();
+    let key = EncodingKey::from_ed_pem(SITE_PRIVATE_KEY.as_bytes()).unwrap();
+    let token = |audience: &str| {
+        let expires = jsonwebtoken::get_current_timestamp() + 60;
+        let claims = json!({"iss": "site", "aud": audience, "sub": "17", "name": "Grace", "exp": expires});
+        jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims, &key).unwrap()
+    };
+    stranger.with_token(&token("elsewhere")).get("/api/v1/me").error(401, "unauthenticated");
+    let grace = stranger.with_token(&token("chat"));
+    assert_eq!(grace.get("/api/v1/me").ok(200)["handle"], "grace");
+    let landed = (0..200).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        grace.get("/api/v1/rooms").ok(200)["rooms"][0]["settings"]["name"] == "welcome"
+    });
+    assert!(landed, "the welcome room is not among their rooms");
+    grace.call("DELETE", "/api/v1/session", &[], b"").error(403, "forbidden");
+    std::fs::write(path("site.pem"), "no key").unwrap();
+    let output = configured(&path("site.toml"), &["check"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("is not a public key in PEM"));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 // text, never as markup; the token stays in this page and ends with it.
 
 const METHODS = ["get", "post", "patch", "put", "delete"];
-/** Schemas are shown this deep; events hold messages hold positions, and that is enough to understand. */
-const DEPTH_MAX = 6;
+/** Schemas are shown this deep: deeper than any is, and an end for one that would hold itself. */
+const DEPTH_MAX = 12;
 
 const $ = (id) => document.getElementById(id);
 
@@ -29,7 +29,9 @@ function example(document, schema, depth = 0) {
   if (resolved.example !== undefined) return resolved.example;
   if (resolved.enum) return resolved.enum[0];
   if (resolved.allOf) return Object.assign({}, ...resolved.allOf.map((part) => example(document, part, depth + 1)));
-  const choice = (resolved.oneOf ?? resolved.anyOf)?.find((each) => each.type !== "null");
+  const choices = (resolved.oneOf ?? resolved.anyOf)?.filter((each) => each.type !== "null") ?? [];
+  // Of all that can happen in a room, a message is what one wants to see.
+  const choice = choices.find((each) => each.properties?.message) ?? choices[0];
   if (choice) return example(document, choice, depth + 1);
   const type = [resolved.type].flat().find((each) => each !== "null");
   switch (type) {

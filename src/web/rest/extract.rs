@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
@@ -23,6 +24,9 @@ use serde::de::DeserializeOwned;
 use super::Edge;
 use crate::web::address::client_address;
 use crate::web::failure::Failure;
+
+/// How long a body may take to arrive: who sends a byte a second holds a connection no longer.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The header of an idempotency key.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -195,7 +199,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             check_headers(&request)?;
-            decode(&read(payload).await?).map(Self)
+            let body = tokio::time::timeout(BODY_DEADLINE, read(payload)).await;
+            let late = |_| Failure::new(ErrorCode::InvalidRequest, "the body did not arrive in time");
+            decode(&body.map_err(late)??).map(Self)
         })
     }
 }
