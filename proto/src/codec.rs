@@ -1,9 +1,11 @@
 //! Frames to bytes and back, in JSON and in protobuf.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::{BufMut, BytesMut};
 use prost::Message as _;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::wire::{ClientFrame, ServerFrame, client_frame::Request};
@@ -165,7 +167,7 @@ macro_rules! client_frame_from_json {
                             frame.id = map.next_value()?;
                             continue;
                         }
-                        $($name => Request::$variant(map.next_value()?),)+
+                        $($name => Request::$variant(map.next_value::<Object<_>>()?.0),)+
                         other => return Err(A::Error::unknown_field(other, FieldName::ALL)),
                     };
                     if frame.request.replace(request).is_some() {
@@ -183,6 +185,30 @@ macro_rules! client_frame_from_json {
 }
 
 struct ClientFrameVisitor;
+
+/// A request that is written as an object. Serde would also take a list, field by field in the order of the
+/// schema, which no client should come to rely on.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
 
 /// A name that a client's frame may hold. An unknown one fails while the name itself is read, which is
 /// what lets the error say its path.
@@ -259,6 +285,7 @@ mod tests {
             (r#"{"id":7,"message_send":{"room":42}}"#, Some("room"), Some(7)),
             (r#"{"id":7,"message_send":{"room":"42","txet":"hi"}}"#, Some("txet"), Some(7)),
             (r#"{"id":7,"auth":{"token":"t","cursors":[{"room":"1"},{"room":1}]}}"#, Some("cursors[1].room"), Some(7)),
+            (r#"{"id":7,"message_send":["42","k","hi"]}"#, Some("message_send"), Some(7)),
             (r#"{"id":7,"shout":{}}"#, Some("shout"), Some(7)),
             (r#"{"id":"seven","ping":{}}"#, Some("id"), None),
             (r#"{"id":7,"ping":{},"typing":{"room":"1"}}"#, None, Some(7)),
