@@ -116,6 +116,14 @@ impl Person {
         }
     }
 
+    /// The next word that a room's stream broke off.
+    pub(crate) async fn reset(&mut self) -> wire::ResetSignal {
+        match self.wait_for(|frame| matches!(frame.body, Some(Body::Reset(_)))).await {
+            Body::Reset(reset) => reset,
+            other => panic!("not a reset: {other:?}"),
+        }
+    }
+
     /// Whether no event has come, nor comes within a round trip.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         self.ok(Request::Ping(wire::Ping {})).await;
