@@ -80,6 +80,17 @@ async fn a_repeated_room_create_makes_one_room() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_the_room_that_reached_the_limit_is_that_room() {
+    let server = TestServer::with(&[("LIMITS__ROOMS_PER_USER", "1")]);
+    let mut ada = server.person("Ada").await;
+    let create = json!({"name": "tea", "key": "k"});
+    let first = ada.ok("room_create", create.clone()).await;
+    assert_eq!(ada.ok("room_create", create).await["room"]["id"], first["room"]["id"]);
+    assert_eq!(ada.error("room_create", json!({"name": "coffee", "key": "l"})).await["code"], "room_limit");
+    assert_eq!(ada.error("room_join", json!({"room": "1"})).await["code"], "room_limit");
+}
+
+#[tokio::test]
 async fn who_leaves_gets_the_event_that_says_so_and_nothing_after_it() {
     let server = TestServer::start();
     let (mut ada, mut bob) = (server.person("Ada").await, server.person("Bob").await);

@@ -21,11 +21,15 @@ pub(super) async fn create(
 ) -> Result<wire::RoomCreateOk, wire::Error> {
     let key = parse::key(request.key.clone())?;
     let settings = parse::settings(request)?;
-    check_room_limit(&worker, acting.user).await?;
     let core = &worker.core;
     let proposed = core.ids.next().map_err(|error| unavailable(&error))?;
     let proposed = parse::room(proposed)?;
     let room = core.directory.claim_room(acting.user, &key, proposed).await.map_err(|error| unavailable(&error))?;
+    let existing = core.directory.room(room).await.map_err(|error| unavailable(&error))?;
+    if existing.is_none() {
+        // A repeat of what reached the limit is no room more.
+        check_room_limit(&worker, acting.user).await?;
+    }
     core.log.open(room).await.map_err(|error| unavailable(&error))?;
     ask(&worker, acting, room, Command::Create(settings.clone()), Some(key)).await?;
     if room != proposed {
