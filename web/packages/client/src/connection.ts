@@ -52,7 +52,7 @@ const PING_TIMEOUT_MS = 8_000;
 const DOUBTFUL_PING_TIMEOUT_MS = 3_000;
 /** Renew the token this long before it ends, or in the last third of a shorter life: several tries fit. */
 const RENEW_BEFORE_MS = 120_000;
-const RENEW_RETRY_MS = 10_000;
+const RENEW_RETRY_MS = 5_000;
 /** A token that ends sooner is exchanged before a connection is opened with it. */
 const TOKEN_MIN_MS = 30_000;
 /** What a frame with a token and cursors may take, with room for the names around them. */

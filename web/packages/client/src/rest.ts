@@ -11,15 +11,24 @@ export interface Rest {
 
 /** Longer than any answer takes; a person waits no longer. */
 const TIMEOUT_MS = 15_000;
+/**
+ * The same for a refresh token. The server takes a used one again for 10 seconds, for whoever lost the
+ * answer: three tries have to fit.
+ */
+const REFRESH_TIMEOUT_MS = 3_000;
 
 /** Calls the server at `origin`. */
 export function createRest(origin: string): Rest {
-  const call = async (method: string, path: string, init: { body?: unknown; token?: string }) => {
+  const call = async (
+    method: string,
+    path: string,
+    init: { body?: unknown; token?: string; timeout_ms?: number },
+  ) => {
     const headers: Record<string, string> = { accept: "application/json" };
     if (init.body !== undefined) headers["content-type"] = "application/json";
     if (init.token) headers.authorization = `Bearer ${init.token}`;
     const body = init.body === undefined ? null : JSON.stringify(init.body);
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const signal = AbortSignal.timeout(init.timeout_ms ?? TIMEOUT_MS);
     const response = await fetch(`${origin}/api/v1${path}`, { method, headers, body, signal }).catch(() => {
       throw new NoAnswerError(`${method} ${path}: no answer`);
     });
@@ -28,8 +37,10 @@ export function createRest(origin: string): Rest {
   };
   return {
     createGuest: async (name) => readGrant(await call("POST", "/guests", { body: { name } })),
-    refresh: async (refresh_token) =>
-      readGrant(await call("POST", "/tokens/refresh", { body: { refresh_token } })),
+    refresh: async (refresh_token) => {
+      const init = { body: { refresh_token }, timeout_ms: REFRESH_TIMEOUT_MS };
+      return readGrant(await call("POST", "/tokens/refresh", init));
+    },
     endSession: async (token) => void (await call("DELETE", "/session", { token })),
   };
 }

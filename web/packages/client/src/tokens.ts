@@ -1,5 +1,5 @@
 import { Emitter } from "./emitter";
-import { RequestError, SignedOutError } from "./errors";
+import { NoAnswerError, RequestError, SignedOutError } from "./errors";
 import type { Locks } from "./locks";
 import type { TokenGrant, User } from "./protocol";
 import type { Rest } from "./rest";
@@ -7,6 +7,7 @@ import type { Kept, TokenStore } from "./token_store";
 
 /** One tab at a time exchanges a refresh token: each may be used once. */
 const LOCK = "bobchat.tokens";
+const REFRESH_TRIES = 3;
 
 /**
  * Holds the tokens of this browser; nothing else in the page reads or writes them.
@@ -86,11 +87,22 @@ export class Tokens {
 
   async #exchange(kept: Kept): Promise<Kept> {
     try {
-      return await this.#keep(await this.#rest.refresh(kept.refresh));
+      return await this.#keep(await this.#refresh(kept.refresh));
     } catch (error) {
       if (!(error instanceof RequestError) || error.wire.temporary) throw error;
       await this.forget();
       throw new SignedOutError(error.wire.message);
+    }
+  }
+
+  /** Asks again at once when there is no answer: later, the server takes the repetition for a theft. */
+  async #refresh(token: string): Promise<TokenGrant> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#rest.refresh(token);
+      } catch (error) {
+        if (!(error instanceof NoAnswerError) || tries >= REFRESH_TRIES) throw error;
+      }
     }
   }
 

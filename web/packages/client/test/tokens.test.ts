@@ -77,6 +77,20 @@ describe("access tokens", () => {
     expect(tokens.user()).toBeNull();
   });
 
+  test("are asked for again at once when the answer was lost", async () => {
+    const rest = new FakeRest();
+    const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
+    await tokens.signIn("Ada");
+    const { refresh } = rest;
+    let lost = 0;
+    rest.refresh = async (token) => {
+      if (lost++ < 2) throw new NoAnswerError("lost");
+      return refresh(token);
+    };
+    await tokens.access(1_000_000);
+    expect([lost, rest.refreshes, rest.reused]).toEqual([3, 1, 0]);
+  });
+
   test("outlive a server that does not answer", async () => {
     const rest = new FakeRest();
     const tokens = await Tokens.open(memoryTokenStore(), tabLocks(), rest);
