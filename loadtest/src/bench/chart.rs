@@ -57,7 +57,10 @@ pub(super) fn draw(lines: &[Line]) -> String {
 
 fn legend() -> String {
     let mut out = String::new();
-    for (x, class, name) in [(0.0, "ours", "Bobchat"), (100.0, "baseline", "actix-web-actors, as tutorials have it")] {
+    for (x, class, name) in [
+        (0.0, "ours", "Bobchat"),
+        (100.0, "baseline", "actix-web-actors, as tutorials have it (stores and acks nothing)"),
+    ] {
         // Writing into a string cannot fail.
         let _ = writeln!(out, "<rect class=\"{class}\" x=\"{x}\" y=\"30\" width=\"12\" height=\"12\" rx=\"2\"/>");
         let _ = writeln!(out, "<text x=\"{}\" y=\"41\">{name}</text>", x + 18.0);
