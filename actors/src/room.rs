@@ -3,13 +3,16 @@
 //! - [`RoomState`]: settings and members, up to a position.
 //! - [`decide()`]: who may do what; pure.
 //! - [`Machine`]: collects commands into batches, takes the log's answers, says what follows; pure.
-//! - [`Room`]: the actor. It talks to the log, to hubs and to whoever asks.
+//! - [`Room`]: the actor. It loads, appends and sleeps (`actor`), writes to subscribers (`delivery`) and
+//!   answers whoever asks (`requests`).
 
 mod actor;
 mod decide;
+mod delivery;
 mod frames;
 mod machine;
 mod messages;
+mod requests;
 mod ring;
 mod state;
 mod subscribers;

@@ -1,0 +1,135 @@
+//! What a room writes to those who receive it, through the hubs that own their connections.
+
+use actix::fut::wrap_future;
+use actix::{ActorFutureExt as _, AsyncContext as _, Context};
+use bobchat_proto::ids::{Sequence, UserId};
+use bobchat_proto::wire::{self, server_frame::Body};
+use std::time::Duration;
+
+use super::subscribers::reset_frames;
+use super::{Frames, Room};
+use crate::hub::{HubLink, Job};
+
+/// Pause before a full hub is tried again: long enough that it has done something, short enough that a
+/// person does not notice.
+const HAND_OVER_AFTER: Duration = Duration::from_millis(5);
+
+/// Above this many people, presence is asked for and not told: telling is quadratic in them.
+const PRESENCE_USERS_MAX: usize = 100;
+
+impl Room {
+    /// Takes over the subscribers of an actor that died, from the hubs, which own them, and writes to them
+    /// what they have not seen.
+    pub(super) fn recover(&mut self, context: &mut Context<Self>) {
+        self.replaces = false;
+        self.worker.core.metrics.rooms_recovered.inc();
+        let core = self.worker.core.clone();
+        let id = self.id;
+        let asking = async move {
+            let mut found = Vec::new();
+            for link in core.hubs() {
+                if let Ok(recovered) = link.address.send(crate::hub::Recover { room: id }).await
+                    && !recovered.subscribers.is_empty()
+                {
+                    let missed = core.events_after(id, recovered.delivered).await;
+                    found.push((link, recovered, missed));
+                }
+            }
+            found
+        };
+        context.wait(wrap_future::<_, Self>(asking).map(|found, room, _| {
+            for (link, recovered, missed) in found {
+                for subscriber in &recovered.subscribers {
+                    room.subscribers.add(*subscriber, &link);
+                }
+                room.deliver_missed(&link, missed);
+            }
+        }));
+    }
+
+    /// Writes to a thread's subscribers what they have not seen; where that is too much, tells them so.
+    pub(super) fn deliver_missed(&mut self, link: &HubLink, missed: Option<Vec<wire::Event>>) {
+        let Some(head) = self.machine.as_ref().map(|machine| machine.state().head.position) else { return };
+        let Some(mut missed) = missed else {
+            self.worker.core.metrics.resets.inc();
+            let job = Job::Deliver { frames: reset_frames(self.id, head), last: head.seq };
+            return self.subscribers.perform_on(link, &self.worker, self.id, job);
+        };
+        missed.retain(|event| event.seq <= head.seq.0);
+        let removed: Vec<UserId> = missed.iter().filter_map(left_user).collect();
+        if !missed.is_empty() {
+            let frames = Frames::of_events(missed, |_| true);
+            self.subscribers.perform_on(link, &self.worker, self.id, Job::Deliver { frames, last: head.seq });
+        }
+        removed.into_iter().for_each(|user| self.remove_user(user));
+    }
+
+    /// Writes to all subscribers what the room has not applied itself but loaded.
+    pub(super) fn catch_subscribers_up(&mut self, after: Sequence, context: &mut Context<Self>) {
+        let core = self.worker.core.clone();
+        let id = self.id;
+        let reading = async move { core.events_after(id, after).await };
+        context.wait(wrap_future::<_, Self>(reading).map(|missed, room, context| {
+            for link in room.subscribers.links() {
+                room.deliver_missed(&link, missed.clone());
+            }
+            room.hand_over_later(context);
+        }));
+    }
+
+    pub(super) fn fan_out(&mut self, events: Vec<wire::Event>, span: &tracing::Span, context: &mut Context<Self>) {
+        let Some(last) = events.last().map(|event| Sequence(event.seq)) else { return };
+        if self.subscribers.is_empty() {
+            return;
+        }
+        let _entered = tracing::debug_span!(
+            target: crate::TRACE, parent: span, "room.fan_out", room.id = %self.id, message.seq = last.0, events = events.len()
+        )
+        .entered();
+        let frames = Frames::of_events(events, |format| self.subscribers.wants(format));
+        self.subscribers.perform_everywhere(&self.worker, self.id, &Job::Deliver { frames, last });
+        self.hand_over_later(context);
+    }
+
+    pub(super) fn hand_over_later(&mut self, context: &mut Context<Self>) {
+        if self.hand_over_scheduled || !self.subscribers.has_backlog() {
+            return;
+        }
+        self.hand_over_scheduled = true;
+        context.run_later(HAND_OVER_AFTER, |room, context| {
+            room.hand_over_scheduled = false;
+            let Some(machine) = &room.machine else { return };
+            let head = machine.state().head.position;
+            room.subscribers.hand_over(&room.worker, room.id, head);
+            room.hand_over_later(context);
+        });
+    }
+
+    pub(super) fn remove_user(&mut self, user: UserId) {
+        let sessions = self.subscribers.sessions_of(user);
+        if sessions.is_empty() {
+            return;
+        }
+        self.subscribers.perform_everywhere(&self.worker, self.id, &Job::Remove { user });
+        for session in sessions {
+            self.subscribers.remove(session);
+        }
+        self.tell_presence(user, false);
+    }
+
+    pub(super) fn tell_presence(&mut self, user: UserId, online: bool) {
+        if self.subscribers.user_count() > PRESENCE_USERS_MAX {
+            return;
+        }
+        let signal = wire::PresenceSignal { room: self.id.get(), user: user.get(), online };
+        let job = Job::Signal { frames: Frames::of_body(Body::Presence(signal)), except: user };
+        self.subscribers.perform_everywhere(&self.worker, self.id, &job);
+    }
+}
+
+fn left_user(event: &wire::Event) -> Option<UserId> {
+    match &event.body {
+        Some(wire::event::Body::Left(left)) => UserId::new(left.user).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,236 @@
+//! What a room answers to those who ask.
+
+use actix::{Handler, MessageResult};
+use bobchat_proto::error::ErrorCode;
+use bobchat_proto::ids::{Position, Sequence, UserId};
+use bobchat_proto::limits::{PRESENT_USERS_MAX, RESUME_EVENTS_MAX};
+use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::actor::{Room, Ticket};
+use super::decide::{not_found, require_member, require_seen};
+use super::messages::{Ask, Attach, Attached, Detach, Inquire, Inquired, Inspect, Inspected, TypingHint};
+use super::{Command, Frames, Machine, RoomState};
+use crate::bucket::{Bucket, Verdict};
+use crate::hub::Job;
+use crate::operations::{Acting, SYSTEM_USER};
+use crate::ports::{Cursor, Visible, judge_cursor};
+
+/// Buckets of senders kept before full ones are dropped, which say nothing.
+const SEND_BUCKETS_MAX: usize = 1024;
+
+impl Handler<Ask> for Room {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask, context: &mut Self::Context) {
+        let Ask { acting, command, key, reply, span } = ask;
+        let limited = match &command {
+            Command::Send(_) => self.existing().map(|_| ()).and_then(|()| self.take_send_token(acting.user)),
+            _ => self.existing().map(|_| ()),
+        };
+        let refused = match (limited, &mut self.machine) {
+            (Err(error), _) => Some((Ticket { reply, span }, error)),
+            (Ok(()), Some(machine)) => {
+                machine.submit(Ticket { reply, span }, acting, command, key, Instant::now()).err()
+            }
+            (Ok(()), None) => Some((Ticket { reply, span }, not_found())),
+        };
+        if let Some((ticket, error)) = refused {
+            if ErrorCode::parse(&error.code) == Some(ErrorCode::Busy) {
+                self.worker.core.metrics.room_queue_full.inc();
+            }
+            let _ = ticket.reply.send(Err(error));
+        }
+        self.schedule_flush(context);
+        self.stop_when_idle(context);
+    }
+}
+
+impl Handler<Inspect> for Room {
+    type Result = MessageResult<Inspect>;
+
+    fn handle(&mut self, inspect: Inspect, context: &mut Self::Context) -> Self::Result {
+        self.stop_when_idle(context);
+        MessageResult(self.inspect(&inspect))
+    }
+}
+
+impl Handler<Inquire> for Room {
+    type Result = MessageResult<Inquire>;
+
+    fn handle(&mut self, inquire: Inquire, context: &mut Self::Context) -> Self::Result {
+        self.stop_when_idle(context);
+        MessageResult(Room::inquire(self, &inquire))
+    }
+}
+
+impl Handler<Attach> for Room {
+    type Result = MessageResult<Attach>;
+
+    fn handle(&mut self, attach: Attach, context: &mut Self::Context) -> Self::Result {
+        let attached = Room::attach(self, &attach);
+        self.hand_over_later(context);
+        self.stop_when_idle(context);
+        MessageResult(attached)
+    }
+}
+
+impl Handler<Detach> for Room {
+    type Result = ();
+
+    fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
+        Room::detach(self, detach.session);
+        self.hand_over_later(context);
+        self.stop_when_idle(context);
+    }
+}
+
+impl Handler<TypingHint> for Room {
+    type Result = MessageResult<TypingHint>;
+
+    fn handle(&mut self, hint: TypingHint, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.typing(&hint.acting))
+    }
+}
+
+impl Room {
+    fn existing(&self) -> Result<&Machine<Ticket>, wire::Error> {
+        match &self.machine {
+            Some(machine) => Ok(machine),
+            None if self.unavailable => Err(cannot_load()),
+            None => Err(not_found()),
+        }
+    }
+
+    fn take_send_token(&mut self, user: UserId) -> Result<(), wire::Error> {
+        // What the server has to say at its first start is no flood, however low the limit is set.
+        if user == SYSTEM_USER {
+            return Ok(());
+        }
+        let rate = self.worker.core.options.send_rate;
+        let now = Instant::now();
+        if self.send_buckets.len() > SEND_BUCKETS_MAX {
+            self.send_buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+        }
+        let bucket = self.send_buckets.entry(user).or_insert_with(|| Bucket::full(rate, now));
+        match bucket.take_or_wait(rate, 1.0, now) {
+            Verdict::Allowed => Ok(()),
+            Verdict::Limited { retry_after } => {
+                self.worker.core.metrics.sends_limited.inc();
+                Err(ErrorCode::RateLimited.error("too many messages to this room").with_retry_after(retry_after))
+            }
+            Verdict::Flooded => Err(ErrorCode::RateLimited.error("too many messages to this room")),
+        }
+    }
+
+    /// Where a client that was at `cursor` can go on.
+    fn judge_cursor(
+        &self,
+        state: &RoomState,
+        cursor: Option<Position>,
+    ) -> Result<(Sequence, Option<ResetReason>), wire::Error> {
+        let head = state.head.position;
+        let Some(cursor) = cursor else { return Ok((head.seq, None)) };
+        match judge_cursor(&state.spans, head, cursor) {
+            Cursor::Good(seq) if head.seq.0 - seq.0 > RESUME_EVENTS_MAX => {
+                Ok((head.seq, Some(ResetReason::TooFarBehind)))
+            }
+            Cursor::Good(seq) => Ok((seq, None)),
+            Cursor::Lost => Ok((head.seq, Some(ResetReason::NewEpoch))),
+            Cursor::Never => {
+                Err(ErrorCode::InvalidCursor.error("the cursor is ahead of the room").with_field("cursor"))
+            }
+        }
+    }
+
+    fn inspect(&self, inspect: &Inspect) -> Result<Inspected, wire::Error> {
+        let state = self.existing()?.state();
+        let Inspect { acting, presence } = inspect;
+        let visible = state.visible(acting.user);
+        // Somebody who was a member may still read what they saw, and so may know of the room.
+        let role = if visible.is_some() { state.role(acting.user) } else { require_seen(state, acting)? };
+        let (mut present, mut present_count) = (Vec::new(), 0);
+        if *presence {
+            require_member(role)?;
+            present = self.subscribers.users().take(PRESENT_USERS_MAX).collect();
+            present_count = self.subscribers.user_count() as u64;
+        }
+        Ok(Inspected { room: state.listed(acting.user), role, visible, present, present_count })
+    }
+
+    fn inquire(&self, inquire: &Inquire) -> Result<Inquired, wire::Error> {
+        let state = self.existing()?.state();
+        if state.visible(inquire.acting.user).is_none() {
+            require_member(require_seen(state, &inquire.acting)?)?;
+        }
+        let (after, reset) = self.judge_cursor(state, inquire.cursor)?;
+        if reset.is_some() {
+            self.worker.core.metrics.resets.inc();
+        }
+        let answer = wire::SubscribeOk {
+            room: self.id.get(),
+            head: Some(state.head.position.into()),
+            reset: reset.map(|reason| reason as i32),
+            error: None,
+        };
+        Ok(Inquired { answer, after })
+    }
+
+    fn attach(&mut self, attach: &Attach) -> Attached {
+        let Some(machine) = &self.machine else { return Attached::Unavailable };
+        let state = machine.state();
+        let visible = state.visible(attach.acting.user).unwrap_or_default();
+        if state.role(attach.acting.user).is_none() {
+            return Attached::Ended { visible };
+        }
+        let last = state.applied();
+        let Some(mut missing) = machine.events_after(attach.after) else {
+            return Attached::Behind { applied: last, visible: clip(visible, last) };
+        };
+        missing.retain(|event| visible.iter().any(|range| range.contains(&Sequence(event.seq))));
+        let subscriber = attach.subscriber;
+        let frames = Frames::of_events(missing, |format| format == subscriber.format);
+        let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();
+        let Some(link) = self.worker.core.hub(attach.worker) else { return Attached::Unavailable };
+        self.detach(subscriber.session);
+        // At once or not at all: what waits here would be forgotten if this actor died.
+        if !self.subscribers.hand_to(&link, &self.worker, self.id, Job::Attach { subscriber, backlog, last }) {
+            return Attached::Unavailable;
+        }
+        if self.subscribers.add(subscriber, &link) {
+            self.tell_presence(subscriber.user, true);
+        }
+        Attached::Live
+    }
+
+    fn detach(&mut self, session: crate::hub::SessionId) {
+        let Some(removed) = self.subscribers.remove(session) else { return };
+        if let Some(link) = self.worker.core.hub(removed.worker) {
+            let job = Job::Detach { session, format: removed.format };
+            self.subscribers.perform_on(&link, &self.worker, self.id, job);
+        }
+        if removed.last {
+            self.tell_presence(removed.user, false);
+        }
+    }
+
+    fn typing(&mut self, acting: &Acting) -> Result<(), wire::Error> {
+        let state = self.existing()?.state();
+        require_member(require_seen(state, acting)?)?;
+        let signal = wire::TypingSignal { room: self.id.get(), user: acting.user.get() };
+        let job = Job::Signal { frames: Frames::of_body(Body::Typing(signal)), except: acting.user };
+        self.subscribers.perform_everywhere(&self.worker, self.id, &job);
+        Ok(())
+    }
+}
+
+/// What is visible, up to `last`.
+fn clip(visible: Visible, last: Sequence) -> Visible {
+    let within = visible.into_iter().filter(|range| *range.start() <= last);
+    within.map(|range| *range.start()..=last.min(*range.end())).collect()
+}
+
+fn cannot_load() -> wire::Error {
+    ErrorCode::Unavailable.error("the room cannot be loaded for now").with_retry_after(Duration::from_secs(1))
+}
