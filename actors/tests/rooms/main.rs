@@ -5,3 +5,4 @@ mod lag;
 mod life;
 mod node;
 mod person;
+mod time;

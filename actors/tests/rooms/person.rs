@@ -77,17 +77,25 @@ pub(crate) struct Person {
     pipe: Rc<RefCell<Pipe>>,
     next_id: u64,
     heard: VecDeque<wire::ServerFrame>,
+    /// Heartbeats that came.
+    pub(crate) pings: usize,
+    closed: Option<u16>,
 }
 
 impl Person {
     /// Connects and signs in as the user with this identifier.
     pub(crate) async fn sign_in(worker: &Rc<Worker>, user: u64) -> Self {
+        Self::sign_in_with(worker, user.to_string()).await
+    }
+
+    /// Connects and signs in with a token.
+    pub(crate) async fn sign_in_with(worker: &Rc<Worker>, token: String) -> Self {
         let pipe = Rc::new(RefCell::new(Pipe::default()));
         let inlet = MemoryInlet { pipe: pipe.clone(), read: VecDeque::new() };
         let wire = MemoryWire(pipe.clone());
         Session::start(worker.clone(), Format::Protobuf, Box::new(wire), Box::new(inlet), None);
-        let mut person = Self { pipe, next_id: 1, heard: VecDeque::new() };
-        person.ok(Request::Auth(wire::Auth { token: user.to_string(), cursors: Vec::new() })).await;
+        let mut person = Self { pipe, next_id: 1, heard: VecDeque::new(), pings: 0, closed: None };
+        person.ok(Request::Auth(wire::Auth { token, cursors: Vec::new() })).await;
         person
     }
 
@@ -130,6 +138,17 @@ impl Person {
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.read();
         !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_))))
+    }
+
+    /// Answers a heartbeat.
+    pub(crate) fn pong(&self) {
+        self.change(|pipe| pipe.to_server.push_back(Incoming::Pong));
+    }
+
+    /// The code of the close frame, if one has come.
+    pub(crate) fn closed(&mut self) -> Option<u16> {
+        self.read();
+        self.closed
     }
 
     /// Makes a public room and subscribes to it.
@@ -188,8 +207,11 @@ impl Person {
                 (length, tail) => (usize::from(*length), tail),
             };
             let (payload, tail) = tail.split_at(length);
-            if opcode & 0x0f == 2 {
-                self.heard.push_back(decode_server_frame(payload, Format::Protobuf).unwrap());
+            match (opcode & 0x0f, payload) {
+                (2, _) => self.heard.push_back(decode_server_frame(payload, Format::Protobuf).unwrap()),
+                (8, [high, low, ..]) => self.closed = Some(u16::from_be_bytes([*high, *low])),
+                (9, _) => self.pings += 1,
+                _ => {}
             }
             rest = tail;
         }
