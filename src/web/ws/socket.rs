@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bobchat_actors::hub::Wire;
 use bobchat_actors::session::{Incoming, Inlet};
 use bobchat_proto::error::CloseCode;
+use bobchat_proto::limits::FRAME_BYTES_MAX;
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -24,6 +25,11 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
+/// Bytes that are read ahead of what was looked at: while a token is judged, nothing is looked at, and the
+/// rest stays in the socket. Holds a frame that is not complete and one more read, so it never stands in the
+/// way of what is.
+const READ_AHEAD_BYTES_MAX: usize = FRAME_BYTES_MAX + SCRATCH_BYTES;
+
 /// The writing half.
 pub struct SocketWire(Rc<TcpStream>);
 
@@ -32,6 +38,8 @@ pub struct SocketInlet {
     socket: Rc<TcpStream>,
     guard: Guard,
     buffer: BytesMut,
+    /// Who waits for the buffer to be looked at before more is read.
+    paused: Option<Waker>,
     /// The stranger's place of a connection that has not signed in.
     place: Option<Place>,
 }
@@ -42,7 +50,7 @@ pub struct SocketInlet {
 pub fn split(socket: TcpStream, early: BytesMut, place: Place) -> (SocketWire, SocketInlet) {
     let socket = Rc::new(socket);
     let guard = Guard::new(Limits::BEFORE_AUTH);
-    (SocketWire(socket.clone()), SocketInlet { socket, guard, buffer: early, place: Some(place) })
+    (SocketWire(socket.clone()), SocketInlet { socket, guard, buffer: early, paused: None, place: Some(place) })
 }
 
 impl Wire for SocketWire {
@@ -66,6 +74,10 @@ impl Wire for SocketWire {
 
 impl Inlet for SocketInlet {
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.len() >= READ_AHEAD_BYTES_MAX {
+            self.paused = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         loop {
             match self.socket.poll_read_ready(context) {
                 Poll::Pending => {
@@ -92,6 +104,9 @@ impl Inlet for SocketInlet {
             tracing::debug!(error = %violation, "a client broke the WebSocket protocol");
             violation.close_code()
         })?;
+        if next.is_none() {
+            self.go_on_reading();
+        }
         Ok(next.map(|incoming| match incoming {
             guard::Incoming::Text(bytes) => Incoming::Text(bytes),
             guard::Incoming::Binary(bytes) => Incoming::Binary(bytes),
@@ -108,13 +123,53 @@ impl Inlet for SocketInlet {
 
     fn discard(&mut self) {
         self.buffer = BytesMut::new();
+        self.go_on_reading();
     }
 }
 
 impl SocketInlet {
+    fn go_on_reading(&mut self) {
+        if let Some(reader) = self.paused.take() {
+            reader.wake();
+        }
+    }
+
     fn forget_empty_buffer(&mut self) {
         if self.buffer.is_empty() && self.buffer.capacity() > 0 {
             self.buffer = BytesMut::new();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::strangers::Strangers;
+    use super::*;
+    use std::future::poll_fn;
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_nobody_looks_at_is_not_read_without_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let flood = tokio::spawn(async move {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            // Pings without payload, to be looked at later.
+            let _ = client.write_all(&[0x89, 0x80, 0, 0, 0, 0].repeat(1_000_000)).await;
+        });
+        let (socket, peer) = listener.accept().await.unwrap();
+        let place = Strangers::new(1).admit(peer.ip()).unwrap();
+        let (_wire, mut inlet) = split(socket, BytesMut::new(), place);
+        let patience = Duration::from_millis(500);
+        while let Ok(read) = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(context))).await {
+            assert!(read.unwrap() > 0);
+        }
+        assert!(inlet.buffer.len() < READ_AHEAD_BYTES_MAX + SCRATCH_BYTES, "{} bytes", inlet.buffer.len());
+        while inlet.next().unwrap().is_some() {}
+        let more = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(context))).await;
+        assert!(more.unwrap().unwrap() > 0, "goes on where it stopped");
+        flood.abort();
     }
 }
