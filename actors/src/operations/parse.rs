@@ -4,8 +4,9 @@ use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::limits;
 use bobchat_proto::wire::{self, HistoryVisibility, RoomKind, RoomSettings, SettingsChanged};
-use unicode_normalization::UnicodeNormalization as _;
 use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::names;
 
 /// # Errors
 /// `invalid_request` when the identifier is missing or no identifier; as everywhere here.
@@ -98,30 +99,10 @@ fn room_topic(raw: &str) -> Result<String, wire::Error> {
     line(raw, "topic", 0, limits::ROOM_TOPIC_CHARS_MAX)
 }
 
-/// One line of text, normalised (NFC), without space around it.
-///
-/// # Errors
-/// See [`room`].
-pub fn line(raw: &str, field: &str, min: usize, max: usize) -> Result<String, wire::Error> {
-    let line: String = raw.nfc().collect::<String>().trim().to_owned();
-    let length = line.chars().count();
-    if length < min || length > max {
-        return Err(invalid(field, format!("{min} to {max} characters")));
-    }
-    if line.chars().any(is_unprintable) {
-        return Err(invalid(
-            field,
-            "no control characters and no characters that turn the direction of text".to_owned(),
-        ));
-    }
-    Ok(line)
-}
-
-/// Characters that show nothing and change how others are shown: controls, and the bidirectional overrides
-/// and isolates that make a name read as another one (Unicode Technical Report 36, section 2.5).
-fn is_unprintable(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+/// One line of text that others will see: [`crate::names::line`].
+fn line(raw: &str, field: &str, min: usize, max: usize) -> Result<String, wire::Error> {
+    let line = names::line(raw, max).map_err(|error| invalid(field, error.to_string()))?;
+    if line.chars().count() < min { Err(invalid(field, names::NameError::Empty.to_string())) } else { Ok(line) }
 }
 
 fn kind(raw: Option<i32>) -> Result<RoomKind, wire::Error> {
