@@ -59,7 +59,7 @@ async fn a_client_that_lost_the_answer_gets_the_same_one_again() {
     let fixture = fixture().await;
     let first = fixture.guest("Ada").await;
     let second = fixture.refresh(&first.refresh_token).await.unwrap();
-    fixture.pass(10);
+    fixture.pass(60);
     let again = fixture.refresh(&first.refresh_token).await.unwrap();
     assert_eq!(again.refresh_token, second.refresh_token);
     assert!(fixture.refresh(&second.refresh_token).await.is_ok());
@@ -71,7 +71,7 @@ async fn an_old_token_that_is_used_again_signs_the_device_out() {
     let first = fixture.guest("Ada").await;
     let second = fixture.refresh(&first.refresh_token).await.unwrap();
     assert_eq!(fixture.code(&second.access_token).await, "ok");
-    fixture.pass(11);
+    fixture.pass(61);
     assert_eq!(fixture.refresh(&first.refresh_token).await.unwrap_err(), "unauthenticated");
     assert_eq!(fixture.refresh(&second.refresh_token).await.unwrap_err(), "unauthenticated", "the family has ended");
     assert_eq!(fixture.code(&second.access_token).await, "unauthenticated", "at once");
