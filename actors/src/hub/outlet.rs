@@ -1,6 +1,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -71,52 +73,61 @@ enum State {
 ///
 /// Belongs to one thread. Pushing never runs foreign code: closing only marks the outlet and wakes its
 /// task, so a sweep over many outlets may push to each.
-pub struct Outlet {
-    /// Names the connection.
-    pub session: SessionId,
-    /// The format of its frames.
-    pub format: Format,
-    user: Cell<Option<UserId>>,
-    wire: Box<dyn Wire>,
-    queue: RefCell<VecDeque<Bytes>>,
-    waiting: Cell<usize>,
-    /// Whether something in the session's task waits for the queue to shrink.
-    awaited: Cell<bool>,
-    state: Cell<State>,
-    /// The session's task.
-    waker: RefCell<Option<Waker>>,
+///
+/// The socket stands in the same piece of memory, behind what a write looks at: a delivery to a big room meets
+/// each of its outlets cold, and every pointer that it follows is a cache miss (docs/decisions/dyn-wire.md).
+#[repr(C)]
+pub struct Outlet<W: Wire + ?Sized = dyn Wire> {
     /// Seconds of the hub's clock at which the connection ends, and why.
     deadline: Cell<(u32, CloseCode)>,
     lingers_until: Cell<Option<u32>>,
     /// The second of the hub's clock at which the client was last heard.
     heard: Cell<u32>,
-    budget: std::sync::Arc<OutboundBudget>,
+    budget: Arc<OutboundBudget>,
+    /// The session's task.
+    waker: RefCell<Option<Waker>>,
+    queue: RefCell<VecDeque<Bytes>>,
+    /// Names the connection.
+    pub session: SessionId,
+    user: Cell<Option<UserId>>,
+    /// Whether something in the session's task waits for the queue to shrink.
+    awaited: Cell<bool>,
+    /// The format of its frames.
+    pub format: Format,
+    state: Cell<State>,
+    waiting: Cell<usize>,
+    wire: W,
 }
 
 impl Outlet {
     /// A way out over `wire` with an empty queue.
-    pub fn new(
+    pub fn over<W: Wire + 'static>(
+        wire: W,
         session: SessionId,
         format: Format,
-        wire: Box<dyn Wire>,
-        budget: std::sync::Arc<OutboundBudget>,
+        budget: Arc<OutboundBudget>,
         now: u32,
-    ) -> Self {
-        Self {
-            session,
-            format,
-            user: Cell::new(None),
-            wire,
-            queue: RefCell::new(VecDeque::new()),
-            waiting: Cell::new(0),
-            awaited: Cell::new(false),
-            state: Cell::new(State::Open),
-            waker: RefCell::new(None),
+    ) -> Rc<Self> {
+        Rc::new(Outlet {
             deadline: Cell::new((u32::MAX, CloseCode::Normal)),
             lingers_until: Cell::new(None),
             heard: Cell::new(now),
             budget,
-        }
+            waker: RefCell::new(None),
+            queue: RefCell::new(VecDeque::new()),
+            session,
+            user: Cell::new(None),
+            awaited: Cell::new(false),
+            format,
+            state: Cell::new(State::Open),
+            waiting: Cell::new(0),
+            wire,
+        })
+    }
+
+    /// The socket, to read from: what is written goes through the outlet.
+    pub(crate) fn wire(&self) -> &dyn Wire {
+        &self.wire
     }
 
     /// Who is signed in on the connection.
@@ -313,11 +324,6 @@ impl Outlet {
         self.queue.borrow_mut().push_back(bytes);
     }
 
-    fn settle(&self, bytes: usize) {
-        self.waiting.set(self.waiting.get().saturating_sub(bytes));
-        self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
     fn remember(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
         if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
@@ -332,7 +338,14 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
+impl<W: Wire + ?Sized> Outlet<W> {
+    fn settle(&self, bytes: usize) {
+        self.waiting.set(self.waiting.get().saturating_sub(bytes));
+        self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<W: Wire + ?Sized> Drop for Outlet<W> {
     fn drop(&mut self) {
         self.settle(self.waiting.get());
     }

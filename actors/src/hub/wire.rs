@@ -1,8 +1,19 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
-/// The writing half of a connection: a socket that never blocks.
+/// The socket of a connection, which never blocks. What it carries is the [`Inlet`]'s and the outlet's matter.
+///
+/// [`Inlet`]: crate::session::Inlet
 pub trait Wire {
+    /// Reads what is there into `into`; 0 at the end of the stream.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when nothing is there; anything else ends the connection.
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Wakes the task when something can be read. May be ready too early.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
     /// Writes as much of `bytes` as fits now.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use crate::worker::Worker;
 pub struct Session {
     worker: Rc<Worker>,
     outlet: Rc<Outlet>,
-    inlet: Rc<RefCell<Box<dyn Inlet>>>,
+    inlet: Rc<RefCell<dyn Inlet>>,
     /// Who is signed in.
     acting: Option<Acting>,
     /// The rooms that it receives, or is about to, each with the task that brings it there.
@@ -46,16 +46,16 @@ impl Session {
     pub fn start(
         worker: Rc<Worker>,
         format: Format,
-        wire: Box<dyn Wire>,
-        inlet: Box<dyn Inlet>,
+        wire: impl Wire + 'static,
+        inlet: impl Inlet + 'static,
         identity: Option<Identity>,
     ) {
         let core = &worker.core;
         let second = worker.hub.second();
-        let outlet = Rc::new(Outlet::new(core.new_session(), format, wire, core.budget.clone(), second));
+        let outlet = Outlet::over(wire, core.new_session(), format, core.budget.clone(), second);
         outlet.set_deadline(second.saturating_add(seconds(AUTH_DEADLINE)), CloseCode::TokenEnded);
         worker.hub.admit(outlet.clone());
-        let inlet = Rc::new(RefCell::new(inlet));
+        let inlet: Rc<RefCell<dyn Inlet>> = Rc::new(RefCell::new(inlet));
         let now = Instant::now();
         let session = Self {
             frames: Bucket::full(core.options.frame_rate, now),

@@ -4,6 +4,8 @@ use std::task::{Context, Poll};
 use bobchat_proto::error::CloseCode;
 use bytes::Bytes;
 
+use crate::hub::Wire;
+
 /// One whole message from a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
@@ -19,15 +21,15 @@ pub enum Incoming {
     Close(Option<u16>),
 }
 
-/// The reading half of a connection, with everything that has to be checked before a message is believed.
+/// What reads a connection's messages out of what its socket brings, with everything that has to be checked before a message is believed.
 ///
 /// Holds no buffer while the connection is idle, and never more than the limit in force.
 pub trait Inlet {
-    /// Reads once; 0 at the end of the stream. [`Inlet::next`] then gives what is complete.
+    /// Reads from `wire` once; 0 at the end of the stream. [`Inlet::next`] then gives what is complete.
     ///
     /// # Errors
     /// The socket's: the connection is over.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>>;
+    fn poll_read(&mut self, wire: &dyn Wire, context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
     /// The next complete message of what was read.
     ///

@@ -18,7 +18,7 @@ pub(super) struct Readable;
 /// Drives a connection from its session's task: writes what waits, then reads. One item per read, not per
 /// frame: actix gives a stream a budget of 16 items, and a burst of small frames would use it up.
 pub(super) struct Reads {
-    pub(super) inlet: Rc<RefCell<Box<dyn Inlet>>>,
+    pub(super) inlet: Rc<RefCell<dyn Inlet>>,
     pub(super) outlet: Rc<Outlet>,
     /// Whether something was read before the session started.
     pub(super) first: bool,
@@ -36,7 +36,7 @@ impl Stream for Reads {
         }
         for _ in 0..READS_MAX {
             let mut inlet = self.inlet.borrow_mut();
-            match inlet.poll_read(context) {
+            match inlet.poll_read(self.outlet.wire(), context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_) | Ok(0)) => return Poll::Ready(None),
                 Poll::Ready(Ok(_)) if self.outlet.is_open() => return Poll::Ready(Some(Readable)),

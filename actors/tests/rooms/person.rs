@@ -27,6 +27,14 @@ struct Pipe {
 struct MemoryWire(Rc<RefCell<Pipe>>);
 
 impl Wire for MemoryWire {
+    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        unreachable!("the inlet takes whole messages out of the pipe")
+    }
+
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        unreachable!("the inlet takes whole messages out of the pipe")
+    }
+
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().to_client.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -49,7 +57,7 @@ struct MemoryInlet {
 }
 
 impl Inlet for MemoryInlet {
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, _: &dyn Wire, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut pipe = self.pipe.borrow_mut();
         if pipe.hung_up {
             return Poll::Ready(Ok(0));
@@ -93,7 +101,7 @@ impl Person {
         let pipe = Rc::new(RefCell::new(Pipe::default()));
         let inlet = MemoryInlet { pipe: pipe.clone(), read: VecDeque::new() };
         let wire = MemoryWire(pipe.clone());
-        Session::start(worker.clone(), Format::Protobuf, Box::new(wire), Box::new(inlet), None);
+        Session::start(worker.clone(), Format::Protobuf, wire, inlet, None);
         let mut person = Self { pipe, next_id: 1, heard: VecDeque::new(), pings: 0, closed: None };
         person.ok(Request::Auth(wire::Auth { token, cursors: Vec::new() })).await;
         person

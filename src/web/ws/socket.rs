@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bobchat_actors::hub::Wire;
@@ -11,6 +10,7 @@ use bobchat_actors::session::{Incoming, Inlet};
 use bobchat_proto::error::CloseCode;
 use bobchat_proto::limits::FRAME_BYTES_MAX;
 use bytes::BytesMut;
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -30,12 +30,11 @@ thread_local! {
 /// way of what is.
 const READ_AHEAD_BYTES_MAX: usize = FRAME_BYTES_MAX + SCRATCH_BYTES;
 
-/// The writing half.
-pub struct SocketWire(Rc<TcpStream>);
+/// A socket of the operating system.
+pub struct SocketWire(TcpStream);
 
-/// The reading half: what comes goes through the [`Guard`].
+/// What comes over a socket goes through the [`Guard`].
 pub struct SocketInlet {
-    socket: Rc<TcpStream>,
     guard: Guard,
     buffer: BytesMut,
     /// Who waits for the buffer to be looked at before more is read.
@@ -44,18 +43,36 @@ pub struct SocketInlet {
     place: Option<Place>,
 }
 
-/// Splits a socket into what the core writes to and what it reads from. `early` is what came behind the
-/// handshake.
-#[must_use]
-pub fn split(socket: TcpStream, early: BytesMut, place: Place) -> (SocketWire, SocketInlet) {
-    let socket = Rc::new(socket);
-    let guard = Guard::new(Limits::BEFORE_AUTH);
-    (SocketWire(socket.clone()), SocketInlet { socket, guard, buffer: early, paused: None, place: Some(place) })
+impl SocketWire {
+    /// The socket as the core sees it.
+    #[must_use]
+    pub fn new(socket: TcpStream) -> Self {
+        Self(socket)
+    }
+}
+
+impl SocketInlet {
+    /// For a connection that has not signed in. `early` is what came behind the handshake.
+    #[must_use]
+    pub fn new(early: BytesMut, place: Place) -> Self {
+        Self { guard: Guard::new(Limits::BEFORE_AUTH), buffer: early, paused: None, place: Some(place) }
+    }
 }
 
 impl Wire for SocketWire {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(into)
+    }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(context)
+    }
+
+    /// Past tokio, which would first look up in memory of its own whether the socket takes anything, a cache
+    /// miss for each member of a room: nearly always it does, and when it does not the kernel says so. What is
+    /// left over goes through [`Wire::try_write_vectored`], from which tokio learns that it has to wait.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        Ok(send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -64,7 +81,7 @@ impl Wire for SocketWire {
 
     fn shutdown(&self) {
         // A socket that cannot be shut down is gone already.
-        let _ = SockRef::from(&*self.0).shutdown(Shutdown::Write);
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Write);
     }
 
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,13 +90,13 @@ impl Wire for SocketWire {
 }
 
 impl Inlet for SocketInlet {
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, wire: &dyn Wire, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.buffer.len() >= READ_AHEAD_BYTES_MAX {
             self.paused = Some(context.waker().clone());
             return Poll::Pending;
         }
         loop {
-            match self.socket.poll_read_ready(context) {
+            match wire.poll_readable(context) {
                 Poll::Pending => {
                     self.forget_empty_buffer();
                     return Poll::Pending;
@@ -88,7 +105,7 @@ impl Inlet for SocketInlet {
                 Poll::Ready(Ok(())) => {}
             }
             let read = SCRATCH.with_borrow_mut(|scratch| {
-                let read = self.socket.try_read(scratch)?;
+                let read = wire.try_read(scratch)?;
                 self.buffer.extend_from_slice(scratch.get(..read).unwrap_or_default());
                 Ok(read)
             });
@@ -161,14 +178,14 @@ mod tests {
         });
         let (socket, peer) = listener.accept().await.unwrap();
         let place = Strangers::new(1).admit(peer.ip()).unwrap();
-        let (_wire, mut inlet) = split(socket, BytesMut::new(), place);
+        let (wire, mut inlet) = (SocketWire::new(socket), SocketInlet::new(BytesMut::new(), place));
         let patience = Duration::from_millis(500);
-        while let Ok(read) = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(context))).await {
+        while let Ok(read) = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(&wire, context))).await {
             assert!(read.unwrap() > 0);
         }
         assert!(inlet.buffer.len() < READ_AHEAD_BYTES_MAX + SCRATCH_BYTES, "{} bytes", inlet.buffer.len());
         while inlet.next().unwrap().is_some() {}
-        let more = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(context))).await;
+        let more = tokio::time::timeout(patience, poll_fn(|context| inlet.poll_read(&wire, context))).await;
         assert!(more.unwrap().unwrap() > 0, "goes on where it stopped");
         flood.abort();
     }

@@ -20,7 +20,7 @@ use futures_util::SinkExt as _;
 use tokio::net::TcpStream;
 
 use super::handshake::{self, Accepted};
-use super::socket;
+use super::socket::{SocketInlet, SocketWire};
 use super::strangers::{Place, Strangers};
 use crate::config::{Network, Origin};
 use crate::web::address::client_address;
@@ -57,8 +57,8 @@ impl Upgrade {
             tracing::debug!(error = %error, "a connection broke off behind its handshake");
             return;
         }
-        let (wire, inlet) = socket::split(parts.io, parts.read_buf, place);
-        Session::start(self.worker, accepted.format, Box::new(wire), Box::new(inlet), identity);
+        let inlet = SocketInlet::new(parts.read_buf, place);
+        Session::start(self.worker, accepted.format, SocketWire::new(parts.io), inlet, identity);
     }
 
     async fn admit(&self, request: &Request) -> Result<(Accepted, Option<Identity>, Place), wire::Error> {
