@@ -28,6 +28,11 @@ mod ws;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
+
+/// The server's allocator: what it gains must not be counted as the server's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match cli::Command::parse().run() {
