@@ -9,7 +9,9 @@ mod clock;
 pub mod contract;
 mod credentials;
 mod directory;
+mod event_store;
 mod history;
+mod live_log;
 pub mod memory;
 pub mod paging;
 pub mod projection;
@@ -20,7 +22,12 @@ pub use authenticator::{Authenticator, Identity};
 pub use clock::Clock;
 pub use credentials::{Credentials, FamilyUpdate};
 pub use directory::{Directory, RoomRow, RoomSnapshot};
+pub use event_store::{EventStore, LogRow, Raised, Raiser, StoredEvent, StoredKey};
 pub use history::{Anchor, EventPage, History, MessagePage, Visible};
+pub use live_log::{
+    AdvanceError, FenceError, Fenced, Incarnation, LiveAppend, LiveAppended, LiveBounds, LiveHead, LiveLog,
+    LiveRefusal, LiveTail, Opening,
+};
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
 pub use span::{Cursor, Span, judge_cursor};
 
