@@ -6,10 +6,10 @@
 use prost_build::Config;
 use protox::prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
-const SCHEMA: [&str; 3] = ["event.proto", "client.proto", "record.proto"];
+const SCHEMA: [&str; 4] = ["event.proto", "client.proto", "record.proto", "backplane.proto"];
 
-/// Records are stored as protobuf alone: they need no JSON form.
-const RECORD_PACKAGE: &str = "bobchat.v1.record";
+/// What is stored and what nodes tell each other is protobuf alone: it needs no JSON form.
+const WITHOUT_JSON: [&str; 2] = ["bobchat.v1.record", "bobchat.v1.backplane"];
 
 /// Has a strict decoder of its own: see `src/codec/client_frame.rs`.
 const CLIENT_FRAME: &str = "bobchat.v1.ClientFrame";
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(SCHEMA, ["."])?;
     let pool = DescriptorPool::from_file_descriptor_set(files.clone())?;
     let mut config = Config::new();
-    for message in pool.all_messages().filter(|m| m.parent_file().package_name() != RECORD_PACKAGE) {
+    for message in pool.all_messages().filter(|m| !WITHOUT_JSON.contains(&m.parent_file().package_name())) {
         message_attributes(&mut config, &message);
     }
     config.compile_fds(files)?;

@@ -5,6 +5,7 @@
 //!
 //! - [`wire`]: the types of `client.proto` and `event.proto`, in protobuf (prost) and JSON (serde).
 //! - [`record`]: the types of `record.proto`, what a node keeps beside events.
+//! - [`backplane`]: the types of `backplane.proto`, what nodes tell each other.
 //! - [`ids`]: identifiers and positions as types; a value of the type is valid.
 //! - [`codec`]: frames to bytes and back, in both formats.
 //! - [`error`]: every error code and close code, one table each.
@@ -25,7 +26,15 @@ pub mod wire {
     pub mod record {
         include!(concat!(env!("OUT_DIR"), "/bobchat.v1.record.rs"));
     }
+
+    /// Stands inside, as its protobuf package does; used as [`crate::backplane`].
+    pub mod backplane {
+        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.backplane.rs"));
+    }
 }
 
 /// What a node keeps on disk beside events, generated from `record.proto`.
 pub use wire::record;
+
+/// What nodes tell each other, generated from `backplane.proto`.
+pub use wire::backplane;
