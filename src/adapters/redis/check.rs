@@ -1,0 +1,95 @@
+use redis::{RedisError, Value};
+
+use super::connection::Connection;
+use super::keys::DEPLOYMENT;
+
+/// Why a Redis is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// It does not answer, or not as Redis does.
+    #[error("could not reach redis: {0}")]
+    Unreachable(String),
+    /// It drops what it holds when its memory is full: rooms would lose what was acknowledged.
+    #[error("redis evicts (maxmemory-policy {policy}): set maxmemory-policy to noeviction")]
+    Evicts {
+        /// Its policy.
+        policy: String,
+    },
+    /// It holds the data of another deployment.
+    #[error("redis belongs to deployment \"{found}\", this is \"{expected}\": use another redis, or another database")]
+    OtherDeployment {
+        /// Whose it is.
+        found: String,
+        /// Who asked.
+        expected: String,
+    },
+    /// It follows another server, and takes no writes.
+    #[error("redis is a replica at this address: name the primary")]
+    Replica,
+}
+
+impl CheckError {
+    pub(super) fn unreachable(cause: impl std::fmt::Display) -> Self {
+        Self::Unreachable(cause.to_string())
+    }
+}
+
+impl From<RedisError> for CheckError {
+    fn from(error: RedisError) -> Self {
+        Self::unreachable(error)
+    }
+}
+
+/// Makes sure that a Redis may be used for a deployment: every primary keeps what it holds, and it belongs to
+/// `deployment`, or to nobody yet, and then from now on to it.
+///
+/// An empty Redis of another environment cannot be told from our own that lost its data; rooms are opened on it
+/// only after their epoch was raised in the store, which is compared too.
+///
+/// # Errors
+/// [`CheckError`].
+pub async fn check(connection: &Connection, deployment: &str) -> Result<(), CheckError> {
+    let mut connection = connection.clone();
+    for info in connection.info("replication").await? {
+        if field(&info, "role").is_some_and(|role| role != "master") {
+            return Err(CheckError::Replica);
+        }
+    }
+    for info in connection.info("memory").await? {
+        let policy = field(&info, "maxmemory_policy").unwrap_or("unknown");
+        if policy != "noeviction" {
+            return Err(CheckError::Evicts { policy: policy.to_owned() });
+        }
+    }
+    // Two nodes that come first at once: one sets it, both read the same.
+    if read_deployment(&mut connection).await?.is_none() {
+        connection.query(redis::cmd("SET").arg(DEPLOYMENT).arg(deployment).arg("NX")).await?;
+    }
+    match read_deployment(&mut connection).await? {
+        Some(found) if found == deployment => Ok(()),
+        Some(found) => Err(CheckError::OtherDeployment { found, expected: deployment.to_owned() }),
+        None => Err(CheckError::unreachable("the deployment that was just set is not there")),
+    }
+}
+
+async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, RedisError> {
+    let value: Value = connection.query(redis::cmd("GET").arg(DEPLOYMENT)).await?;
+    Ok(redis::from_redis_value(value)?)
+}
+
+/// A field of `INFO`.
+pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let info = "# Replication\r\nrole:master\r\nmaster_replid2:00\r\nmaster_replid:ab\r\n";
+        assert_eq!(field(info, "master_replid"), Some("ab"));
+        assert_eq!(field(info, "master"), None);
+    }
+}

@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::{Cmd, RedisResult, Value};
+use tokio::time::Instant;
+
+use super::check::{CheckError, check};
+use super::connection::{Connection, no_answer_within, tcp_settings};
+use super::error::CallError;
+
+/// Between two attempts of a command that was sent to the wrong node: the map of slots is being read anew.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Refusals that go away by asking again: the slot is elsewhere now, or has no primary for a moment.
+const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY"];
+
+/// A cluster: a connection to each of its primaries.
+///
+/// The library's own retries are off, for it repeats after a broken connection as well, and what was sent on that
+/// may have been done. What the server refused is repeated here. Each script compares the replication id of the
+/// server that runs it, so a connection that was made anew needs no check of its own.
+pub(super) struct Cluster {
+    connection: ClusterConnection,
+}
+
+impl Cluster {
+    pub(super) async fn connect(urls: Vec<String>, deployment: &str, timeout: Duration) -> Result<Self, CheckError> {
+        let client = ClusterClientBuilder::new(urls)
+            .retries(0)
+            .connection_timeout(timeout)
+            .response_timeout(timeout.saturating_mul(5))
+            .overall_response_timeout(None)
+            .tcp_settings(tcp_settings(timeout))
+            .build()
+            .map_err(CheckError::unreachable)?;
+        let connected = async {
+            let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
+            check(&Connection::Cluster(connection.clone()), deployment).await?;
+            Ok(Self { connection })
+        };
+        let connected = tokio::time::timeout(timeout.saturating_mul(5), connected).await;
+        connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))?
+    }
+
+    pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
+        let until = Instant::now() + timeout;
+        loop {
+            let mut connection = self.connection();
+            let answer = tokio::time::timeout_at(until, connection.query(command)).await;
+            let error = match answer {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => CallError::from(error),
+                Err(_) => return Err(no_answer_within(timeout)),
+            };
+            let passes = matches!(error, CallError::NotSent(_)) || PASSING.iter().any(|code| error.is_code(code));
+            if !passes || Instant::now() + PAUSE >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    pub(super) fn connection(&self) -> Connection {
+        Connection::Cluster(self.connection.clone())
+    }
+}
+
+/// Asks all primaries; one text each, ordered by their addresses.
+pub(super) async fn ask_all(connection: &mut ClusterConnection, command: Cmd) -> RedisResult<Vec<String>> {
+    let routing = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let answer = connection.route_command(command, routing).await?.extract_error()?;
+    let by_address: std::collections::BTreeMap<String, String> = redis::from_redis_value(answer)?;
+    Ok(by_address.into_values().collect())
+}

@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster_async::ClusterConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{Cmd, RedisResult, Value};
+
+use super::check::CheckError;
+use super::cluster::Cluster;
+use super::error::CallError;
+use super::standalone::Standalone;
+
+/// Where Redis is.
+#[derive(Clone)]
+pub enum Servers {
+    /// One server: `redis://[user:password@]host:port[/db]`, or `rediss://` for TLS.
+    One(String),
+    /// A cluster: some of its nodes, in the same form without `/db`; the others are found through them.
+    Cluster(Vec<String>),
+}
+
+/// A connection that is open now; a clone is another handle of it.
+#[derive(Clone)]
+pub enum Connection {
+    /// To one server.
+    One(MultiplexedConnection),
+    /// To a cluster.
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Sends a command to where its keys live.
+    pub(super) async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::One(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// Asks every primary for a section of `INFO`; one text each, in a stable order.
+    pub(super) async fn info(&mut self, section: &str) -> RedisResult<Vec<String>> {
+        let mut command = redis::cmd("INFO");
+        command.arg(section);
+        match self {
+            Self::One(connection) => Ok(vec![command.query_async(connection).await?]),
+            Self::Cluster(connection) => super::cluster::ask_all(connection, command).await,
+        }
+    }
+}
+
+/// The way to Redis, which outlives connections.
+pub(super) enum Link {
+    One(Standalone),
+    Cluster(Cluster),
+}
+
+impl Link {
+    pub(super) async fn connect(servers: Servers, deployment: String, timeout: Duration) -> Result<Self, CheckError> {
+        match servers {
+            Servers::One(url) => Ok(Self::One(Standalone::connect(&url, deployment, timeout).await?)),
+            Servers::Cluster(urls) => Ok(Self::Cluster(Cluster::connect(urls, &deployment, timeout).await?)),
+        }
+    }
+
+    /// Sends a command and waits for the answer, no longer than `timeout` in all.
+    pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
+        match self {
+            Self::One(standalone) => standalone.call(command, timeout).await,
+            Self::Cluster(cluster) => cluster.call(command, timeout).await,
+        }
+    }
+
+    /// Asks every primary for a section of `INFO`.
+    pub(super) async fn info(&self, section: &str, timeout: Duration) -> Result<Vec<String>, CallError> {
+        let mut connection = match self {
+            Self::One(standalone) => standalone.connection(timeout).await?,
+            Self::Cluster(cluster) => cluster.connection(),
+        };
+        let asked = tokio::time::timeout(timeout, connection.info(section)).await;
+        Ok(asked.map_err(|_| no_answer_within(timeout))??)
+    }
+
+    /// The command that publishes, and whose channels live in the shard of their name.
+    pub(super) fn publish_command(&self) -> &'static str {
+        match self {
+            Self::One(_) => "PUBLISH",
+            Self::Cluster(_) => "SPUBLISH",
+        }
+    }
+}
+
+pub(super) fn no_answer_within(timeout: Duration) -> CallError {
+    CallError::NoAnswer(format!("nothing came within {timeout:?}"))
+}
+
+/// Small commands are not held back, and a server that is gone without a word is found out.
+pub(super) fn tcp_settings(timeout: Duration) -> TcpSettings {
+    TcpSettings::default().set_nodelay(true).set_user_timeout(timeout.saturating_mul(5))
+}

@@ -1,0 +1,87 @@
+//! What stands under which name in Redis.
+//!
+//! A room lives in one of 256 logical shards, which is the hash tag of all its keys: a script may use all of them,
+//! on a cluster too, and a shard's sets are one key each.
+
+use bobchat_proto::ids::RoomId;
+
+/// Logical shards: far more than servers, so that they spread evenly, and few enough to ask each of them.
+pub(super) const SHARDS: u64 = 256;
+
+/// Holds the identifier of the deployment.
+pub(super) const DEPLOYMENT: &str = "bob:deployment";
+
+/// The names of a room's keys.
+pub(super) struct RoomKeys {
+    prefix: String,
+    shard: u64,
+}
+
+impl RoomKeys {
+    pub(super) fn new(room: RoomId) -> Self {
+        let shard = shard(room);
+        Self { prefix: format!("bob:{{s{shard}}}:{room}"), shard }
+    }
+
+    /// Hash: whose log this is, where it stands, its fence.
+    pub(super) fn meta(&self) -> String {
+        format!("{}:meta", self.prefix)
+    }
+
+    /// Stream: entry `epoch-seq` holds the event, and the bytes of all events up to it under this epoch.
+    pub(super) fn stream(&self) -> String {
+        format!("{}:log", self.prefix)
+    }
+
+    /// Hashes of idempotency keys; which one is the newer changes every ten minutes.
+    pub(super) fn used(&self) -> [String; 2] {
+        [format!("{}:d0", self.prefix), format!("{}:d1", self.prefix)]
+    }
+
+    /// The channel that new events are published on.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:new", self.prefix)
+    }
+
+    /// Set of the shard's rooms with events that are not archived.
+    pub(super) fn dirty(&self) -> String {
+        dirty(self.shard)
+    }
+
+    /// Sorted set of the shard's rooms by when their head last changed, in microseconds.
+    pub(super) fn heads(&self) -> String {
+        format!("bob:{{s{}}}:heads", self.shard)
+    }
+}
+
+/// The set of a shard's rooms with events that are not archived.
+pub(super) fn dirty(shard: u64) -> String {
+    format!("bob:{{s{shard}}}:dirty")
+}
+
+/// Stored in names: must never change.
+fn shard(room: RoomId) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(&room.get().to_le_bytes()) % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_room_have_the_hash_tag_of_its_shard() {
+        let keys = RoomKeys::new(RoomId::new(42).unwrap());
+        let [d0, d1] = keys.used();
+        let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads()];
+        let tags: Vec<_> = names.iter().map(|name| &name[4..name.find('}').unwrap() + 1]).collect();
+        assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
+        assert_eq!(keys.meta(), "bob:{s69}:42:meta");
+    }
+
+    #[test]
+    fn rooms_spread_over_all_shards() {
+        let mut rooms = [0; 256];
+        (1..=25_600).for_each(|raw| rooms[usize::try_from(shard(RoomId::new(raw << 22).unwrap())).unwrap()] += 1);
+        assert!(rooms.iter().all(|count| (50..200).contains(count)), "{rooms:?}");
+    }
+}

@@ -1,0 +1,137 @@
+use async_trait::async_trait;
+use bobchat_actors::ports::{
+    AdvanceError, FenceError, Fenced, Head, Incarnation, LiveAppend, LiveAppended, LiveHead, LiveLog, LiveRefusal,
+    LiveTail, Opening, Unavailable,
+};
+use bobchat_proto::ids::{Epoch, Ordinal, Position, RoomId, Sequence};
+use futures_util::future::try_join_all;
+
+use super::RedisLog;
+use super::append;
+use super::check::field;
+use super::error::CallError;
+use super::keys::{self, RoomKeys, SHARDS};
+use super::reply::Reply;
+use super::script::{Call, Lua};
+
+/// A fence returns all that a log holds, which may be megabytes: it may take this many times as long.
+const FENCE_TIMEOUTS: u32 = 5;
+
+/// Redis counts entries in signed numbers; nobody needs as many.
+const TAIL_EVENTS_MAX: usize = 1_000_000;
+
+impl RedisLog {
+    async fn run(&self, script: &Lua, call: &Call) -> Result<Reply, CallError> {
+        Reply::new(script.run(&self.link, call, self.timeout).await?)
+    }
+}
+
+#[async_trait]
+impl LiveLog for RedisLog {
+    /// In the memory of the room's primary on return, and on its disk and replicas as far as it is configured to.
+    async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
+        let call = append::call(&append, self.link.publish_command(), self.node);
+        let answer = self.scripts.append.run(&self.link, &call, self.timeout).await?;
+        append::appended(append, answer)
+    }
+
+    async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
+        let keys = RoomKeys::new(room);
+        let call = Call::new([keys.meta(), keys.stream()]).with(epoch);
+        let timeout = self.timeout.saturating_mul(FENCE_TIMEOUTS);
+        let answer = self.scripts.fence.run(&self.link, &call, timeout).await.map_err(Unavailable::from)?;
+        let mut reply = Reply::new(answer).map_err(Unavailable::from)?;
+        if reply.word != "OK" {
+            return Err(superseded(reply));
+        }
+        let incarnation = Incarnation(reply.text().map_err(Unavailable::from)?);
+        Ok(Fenced { incarnation, events: reply.events().map_err(Unavailable::from)? })
+    }
+
+    async fn open(&self, opening: Opening) -> Result<(), FenceError> {
+        let Opening { room, head, incarnation, salvage_for } = opening;
+        let keys = RoomKeys::new(room);
+        let [d0, d1] = keys.used();
+        let call = Call::new([keys.meta(), keys.stream(), d0, d1, keys.dirty(), keys.heads()])
+            .with(head.position.epoch)
+            .with(incarnation.0)
+            .with(head.position.seq)
+            .with(head.at)
+            .with(head.ordinal.0)
+            .with(head.state_seq)
+            .with(salvage_for.as_micros())
+            .with(room);
+        let reply = self.run(&self.scripts.open, &call).await.map_err(Unavailable::from)?;
+        if reply.word == "OK" { Ok(()) } else { Err(superseded(reply)) }
+    }
+
+    async fn advance(&self, room: RoomId, through: Position) -> Result<(), AdvanceError> {
+        let keys = RoomKeys::new(room);
+        let call = Call::new([keys.meta(), keys.stream(), keys.dirty(), keys.heads()])
+            .with(through.epoch)
+            .with(through.seq)
+            .with(self.tail_events)
+            .with(room);
+        let reply = self.run(&self.scripts.advance, &call).await.map_err(Unavailable::from)?;
+        match reply.word.as_str() {
+            "OK" => Ok(()),
+            "REFUSED" => Err(AdvanceError::Refused),
+            other => Err(Unavailable::new(format!("{other:?} to an advance")).into()),
+        }
+    }
+
+    async fn head(&self, room: RoomId) -> Result<Option<LiveHead>, Unavailable> {
+        Ok(self.tail(room, Sequence::ZERO, 0).await?.map(|tail| tail.head))
+    }
+
+    async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Option<LiveTail>, Unavailable> {
+        let keys = RoomKeys::new(room);
+        let call = Call::new([keys.meta(), keys.stream()]).with(after).with(limit.min(TAIL_EVENTS_MAX));
+        let mut reply = self.run(&self.scripts.tail, &call).await?;
+        match reply.word.as_str() {
+            "OK" => Ok(Some(LiveTail { head: read_head(&mut reply)?, events: reply.events()? })),
+            "COLD" => Ok(None),
+            other => Err(Unavailable::new(format!("{other:?} to a tail"))),
+        }
+    }
+
+    /// Asks every shard for some: the answers come in one round trip, for the questions share a connection.
+    async fn unarchived(&self, limit: usize) -> Result<Vec<RoomId>, Unavailable> {
+        let count = limit.min(TAIL_EVENTS_MAX);
+        let ask = |shard| async move {
+            let mut command = redis::cmd("SRANDMEMBER");
+            command.arg(keys::dirty(shard)).arg(count);
+            let answer = self.link.call(&command, self.timeout).await?;
+            redis::from_redis_value::<Vec<u64>>(answer).map_err(CallError::nonsense)
+        };
+        let rooms = try_join_all((0..SHARDS).map(ask)).await?;
+        let rooms = rooms.into_iter().flatten().filter_map(|raw| RoomId::new(raw).ok());
+        Ok(rooms.take(limit).collect())
+    }
+
+    /// On a cluster, that of all its primaries together: a fail-over of one of them changes it.
+    async fn incarnation(&self) -> Result<Incarnation, Unavailable> {
+        let infos = self.link.info("replication", self.timeout).await?;
+        let mut ids: Vec<_> = infos.iter().filter_map(|info| field(info, "master_replid")).collect();
+        ids.sort_unstable();
+        if ids.is_empty() {
+            return Err(Unavailable::new("redis does not tell its replication id"));
+        }
+        Ok(Incarnation(ids.join(",")))
+    }
+}
+
+fn superseded(mut reply: Reply) -> FenceError {
+    if reply.word != "SUPERSEDED" {
+        return Unavailable::new(format!("{:?} to a fence", reply.word)).into();
+    }
+    FenceError::Superseded(reply.number().ok().map(Epoch))
+}
+
+fn read_head(reply: &mut Reply) -> Result<LiveHead, CallError> {
+    let position = Position { epoch: Epoch(reply.number()?), seq: Sequence(reply.number()?) };
+    let (at, ordinal) = (reply.number()?, Ordinal(reply.number()?));
+    let state_seq = Sequence(reply.number()?);
+    let head = Head { position, at, ordinal, state_seq };
+    Ok(LiveHead { head, archived: Sequence(reply.number()?), closed: reply.text()? == "1" })
+}
