@@ -10,6 +10,7 @@ mod credentials;
 mod directory;
 mod history;
 mod keys;
+mod live;
 mod room_log;
 mod scenario;
 mod search;
@@ -22,6 +23,7 @@ use super::{Credentials, Directory, History, RoomLog};
 pub use credentials::credentials;
 pub use directory::directory;
 pub use history::history;
+pub use live::{LiveLoss, LiveSubject, MakeLive, MemoryLiveSubject, live_log};
 pub use room_log::room_log;
 
 /// What a suite is run on: stores that are empty at first, and see each other's writes at once.
@@ -96,6 +98,11 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_room_log() {
         room_log(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_the_live_log() {
+        live_log(&MemoryLiveSubject::boxed).await;
     }
 
     #[tokio::test]

@@ -40,7 +40,8 @@ pub struct LiveAppend {
     pub deadline: i64,
     /// How much may wait to be archived.
     pub bounds: LiveBounds,
-    /// Whether this puts back events of an older epoch: allowed in a closed room and while the others still wait.
+    /// Whether this puts back events of an older epoch: allowed in a closed room and while the others still wait,
+    /// and nothing about them is decided again, so the state that they were decided on does not matter.
     pub salvage: bool,
 }
 

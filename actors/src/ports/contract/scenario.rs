@@ -68,16 +68,21 @@ impl Room {
     }
 
     pub(super) fn event(&self, author: u64, key: Option<&str>, body: Body) -> NewEvent {
-        let body_hash = body_hash(&body);
-        let id = NEXT_EVENT_ID.fetch_add(1, Ordering::Relaxed);
-        let key = key.map(str::to_owned);
-        let event = wire::Event { room: self.id.get(), id, author, key, body: Some(body), ..wire::Event::default() };
-        NewEvent { event, body_hash }
+        event(self.id, author, key, body)
     }
 
     pub(super) async fn tail(&self) -> Vec<wire::Event> {
         self.log.tail(self.id, Sequence::ZERO, usize::MAX).await.expect("the tail is read")
     }
+}
+
+/// An event with an identifier of its own.
+pub(super) fn event(room: RoomId, author: u64, key: Option<&str>, body: Body) -> NewEvent {
+    let body_hash = body_hash(&body);
+    let id = NEXT_EVENT_ID.fetch_add(1, Ordering::Relaxed);
+    let key = key.map(str::to_owned);
+    let event = wire::Event { room: room.get(), id, author, key, body: Some(body), ..wire::Event::default() };
+    NewEvent { event, body_hash }
 }
 
 pub(super) fn appended(outcome: &Outcome) -> &wire::Event {

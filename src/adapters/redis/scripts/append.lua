@@ -36,7 +36,7 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 if meta[11] and not salvage then return {'CLOSED'} end
 if tonumber(ARGV[2]) > seq then return {'STALE'} end
 if now < tonumber(meta[10]) and not salvage then return {'OPENING'} end
-if tonumber(ARGV[3]) < state_seq then return {'BEHIND'} end
+if tonumber(ARGV[3]) < state_seq and not salvage then return {'BEHIND'} end
 if now > tonumber(ARGV[4]) then return {'EXPIRED'} end
 if seq - archived >= tonumber(ARGV[5]) or bytes - archived_bytes >= tonumber(ARGV[6]) then return {'FULL'} end
 
