@@ -205,7 +205,10 @@ impl Core {
 
     /// Closes the live connections of a user: those of one device, or all.
     pub fn sign_out(&self, user: UserId, device: Option<DeviceId>) {
-        self.users.hint(user, SignOut { device });
+        if let Some(user) = self.users.find(user) {
+            // Must not be lost, and is rare: past the bound.
+            user.do_send(SignOut { device });
+        }
     }
 
     /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
