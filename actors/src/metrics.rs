@@ -121,7 +121,11 @@ impl Metrics {
             ("bobchat_deliveries", "Events handed to connections", &self.deliveries),
             ("bobchat_slow_consumers", "Connections closed as slow consumers", &self.slow_consumers),
             ("bobchat_silent_sessions", "Connections closed after two silent heartbeats", &self.silent_sessions),
-            ("bobchat_signals_dropped", "Signals dropped for clients that are behind", &self.signals_dropped),
+            (
+                "bobchat_signals_dropped",
+                "Signals dropped for clients and threads that are behind",
+                &self.signals_dropped,
+            ),
             ("bobchat_room_queue_full", "Requests refused by a full room", &self.room_queue_full),
             ("bobchat_hub_queue_full", "Batches that a hub took late", &self.hub_queue_full),
             ("bobchat_rooms_recovered", "Rooms started again after their actor died", &self.rooms_recovered),
