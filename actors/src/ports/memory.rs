@@ -1,6 +1,7 @@
 //! The reference adapters, in memory: complete, and the shortest reading of what an adapter has to do.
 //! Nothing here outlives the [`MemoryStore`].
 
+mod backplane;
 mod clock;
 mod credentials;
 mod directory;
@@ -15,6 +16,7 @@ use bobchat_proto::ids::{DeviceId, RoomId, UserId};
 use bobchat_proto::record;
 
 use super::Clock;
+pub use backplane::{MemoryBackplane, MemoryNetwork, ToldLog};
 pub use clock::ManualClock;
 use room::Room;
 

@@ -151,11 +151,20 @@ impl Person {
     }
 
     /// Whether no event has come, nor comes within a round trip.
+    /// The next person who types.
+    pub(crate) async fn typing(&mut self) -> wire::TypingSignal {
+        match self.wait_for(|frame| matches!(frame.body, Some(Body::Typing(_)))).await {
+            Body::Typing(typing) => typing,
+            other => panic!("nobody types: {other:?}"),
+        }
+    }
+
+    /// Whether neither an event nor that somebody types came.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         self.ok(Request::Ping(wire::Ping {})).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.read();
-        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_))))
+        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_) | Body::Typing(_))))
     }
 
     /// Answers a heartbeat.
