@@ -12,7 +12,7 @@ use actix_server::{Server, ServerHandle};
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::IdGenerator;
 use bobchat_actors::metrics::Metrics;
-use bobchat_actors::ports::{Clock, Unavailable};
+use bobchat_actors::ports::{Alone, Clock, Unavailable};
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker, operations};
 use prometheus_client::registry::Registry;
 
@@ -98,6 +98,7 @@ impl Node {
             directory: store.clone(),
             credentials: store.clone(),
             authenticator: auth.clone(),
+            backplane: Arc::new(Alone),
             clock,
             ids,
         };
@@ -148,6 +149,8 @@ async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), Star
     welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let catching_up = core.clone();
+    actix_rt::spawn(async move { catching_up.catch_up().await });
     let watched = core.clone();
     actix_rt::spawn(async move {
         watched.hub_died().await;

@@ -14,10 +14,10 @@ use std::io::{IsTerminal as _, stderr};
 use bobchat_actors::TRACE;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, LogFormat};
 
@@ -84,6 +84,8 @@ fn is_json(format: LogFormat) -> bool {
 
 /// Log lines never come from the data path's spans, so the log need not see them; and how many threads a
 /// library starts interests only those who ask for it.
-fn log_filter(filter: &str) -> EnvFilter {
-    EnvFilter::builder().parse_lossy(format!("actix_server=warn,{filter},{TRACE}=off"))
+fn log_filter(filter: &str) -> Targets {
+    // The configuration was checked when it was read.
+    let chosen: Targets = format!("actix_server=warn,{filter}").parse().unwrap_or_default();
+    chosen.with_target(TRACE, LevelFilter::OFF)
 }

@@ -1,5 +1,6 @@
 //! What all threads of a node share.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,17 +10,28 @@ use bobchat_proto::ids::{DeviceId, RoomId, Sequence, UserId};
 use bobchat_proto::limits::RESUME_EVENTS_MAX;
 use bobchat_proto::wire;
 
+use tokio::sync::{Notify, Semaphore};
+
 use crate::bucket::Rate;
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::{IdGenerator, RESERVE_EVERY};
 use crate::metrics::Metrics;
-use crate::ports::{Authenticator, Clock, Credentials, Directory, History, RoomLog};
+use crate::ports::{Authenticator, Backplane, Clock, Credentials, Directory, History, Listener, RoomLog, Told};
 use crate::registry::Registry;
-use crate::room::Room;
+use crate::room::{Heard, Room};
 use crate::user::{SignOut, User};
 
 /// How often the end of a drain is looked for.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// Bytes of what other nodes told that wait for rooms: some seconds of a busy node.
+const HEARD_BYTES_MAX: usize = 64 << 20;
+
+/// Those bytes are counted in these.
+const HEARD_UNIT_BYTES: usize = 256;
+
+/// How soon a room looks at its log that could not take what it was told: it has had its turn by then.
+const CATCH_UP_AFTER: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether the hubs live.
 const HUB_CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +49,8 @@ pub struct CorePorts {
     pub credentials: Arc<dyn Credentials>,
     /// Judges tokens.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Hears of other nodes.
+    pub backplane: Arc<dyn Backplane>,
     /// Tells the time of day.
     pub clock: Arc<dyn Clock>,
     /// Makes identifiers; opened on its own, since signing people up needs it too.
@@ -93,6 +107,8 @@ pub struct Core {
     pub directory: Arc<dyn Directory>,
     /// Judges tokens.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Hears of other nodes.
+    pub backplane: Arc<dyn Backplane>,
     /// Tells the time of day.
     pub clock: Arc<dyn Clock>,
     /// What the operator set.
@@ -112,13 +128,17 @@ pub struct Core {
     sessions_made: AtomicU64,
     sessions_live: AtomicUsize,
     draining: AtomicBool,
+    /// Rooms that could not take what they were told.
+    unheard: Mutex<HashSet<RoomId>>,
+    missed: Notify,
+    heard_waiting: Arc<Semaphore>,
 }
 
 impl Core {
     /// A node's core. Nothing runs yet: [`crate::Worker::start`] starts a thread's part.
     #[must_use]
     pub fn new(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Arc<Self> {
-        let CorePorts { log, history, directory, credentials, authenticator, clock, ids } = ports;
+        let CorePorts { log, history, directory, credentials, authenticator, backplane, clock, ids } = ports;
         let budget = OutboundBudget::new(
             options.outbound_bytes_max,
             options.outbound_bytes_total_max,
@@ -129,6 +149,7 @@ impl Core {
             history,
             directory,
             authenticator,
+            backplane,
             clock,
             options,
             ids,
@@ -141,7 +162,22 @@ impl Core {
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            unheard: Mutex::default(),
+            missed: Notify::new(),
+            heard_waiting: Arc::new(Semaphore::new(HEARD_BYTES_MAX / HEARD_UNIT_BYTES)),
         })
+    }
+
+    /// Has rooms look at their logs that could not take what they were told, for as long as it is polled.
+    pub async fn catch_up(&self) {
+        loop {
+            self.missed.notified().await;
+            tokio::time::sleep(CATCH_UP_AFTER).await;
+            let unheard = std::mem::take(&mut *self.unheard.lock().unwrap_or_else(PoisonError::into_inner));
+            for room in unheard {
+                self.told(room, Told::Head(None));
+            }
+        }
     }
 
     /// Keeps identifiers reserved, for as long as it is polled.
@@ -205,7 +241,10 @@ impl Core {
 
     /// Closes the live connections of a user: those of one device, or all.
     pub fn sign_out(&self, user: UserId, device: Option<DeviceId>) {
-        self.users.hint(user, SignOut { device });
+        if let Some(user) = self.users.find(user) {
+            // Must not be lost, and is rare: past the bound.
+            user.do_send(SignOut { device });
+        }
     }
 
     /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
@@ -244,6 +283,25 @@ impl Core {
             }
         }
         None
+    }
+}
+
+impl Listener for Core {
+    /// What is too much to keep until the room gets its turn is dropped: the room looks at its log a little later.
+    fn told(&self, room: RoomId, told: Told) {
+        let Some(actor) = self.rooms.find(room) else { return };
+        let units = told.encoded_len().div_ceil(HEARD_UNIT_BYTES).max(1);
+        let room_to_wait = self.heard_waiting.clone().try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
+        match room_to_wait {
+            // Bounded by its weight: each copy of an address has a place of its own in the mailbox.
+            Ok(weight) => actor.do_send(Heard { told, weight }),
+            Err(_) if matches!(told, Told::Typing(_)) => drop(self.metrics.signals_dropped.inc()),
+            Err(_) => {
+                self.metrics.heard_late.inc();
+                self.unheard.lock().unwrap_or_else(PoisonError::into_inner).insert(room);
+                self.missed.notify_one();
+            }
+        }
     }
 }
 

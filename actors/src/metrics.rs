@@ -49,6 +49,12 @@ pub struct Metrics {
     pub rooms_recovered: Counter,
     /// Subscriptions that could not be continued.
     pub resets: Counter,
+    /// Events that other nodes appended and this one heard of.
+    pub events_heard: Counter,
+    /// What rooms were told and could not take at once: they look at their logs instead.
+    pub heard_late: Counter,
+    /// Holes that rooms had filled from their logs.
+    pub holes_filled: Counter,
     /// Events appended by one call to the log.
     pub append_events: Histogram,
     /// Time from appending to the log's answer.
@@ -79,6 +85,9 @@ impl Metrics {
             hub_queue_full: Counter::default(),
             rooms_recovered: Counter::default(),
             resets: Counter::default(),
+            events_heard: Counter::default(),
+            heard_late: Counter::default(),
+            holes_filled: Counter::default(),
             append_events: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             append_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
         };
@@ -121,11 +130,18 @@ impl Metrics {
             ("bobchat_deliveries", "Events handed to connections", &self.deliveries),
             ("bobchat_slow_consumers", "Connections closed as slow consumers", &self.slow_consumers),
             ("bobchat_silent_sessions", "Connections closed after two silent heartbeats", &self.silent_sessions),
-            ("bobchat_signals_dropped", "Signals dropped for clients that are behind", &self.signals_dropped),
+            (
+                "bobchat_signals_dropped",
+                "Signals dropped for clients and threads that are behind",
+                &self.signals_dropped,
+            ),
             ("bobchat_room_queue_full", "Requests refused by a full room", &self.room_queue_full),
             ("bobchat_hub_queue_full", "Batches that a hub took late", &self.hub_queue_full),
             ("bobchat_rooms_recovered", "Rooms started again after their actor died", &self.rooms_recovered),
             ("bobchat_resets", "Subscriptions that could not be continued", &self.resets),
+            ("bobchat_events_heard", "Events heard of from other nodes", &self.events_heard),
+            ("bobchat_heard_late", "What full rooms were told: they look at their logs instead", &self.heard_late),
+            ("bobchat_holes_filled", "Holes filled from the log", &self.holes_filled),
         ] {
             registry.register(name, help, counter.clone());
         }

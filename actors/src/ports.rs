@@ -5,6 +5,7 @@
 //! an adapter has to do.
 
 mod authenticator;
+mod backplane;
 mod clock;
 pub mod contract;
 mod credentials;
@@ -19,6 +20,7 @@ mod room_log;
 mod span;
 
 pub use authenticator::{Authenticator, Identity};
+pub use backplane::{Alone, Backplane, Listener, Told};
 pub use clock::Clock;
 pub use credentials::{Credentials, FamilyUpdate};
 pub use directory::{Directory, RoomRow, RoomSnapshot};

@@ -36,6 +36,13 @@ impl User {
         self.worker.core.hub(connection.worker)
     }
 
+    fn close(&self, connection: &Connection, code: CloseCode) {
+        if let Some(link) = self.link(connection) {
+            // Must not be lost, and is rare: past the bound.
+            link.address.do_send(Close { session: connection.session, code });
+        }
+    }
+
     fn stop_when_gone(&mut self, context: &mut Context<Self>) {
         if self.connections.is_empty() {
             self.worker.core.users.forget(self.id, &context.address());
@@ -53,7 +60,12 @@ impl Actor for User {
 }
 
 impl Drop for User {
+    /// An actor that died in a panic still has its connections. Nobody else knows that they are the user's, so a
+    /// sign-out would not reach them any more: they come back and are counted anew.
     fn drop(&mut self) {
+        for connection in &self.connections {
+            self.close(connection, CloseCode::InternalError);
+        }
         self.worker.core.metrics.users.dec();
     }
 }
@@ -119,10 +131,7 @@ impl Handler<SignOut> for User {
     fn handle(&mut self, sign_out: SignOut, _: &mut Self::Context) {
         let concerned = |connection: &&Connection| sign_out.device.is_none() || connection.device == sign_out.device;
         for connection in self.connections.iter().filter(concerned) {
-            if let Some(link) = self.link(connection) {
-                // Must not be lost, and is rare: past the bound.
-                link.address.do_send(Close { session: connection.session, code: CloseCode::SignedOut });
-            }
+            self.close(connection, CloseCode::SignedOut);
         }
     }
 }

@@ -155,6 +155,8 @@ close_codes! {
     TooLarge = 1009, "frame too large";
     /// The server is going down; another one, or this one soon, takes the connection.
     Draining = 4000, "server draining";
+    /// The server failed this user and begins again; what was under way has an unknown outcome.
+    InternalError = 4001, "internal error";
     /// More bytes wait for this client than allowed: it reads too slowly.
     SlowConsumer = 4008, "slow consumer";
     /// Nothing was heard from the client for two heartbeats.

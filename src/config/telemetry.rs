@@ -1,5 +1,5 @@
 use config::Value;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::read::{Reader, Setting};
 use crate::secret::Secret;
@@ -33,7 +33,7 @@ pub enum LogFormat {
 impl Telemetry {
     pub(super) fn read(reader: &mut Reader) -> Self {
         reader.section("telemetry", |section| Self {
-            log_filter: section.get_if("log_filter", "info".to_owned(), is_filter),
+            log_filter: section.get_if("log_filter", "info".to_owned(), |filter| is_filter(filter)),
             log_format: section.get("log_format", LogFormat::Auto),
             otlp_endpoint: section.get_if("otlp_endpoint", None, is_endpoint),
             otlp_authorization: section.get("otlp_authorization", None),
@@ -42,8 +42,11 @@ impl Telemetry {
     }
 }
 
-fn is_filter(filter: &String) -> Result<(), String> {
-    let is_good = !filter.is_empty() && EnvFilter::builder().parse(filter).is_ok();
+fn is_filter(filter: &str) -> Result<(), String> {
+    // A bare word that is no level would be taken for a module, and a slip of the pen would silence the log.
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    let is_good =
+        filter.split(',').all(|part| part.contains('=') || is_level(part)) && filter.parse::<Targets>().is_ok();
     let expected = "expected a level (error, warn, info, debug, trace) or directives, such as \"info,bobchat=debug\"";
     if is_good { Ok(()) } else { Err(expected.to_owned()) }
 }

@@ -90,6 +90,7 @@ fn all_faults_are_reported_at_once_with_key_value_and_what_is_allowed() {
         frame_bytes_per_second = "1KiB"
         outbound_bytes_max = "1MB"
         [telemetry]
+        log_filter = "inof"
         log_format = "xml"
         otlp_endpoint = "collector:4318"
         trace_sample_ratio = 1.5
@@ -108,11 +109,12 @@ fn all_faults_are_reported_at_once_with_key_value_and_what_is_allowed() {
     expect("limits.sends_burst = 0", "expected 1 to 1000000000");
     expect("limits.frame_bytes_per_second = \"1KiB\"", "expected \"64KiB\" to \"64GiB\"");
     expect("limits.outbound_bytes_max = \"1MB\"", "such as \"64KiB\"");
+    expect("telemetry.log_filter = \"inof\"", "such as \"info,bobchat=debug\"");
     expect("telemetry.log_format = \"xml\"", "expected \"auto\", \"json\" or \"text\"");
     expect("telemetry.otlp_endpoint", "\"http://127.0.0.1:4318\"");
     expect("telemetry.trace_sample_ratio = 1.5", "expected 0.0 to 1.0");
     expect("typo", "no such key; config.toml lists them all");
-    assert_eq!(faults.len(), 12, "{faults:#?}");
+    assert_eq!(faults.len(), 13, "{faults:#?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Nothing here outlives its store: [`MemoryStore`] is what one node keeps, [`MemoryLiveLog`] and
 //! [`MemoryEventStore`] are what the nodes of a cluster share.
 
+mod backplane;
 mod clock;
 mod credentials;
 mod directory;
@@ -19,6 +20,7 @@ use bobchat_proto::ids::{DeviceId, RoomId, UserId};
 use bobchat_proto::record;
 
 use super::Clock;
+pub use backplane::{MemoryBackplane, MemoryNetwork, ToldLog};
 pub use clock::ManualClock;
 pub use event_store::MemoryEventStore;
 pub use live_log::{LiveImage, MemoryLiveLog};

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
@@ -15,7 +16,7 @@ use super::subscribers::Subscribers;
 use super::{Answer, Effect, Machine, RoomState};
 use crate::bucket::Bucket;
 use crate::hub::RoomDied;
-use crate::ports::{Append, AppendError, Outcome};
+use crate::ports::{Append, AppendError, Backplane, Outcome, Unavailable};
 use crate::worker::Worker;
 
 /// Messages that may wait for a room while it loads; afterwards it takes them as they come.
@@ -36,6 +37,25 @@ pub(super) struct Ticket {
     pub(super) span: tracing::Span,
 }
 
+/// Lets the node hear of a room, for as long as it is kept.
+struct Followed {
+    backplane: Arc<dyn Backplane>,
+    room: RoomId,
+}
+
+impl Followed {
+    async fn begin(backplane: Arc<dyn Backplane>, room: RoomId) -> Result<Self, Unavailable> {
+        backplane.follow(room).await?;
+        Ok(Self { backplane, room })
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.backplane.unfollow(self.room);
+    }
+}
+
 /// The actor of one room on this node.
 ///
 /// It starts when somebody asks for the room and stops when nobody receives it any more. A panic ends it
@@ -53,6 +73,8 @@ pub struct Room {
     pub(super) flush_scheduled: bool,
     pub(super) hand_over_scheduled: bool,
     pub(super) idle_check_scheduled: bool,
+    /// Whether the node hears of the room because of this actor.
+    followed: Option<Followed>,
     /// Whether this replaces an actor that died.
     pub(super) replaces: bool,
     /// Set when the actor stops in good order.
@@ -74,33 +96,39 @@ impl Room {
             flush_scheduled: false,
             hand_over_scheduled: false,
             idle_check_scheduled: false,
+            followed: None,
             replaces,
             ended: false,
             used_at: Instant::now(),
         }
     }
 
-    /// Loads the room's state; nothing else is handled meanwhile.
+    /// Loads the room's state; nothing else is handled meanwhile. It is followed first, so that what is appended
+    /// behind the state is heard (rule 23).
     fn load(&mut self, context: &mut Context<Self>) {
         let core = self.worker.core.clone();
         let id = self.id;
         let patient = self.replaces;
+        let mut followed = self.followed.take();
         let loading = async move {
             let mut attempt = 0;
             loop {
-                match load_state(&core, id).await {
-                    Ok(state) => return Ok(state),
-                    Err(error) if attempt >= LOAD_ATTEMPTS && !patient => return Err(error),
+                match follow_and_load(&core, id, &mut followed).await {
+                    Ok(state) => return (Ok(state), followed),
+                    Err(error) if attempt >= LOAD_ATTEMPTS && !patient => return (Err(error), followed),
                     Err(error) => tracing::warn!(room.id = %id, error = %error, "could not load a room, trying again"),
                 }
                 attempt += 1;
                 tokio::time::sleep(RETRY_AFTER * attempt.min(10)).await;
             }
         };
-        context.wait(wrap_future::<_, Self>(loading).map(|loaded, room, context| room.loaded(loaded, context)));
+        context.wait(wrap_future::<_, Self>(loading).map(|(loaded, followed), room, context| {
+            room.followed = followed;
+            room.loaded(loaded, context);
+        }));
     }
 
-    fn loaded(&mut self, loaded: Result<Option<RoomState>, crate::ports::Unavailable>, context: &mut Context<Self>) {
+    fn loaded(&mut self, loaded: Result<Option<RoomState>, Unavailable>, context: &mut Context<Self>) {
         match loaded {
             Ok(Some(state)) if self.machine.is_some() => self.reloaded(state, context),
             Ok(Some(state)) => self.machine = Some(Machine::new(state)),
@@ -183,7 +211,12 @@ impl Room {
         }
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect<Ticket>>, span: &tracing::Span, context: &mut Context<Self>) {
+    pub(super) fn carry_out(
+        &mut self,
+        effects: Vec<Effect<Ticket>>,
+        span: &tracing::Span,
+        context: &mut Context<Self>,
+    ) {
         for effect in effects {
             match effect {
                 Effect::Reply(ticket, answer) => {
@@ -212,18 +245,19 @@ impl Room {
     fn fill(&mut self, after: Sequence, context: &mut Context<Self>) {
         let core = self.worker.core.clone();
         let id = self.id;
+        core.metrics.holes_filled.inc();
         let reading = async move {
             loop {
-                match core.log.tail(id, after, FILL_EVENTS).await {
+                match read_missing(&core, id, after).await {
                     Ok(events) => return events,
                     Err(error) => tracing::warn!(room.id = %id, error = %error, "could not read a room's log"),
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         };
-        context.wait(wrap_future::<_, Self>(reading).map(|events, room, context| {
+        context.wait(wrap_future::<_, Self>(reading).map(|(events, has_more), room, context| {
             let Some(machine) = &mut room.machine else { return };
-            let effects = machine.filled(events);
+            let effects = machine.filled(events, has_more);
             room.carry_out(effects, &tracing::Span::none(), context);
             room.flush(context);
         }));
@@ -260,7 +294,35 @@ impl Room {
     }
 }
 
-async fn load_state(core: &crate::Core, id: RoomId) -> Result<Option<RoomState>, crate::ports::Unavailable> {
+/// Events that follow `after`, and whether there are more behind them: from the log, and where it does not reach
+/// back so far, from history (rule 24).
+async fn read_missing(
+    core: &crate::Core,
+    id: RoomId,
+    after: Sequence,
+) -> Result<(Vec<wire::Event>, bool), Unavailable> {
+    let events = core.log.tail(id, after, FILL_EVENTS).await?;
+    if events.first().is_none_or(|first| first.seq == after.next().0) {
+        let has_more = events.len() == FILL_EVENTS;
+        return Ok((events, has_more));
+    }
+    let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
+    let page = core.history.events(id, after, FILL_EVENTS, &everything).await?;
+    Ok((page.events, true))
+}
+
+async fn follow_and_load(
+    core: &crate::Core,
+    id: RoomId,
+    followed: &mut Option<Followed>,
+) -> Result<Option<RoomState>, Unavailable> {
+    if followed.is_none() {
+        *followed = Some(Followed::begin(core.backplane.clone(), id).await?);
+    }
+    load_state(core, id).await
+}
+
+async fn load_state(core: &crate::Core, id: RoomId) -> Result<Option<RoomState>, Unavailable> {
     if let Some(snapshot) = core.directory.snapshot(id).await? {
         return Ok(Some(RoomState::from_snapshot(snapshot)));
     }

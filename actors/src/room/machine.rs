@@ -57,9 +57,10 @@ pub enum Effect<T> {
     /// Let a user's connections receive no more, after all that was fanned out before.
     Remove(UserId),
     /// The log has events that the room has not seen: read those after this seq, then call
-    /// [`Machine::filled`].
+    /// [`Machine::filled`] before anything else.
     Fill(Sequence),
-    /// The room's state is not what the log says: load it again, then call [`Machine::reloaded`].
+    /// The room's state is not what the log says: load it again, then call [`Machine::reloaded`] before
+    /// anything else.
     Reload,
     /// Append this again after a pause, then call [`Machine::appended`].
     Retry(Append),
@@ -76,6 +77,8 @@ struct Pending<T> {
     id: u64,
     deadline: Instant,
     attempts: u8,
+    /// Whether an attempt had an unknown outcome: it may stand in the log, whatever a later one is told.
+    uncertain: bool,
 }
 
 /// What the machine is waiting for.
@@ -106,7 +109,11 @@ pub struct Machine<T> {
     waiting: VecDeque<Pending<T>>,
     /// What is with the log, in the order of the batch.
     in_flight: Vec<Pending<T>>,
+    /// The [`Head::state_seq`] that it was decided on.
+    decided_on: Sequence,
     phase: Phase,
+    /// Set when the log has events that the room has not seen, while a batch is with it.
+    missed: bool,
 }
 
 impl<T> Machine<T> {
@@ -114,7 +121,9 @@ impl<T> Machine<T> {
     #[must_use]
     pub fn new(state: RoomState) -> Self {
         let ring = Ring::new(state.applied());
-        Self { state, ring, waiting: VecDeque::new(), in_flight: Vec::new(), phase: Phase::Ready }
+        let decided_on = state.head.state_seq;
+        let (waiting, in_flight) = (VecDeque::new(), Vec::new());
+        Self { state, ring, waiting, in_flight, decided_on, phase: Phase::Ready, missed: false }
     }
 
     /// The room's state.
@@ -155,7 +164,16 @@ impl<T> Machine<T> {
             return Err((ticket, busy(BUSY_RETRY)));
         }
         let deadline = now + COMMAND_DEADLINE;
-        self.waiting.push_back(Pending { ticket, acting, command, key, id: 0, deadline, attempts: 0 });
+        self.waiting.push_back(Pending {
+            ticket,
+            acting,
+            command,
+            key,
+            id: 0,
+            deadline,
+            attempts: 0,
+            uncertain: false,
+        });
         Ok(())
     }
 
@@ -180,6 +198,7 @@ impl<T> Machine<T> {
                     continue;
                 }
                 Err(error) => {
+                    let error = if pending.uncertain { unknown() } else { error };
                     effects.push(Effect::Reply(pending.ticket, Err(error)));
                     continue;
                 }
@@ -202,6 +221,7 @@ impl<T> Machine<T> {
             return (effects, None);
         }
         self.phase = Phase::Appending;
+        self.decided_on = self.state.head.state_seq;
         (effects, Some(self.append(events)))
     }
 
@@ -220,25 +240,37 @@ impl<T> Machine<T> {
     pub fn appended(&mut self, answer: Result<Vec<Outcome>, AppendError>, now: Instant) -> Vec<Effect<T>> {
         debug_assert_eq!(self.phase, Phase::Appending, "one batch at a time");
         self.phase = Phase::Ready;
-        match answer {
+        let mut effects = match answer {
             Ok(outcomes) => self.placed(outcomes),
-            Err(AppendError::Cold | AppendError::StaleEpoch(_) | AppendError::Behind) => self.decide_again(),
-            Err(AppendError::Full { retry_after }) => self.refuse_in_flight(|| busy(retry_after)),
+            Err(AppendError::Cold | AppendError::StaleEpoch(_)) => self.decide_again(Effect::Reload),
+            Err(AppendError::Behind) => self.decide_again(Effect::Fill(self.state.applied())),
+            Err(AppendError::Full { retry_after }) => self.refuse_in_flight(busy(retry_after)),
             Err(AppendError::Unknown(_)) => self.retry_or_give_up(now),
+        };
+        if self.missed && self.phase == Phase::Ready {
+            self.fill(&mut effects);
         }
+        effects
     }
 
-    /// Takes events that the log had and the room had not seen, in order, from where it asked.
-    pub fn filled(&mut self, events: Vec<wire::Event>) -> Vec<Effect<T>> {
+    /// Takes events that the log had and the room had not seen, in order, from where it asked; `has_more` says
+    /// that there are others behind them.
+    pub fn filled(&mut self, events: Vec<wire::Event>, has_more: bool) -> Vec<Effect<T>> {
         self.phase = Phase::Ready;
         let mut effects = Vec::new();
+        let before = self.state.applied();
         self.apply_all(events, &mut effects);
+        // One that gave nothing is not asked again at once: whoever said that there is more was wrong.
+        if has_more && self.state.applied() > before && self.phase == Phase::Ready {
+            self.fill(&mut effects);
+        }
         effects
     }
 
     /// Takes the room's state anew: what waits is decided on it.
     pub fn reloaded(&mut self, state: RoomState) {
         self.phase = Phase::Ready;
+        self.missed = false;
         self.ring = Ring::new(state.applied());
         self.state = state;
     }
@@ -263,9 +295,7 @@ impl<T> Machine<T> {
             effects.push(Effect::Reply(pending.ticket, answer));
         }
         self.apply_all(fresh, &mut effects);
-        if seen_seq > self.state.applied() && self.phase == Phase::Ready {
-            self.fill(&mut effects);
-        }
+        self.missed |= seen_seq > self.state.applied();
         effects
     }
 
@@ -279,7 +309,7 @@ impl<T> Machine<T> {
                 continue;
             }
             if seq > self.state.applied().next() {
-                self.fill(effects);
+                self.look_again(effects);
                 break;
             }
             let removed = self.state.apply(&event);
@@ -296,29 +326,46 @@ impl<T> Machine<T> {
         }
     }
 
+    /// Has what was missed read from the log, now or as soon as the log has answered.
+    fn look_again(&mut self, effects: &mut Vec<Effect<T>>) {
+        if self.phase == Phase::Ready {
+            self.fill(effects);
+        } else {
+            self.missed = true;
+        }
+    }
+
     fn fill(&mut self, effects: &mut Vec<Effect<T>>) {
         self.phase = Phase::Filling;
+        self.missed = false;
         effects.push(Effect::Fill(self.state.applied()));
     }
 
-    fn decide_again(&mut self) -> Vec<Effect<T>> {
+    /// Has the batch decided again after `catching_up`.
+    fn decide_again(&mut self, catching_up: Effect<T>) -> Vec<Effect<T>> {
         let mut effects = Vec::new();
         for mut pending in std::mem::take(&mut self.in_flight).into_iter().rev() {
             pending.attempts += 1;
             if pending.attempts >= ATTEMPTS_MAX {
-                effects.push(Effect::Reply(pending.ticket, Err(busy(BUSY_RETRY))));
+                let error = if pending.uncertain { unknown() } else { busy(BUSY_RETRY) };
+                effects.push(Effect::Reply(pending.ticket, Err(error)));
             } else {
                 self.waiting.push_front(pending);
             }
         }
-        self.phase = Phase::Reloading;
-        effects.push(Effect::Reload);
+        self.phase = if matches!(catching_up, Effect::Reload) { Phase::Reloading } else { Phase::Filling };
+        effects.push(catching_up);
         effects
     }
 
     /// The same batch again, under the same keys: whatever the first attempt did, it is done once.
     fn retry_or_give_up(&mut self, now: Instant) -> Vec<Effect<T>> {
+        self.in_flight.iter_mut().for_each(|pending| pending.uncertain = true);
         if self.in_flight.iter().any(|pending| pending.deadline > now) {
+            if self.decided_on != self.state.head.state_seq {
+                // Another node has changed the state meanwhile: the log would refuse what was decided before.
+                return self.decide_again(Effect::Fill(self.state.applied()));
+            }
             self.phase = Phase::Appending;
             let again = self.in_flight.iter().filter_map(|pending| {
                 match decide(&self.state, &pending.acting, &pending.command) {
@@ -329,15 +376,16 @@ impl<T> Machine<T> {
             });
             return vec![Effect::Retry(self.append(again.collect()))];
         }
-        let mut effects = self.refuse_in_flight(unknown);
+        let mut effects = self.refuse_in_flight(unknown());
         self.phase = Phase::Reloading;
         effects.push(Effect::Reload);
         effects
     }
 
-    fn refuse_in_flight(&mut self, error: impl Fn() -> wire::Error) -> Vec<Effect<T>> {
+    fn refuse_in_flight(&mut self, error: wire::Error) -> Vec<Effect<T>> {
         let refused = std::mem::take(&mut self.in_flight).into_iter();
-        refused.map(|pending| Effect::Reply(pending.ticket, Err(error()))).collect()
+        let answer = |uncertain: bool| if uncertain { unknown() } else { error.clone() };
+        refused.map(|pending| Effect::Reply(pending.ticket, Err(answer(pending.uncertain)))).collect()
     }
 }
 
@@ -387,6 +435,8 @@ fn unknown() -> wire::Error {
 fn conflict() -> wire::Error {
     ErrorCode::IdempotencyConflict.error("the key was used for another body").with_field("key")
 }
+
+mod follow;
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,12 @@
 use actix::Message;
 use bobchat_proto::ids::{Position, Sequence, UserId};
 use bobchat_proto::wire::{self, Role};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::{Answer, Command};
 use crate::hub::{SessionId, Subscriber};
 use crate::operations::Acting;
-use crate::ports::Visible;
+use crate::ports::{Told, Visible};
 
 /// Do something. Answered through `reply`; a reply that is dropped means that it is not known whether the
 /// command took effect.
@@ -25,6 +25,16 @@ pub struct Ask {
     pub reply: oneshot::Sender<Result<Answer, wire::Error>>,
     /// What the answer is a part of, for traces.
     pub span: tracing::Span,
+}
+
+/// Something was told about the room by another node.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Heard {
+    /// What.
+    pub told: Told,
+    /// Its share of what may wait, given back when it is handled.
+    pub weight: OwnedSemaphorePermit,
 }
 
 /// What may I see?

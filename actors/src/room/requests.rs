@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::actor::{Room, Ticket};
 use super::decide::{not_found, require_member, require_seen};
-use super::messages::{Ask, Attach, Attached, Detach, Inquire, Inquired, Inspect, Inspected, TypingHint};
+use super::messages::{Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, TypingHint};
 use super::{Command, Frames, Machine, RoomState};
 use crate::bucket::{Bucket, Verdict};
 use crate::hub::Job;
 use crate::operations::{Acting, SYSTEM_USER};
-use crate::ports::{Cursor, Visible, judge_cursor};
+use crate::ports::{Cursor, Told, Visible, judge_cursor};
 
 /// Buckets of senders kept before full ones are dropped, which say nothing.
 const SEND_BUCKETS_MAX: usize = 1024;
@@ -91,6 +91,24 @@ impl Handler<TypingHint> for Room {
 
     fn handle(&mut self, hint: TypingHint, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.typing(&hint.acting))
+    }
+}
+
+impl Handler<Heard> for Room {
+    type Result = ();
+
+    fn handle(&mut self, heard: Heard, context: &mut Self::Context) {
+        let Some(machine) = &mut self.machine else { return };
+        let Heard { told, weight: _until_handled } = heard;
+        let effects = match told {
+            Told::Events(events) => {
+                self.worker.core.metrics.events_heard.inc_by(events.len() as u64);
+                machine.heard(events)
+            }
+            Told::Head(head) => machine.told_head(head),
+            Told::Typing(signal) => return self.show_typing(signal),
+        };
+        self.carry_out(effects, &tracing::Span::none(), context);
     }
 }
 
@@ -219,9 +237,19 @@ impl Room {
         let state = self.existing()?.state();
         require_member(require_seen(state, acting)?)?;
         let signal = wire::TypingSignal { room: self.id.get(), user: acting.user.get() };
-        let job = Job::Signal { frames: Frames::of_body(Body::Typing(signal)), except: acting.user };
-        self.subscribers.perform_everywhere(&self.worker, self.id, &job);
+        self.worker.core.backplane.tell_typing(signal);
+        self.show_typing(signal);
         Ok(())
+    }
+
+    fn show_typing(&mut self, signal: wire::TypingSignal) {
+        // Who typed was a member where they did; here they may have been removed since (rule 28).
+        let Ok(user) = UserId::new(signal.user) else { return };
+        if self.machine.as_ref().is_none_or(|machine| machine.state().role(user).is_none()) {
+            return;
+        }
+        let job = Job::Signal { frames: Frames::of_body(Body::Typing(signal)), except: user };
+        self.subscribers.perform_everywhere(&self.worker, self.id, &job);
     }
 }
 

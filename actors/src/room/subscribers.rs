@@ -171,17 +171,25 @@ impl HubHere {
             return worker.hub.perform(room, job);
         }
         if !self.backlog.is_empty() {
-            return self.backlog.push_back(job);
+            return self.keep(worker, job);
         }
         if let Err(error) = self.link.address.try_send(Perform { room, job }) {
             worker.core.metrics.hub_queue_full.inc();
-            self.backlog.push_back(error.into_inner().job);
+            self.keep(worker, error.into_inner().job);
+        }
+    }
+
+    /// Keeps a job for later. A signal may be lost, and must not use up the room of what may not.
+    fn keep(&mut self, worker: &Worker, job: Job) {
+        match job {
+            Job::Signal { .. } => drop(worker.core.metrics.signals_dropped.inc()),
+            job => self.backlog.push_back(job),
         }
     }
 
     /// Replaces the deliveries that wait by one that tells the subscribers to load the newest page.
     fn give_up(&mut self, room: RoomId, head: Position) {
-        self.backlog.retain(|job| !matches!(job, Job::Deliver { .. } | Job::Signal { .. }));
+        self.backlog.retain(|job| !matches!(job, Job::Deliver { .. }));
         self.backlog.push_back(Job::Deliver { frames: reset_frames(room, head), last: head.seq });
     }
 }

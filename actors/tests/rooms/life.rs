@@ -3,6 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use actix::{Context, Handler};
+use bobchat_actors::user::User;
+use bobchat_proto::ids::UserId;
 use bobchat_proto::wire::{self, client_frame::Request};
 
 use crate::node::TestNode;
@@ -72,6 +75,47 @@ async fn a_user_leaves_memory_with_the_last_connection() {
     phone.hang_up();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (0, 0));
+}
+
+/// Kills the actor that handles it.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Poison;
+
+impl Handler<Poison> for User {
+    type Result = ();
+
+    fn handle(&mut self, _: Poison, _: &mut Context<Self>) {
+        panic!("planted: the user dies");
+    }
+}
+
+#[actix::test]
+async fn the_connections_of_a_user_that_dies_are_told_to_come_back() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let mut bob = Person::sign_in(&node.worker, 3).await;
+    node.worker.user(UserId::new(2).unwrap()).do_send(Poison);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((ada.closed(), bob.closed()), (Some(4001), None));
+    let mut again = Person::sign_in(&node.worker, 2).await;
+    node.worker.core.sign_out(UserId::new(2).unwrap(), None);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(again.closed(), Some(4403), "the one that took its place knows its connections");
+}
+
+#[actix::test]
+async fn a_session_that_dies_takes_nobody_along() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    let mut dead = Person::connect(&node.worker);
+    // The authenticator takes it for an identifier, and panics.
+    dead.request(Request::Auth(wire::Auth { token: "no number".to_owned(), cursors: Vec::new() }));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(node.worker.core.session_count(), 1, "it is not counted any more");
+    assert_eq!(ada.say(room, "alive").await.position.unwrap().seq, 2);
+    assert_eq!(ada.event().await.seq, 2);
 }
 
 #[actix::test]

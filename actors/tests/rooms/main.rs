@@ -4,5 +4,6 @@
 mod lag;
 mod life;
 mod node;
+mod nodes;
 mod person;
 mod time;

@@ -12,7 +12,7 @@ use bobchat_actors::metrics::Metrics;
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
 use bobchat_actors::ports::{
-    Append, AppendError, Authenticator, Directory as _, Head, Identity, Outcome, RoomLog, Unavailable,
+    Alone, Append, AppendError, Authenticator, Backplane, Directory as _, Head, Identity, Outcome, RoomLog, Unavailable,
 };
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
 use bobchat_proto::ids::{RoomId, Sequence, UserId};
@@ -27,23 +27,47 @@ pub(crate) struct TestNode {
     pub(crate) log: Arc<TrickyLog>,
 }
 
-impl TestNode {
-    pub(crate) async fn start() -> Self {
+/// The stores of nodes that belong together.
+pub(crate) struct Stores {
+    clock: Arc<ManualClock>,
+    store: Arc<MemoryStore>,
+}
+
+impl Stores {
+    pub(crate) async fn new() -> Self {
         let clock = Arc::new(ManualClock::new(NOW_MICROS));
         let store = MemoryStore::new(clock.clone());
-        let log = Arc::new(TrickyLog { inner: store.clone(), panic_after_append: AtomicBool::new(false) });
         for (id, handle) in [(2, "ada"), (3, "bob")] {
             let user = record::User { handle: handle.to_owned(), name: handle.to_owned(), ..record::User::default() };
             store.create_user(UserId::new(id).unwrap(), user, None).await.unwrap();
         }
+        Self { clock, store }
+    }
+
+    /// The log as it is, for a node that tells nobody.
+    pub(crate) fn log(&self) -> Arc<dyn RoomLog> {
+        self.store.clone()
+    }
+}
+
+impl TestNode {
+    pub(crate) async fn start() -> Self {
+        let stores = Stores::new().await;
+        Self::with(&stores, stores.log(), Arc::new(Alone)).await
+    }
+
+    pub(crate) async fn with(stores: &Stores, log: Arc<dyn RoomLog>, backplane: Arc<dyn Backplane>) -> Self {
+        let Stores { clock, store } = stores;
+        let log = Arc::new(TrickyLog { inner: log, panic_after_append: AtomicBool::new(false) });
         let ports = CorePorts {
             log: log.clone(),
             history: store.clone(),
             directory: store.clone(),
             credentials: store.clone(),
             authenticator: Arc::new(Trusting),
+            backplane,
             clock: clock.clone(),
-            ids: Arc::new(IdGenerator::open(clock, &*store).await.unwrap()),
+            ids: Arc::new(IdGenerator::open(clock.clone(), &**store).await.unwrap()),
         };
         let send_rate = Rate { per_second: 1_000.0, burst: 1_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
@@ -74,7 +98,7 @@ impl Authenticator for Trusting {
 /// The reference log, which can make the room that asks it panic when its batch is in the log already: the
 /// worst moment, since nobody has been told.
 pub(crate) struct TrickyLog {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn RoomLog>,
     pub(crate) panic_after_append: AtomicBool,
 }
 

@@ -98,13 +98,17 @@ impl Person {
 
     /// Connects and signs in with a token.
     pub(crate) async fn sign_in_with(worker: &Rc<Worker>, token: String) -> Self {
-        let pipe = Rc::new(RefCell::new(Pipe::default()));
-        let inlet = MemoryInlet { pipe: pipe.clone(), read: VecDeque::new() };
-        let wire = MemoryWire(pipe.clone());
-        Session::start(worker.clone(), Format::Protobuf, wire, inlet, None);
-        let mut person = Self { pipe, next_id: 1, heard: VecDeque::new(), pings: 0, closed: None };
+        let mut person = Self::connect(worker);
         person.ok(Request::Auth(wire::Auth { token, cursors: Vec::new() })).await;
         person
+    }
+
+    /// Connects.
+    pub(crate) fn connect(worker: &Rc<Worker>) -> Self {
+        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        let inlet = MemoryInlet { pipe: pipe.clone(), read: VecDeque::new() };
+        Session::start(worker.clone(), Format::Protobuf, MemoryWire(pipe.clone()), inlet, None);
+        Self { pipe, next_id: 1, heard: VecDeque::new(), pings: 0, closed: None }
     }
 
     pub(crate) async fn ok(&mut self, request: Request) -> ok::Result {
@@ -115,13 +119,19 @@ impl Person {
     }
 
     pub(crate) async fn answer(&mut self, request: Request) -> Body {
+        let id = self.request(request);
+        self.wait_for(|frame| frame.id == Some(id)).await
+    }
+
+    /// Sends a request and returns its number.
+    pub(crate) fn request(&mut self, request: Request) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         let mut frame = BytesMut::new();
         let request = wire::ClientFrame { id, request: Some(request) };
         encode_client_frame(&request, Format::Protobuf, &mut frame);
         self.change(|pipe| pipe.to_server.push_back(Incoming::Binary(frame.freeze())));
-        self.wait_for(|frame| frame.id == Some(id)).await
+        id
     }
 
     /// The next event of any room.
@@ -141,11 +151,20 @@ impl Person {
     }
 
     /// Whether no event has come, nor comes within a round trip.
+    /// The next person who types.
+    pub(crate) async fn typing(&mut self) -> wire::TypingSignal {
+        match self.wait_for(|frame| matches!(frame.body, Some(Body::Typing(_)))).await {
+            Body::Typing(typing) => typing,
+            other => panic!("nobody types: {other:?}"),
+        }
+    }
+
+    /// Whether neither an event nor that somebody types came.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         self.ok(Request::Ping(wire::Ping {})).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         self.read();
-        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_))))
+        !self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Event(_) | Body::Typing(_))))
     }
 
     /// Answers a heartbeat.

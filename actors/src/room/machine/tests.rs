@@ -1,7 +1,7 @@
 use super::*;
 use crate::ports::Head;
 use crate::ports::projection::{advance, empty_head, place};
-use bobchat_proto::ids::Epoch;
+use bobchat_proto::ids::{Epoch, Position};
 use bobchat_proto::wire::RoomSettings;
 
 const OWNER: u64 = 1;
@@ -66,6 +66,18 @@ impl Bench {
 
     fn answer(&mut self, answer: Result<Vec<Outcome>, AppendError>) -> Vec<Effect<u32>> {
         self.machine.appended(answer, self.now)
+    }
+
+    /// What another node appended just now.
+    fn foreign(&mut self, id: u64) -> wire::Event {
+        self.foreign_body(id, Body::Message(wire::Message::default()))
+    }
+
+    fn foreign_body(&mut self, id: u64, body: Body) -> wire::Event {
+        let mut event = wire::Event { author: OWNER, id, body: Some(body), ..wire::Event::default() };
+        place(&self.log.head, 1, &mut event);
+        self.log.head = advance(self.log.head, &event);
+        event
     }
 
     /// Runs until nothing waits; returns the effects.
@@ -139,21 +151,13 @@ fn a_hole_is_filled_from_the_log_before_anything_after_it_is_shown() {
     let mut bench = Bench::new();
     bench.say(1, OWNER);
     let (_, batch) = bench.batch();
-    // Another actor of the room, which has died since, had a batch on its way.
-    let mut foreign = wire::Event {
-        author: OWNER,
-        id: 50,
-        body: Some(Body::Message(wire::Message::default())),
-        ..Default::default()
-    };
-    place(&bench.log.head, 1, &mut foreign);
-    bench.log.head = advance(bench.log.head, &foreign);
+    let foreign = bench.foreign(50);
     let outcomes = bench.log.take(batch.unwrap());
     let Outcome::Appended(own) = outcomes[0].clone() else { panic!("the log takes everything") };
     let effects = bench.answer(Ok(outcomes));
     assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(1))));
     assert!(fanned_out(&effects).is_empty());
-    let effects = bench.machine.filled(vec![foreign, own]);
+    let effects = bench.machine.filled(vec![foreign, own], false);
     assert_eq!(fanned_out(&effects), [[2, 3]]);
 }
 
@@ -172,16 +176,109 @@ fn an_unknown_outcome_is_tried_again_under_the_same_keys_until_the_deadline() {
 }
 
 #[test]
-fn a_room_that_is_behind_its_log_loads_again_and_decides_again() {
+fn a_room_that_is_behind_its_log_catches_up_and_decides_again() {
+    let mut bench = Bench::new();
+    bench.submit(1, STRANGER, Command::Join);
+    bench.run();
+    bench.say(2, STRANGER);
+    bench.batch();
+    let removed = bench.foreign_body(50, Body::Left(wire::MemberLeft { user: STRANGER }));
+    assert_eq!(bench.answer(Err(AppendError::Behind)), [Effect::Fill(Sequence(2))]);
+    bench.machine.filled(vec![removed], false);
+    let (effects, batch) = bench.batch();
+    assert_eq!((refused(&effects, 2), batch), (Some("not_a_member"), None), "decided on the new state");
+}
+
+#[test]
+fn what_another_node_appended_is_applied_once_and_in_order() {
+    let mut bench = Bench::new();
+    let events: Vec<_> = (50..54).map(|id| bench.foreign(id)).collect();
+    let effects = bench.machine.heard(events[..2].to_vec());
+    assert_eq!(fanned_out(&effects), [[2, 3]]);
+    assert!(bench.machine.heard(events[..2].to_vec()).is_empty(), "again");
+    let effects = bench.machine.heard(events[3..].to_vec());
+    assert_eq!(effects, [Effect::Fill(Sequence(3))], "a hole");
+    let effects = bench.machine.filled(events[2..].to_vec(), false);
+    assert_eq!(fanned_out(&effects), [[4, 5]]);
+}
+
+#[test]
+fn what_is_told_raises_nothing_by_itself() {
+    let mut bench = Bench::new();
+    let mut forged = bench.foreign(50);
+    forged.seq = 1_000;
+    assert_eq!(bench.machine.heard(vec![forged]), [Effect::Fill(Sequence(1))]);
+    assert!(bench.machine.filled(Vec::new(), false).is_empty());
+    assert_eq!(bench.machine.state().applied(), Sequence(1));
+    let head = |epoch, seq| Some(Position { epoch: Epoch(epoch), seq: Sequence(seq) });
+    assert!(bench.machine.told_head(head(1, 1)).is_empty(), "known");
+    assert_eq!(bench.machine.told_head(head(1, 9)), [Effect::Fill(Sequence(1))]);
+    bench.machine.filled(Vec::new(), false);
+    assert_eq!(bench.machine.told_head(None), [Effect::Fill(Sequence(1))]);
+    bench.machine.filled(Vec::new(), false);
+    assert_eq!(bench.machine.told_head(head(2, 1)), [Effect::Reload]);
+}
+
+#[test]
+fn another_event_at_a_known_position_has_the_room_loaded_again() {
+    let mut bench = Bench::new();
+    let event = bench.foreign(50);
+    bench.machine.heard(vec![event.clone()]);
+    let other = wire::Event { id: 51, ..event };
+    assert_eq!(bench.machine.heard(vec![other]), [Effect::Reload]);
+}
+
+#[test]
+fn an_event_of_a_newer_epoch_has_the_room_loaded_again_and_an_older_one_is_nothing() {
+    let mut bench = Bench::new();
+    let event = bench.foreign(50);
+    assert!(bench.machine.heard(vec![wire::Event { epoch: 0, ..event.clone() }]).is_empty());
+    assert_eq!(bench.machine.heard(vec![wire::Event { epoch: 2, ..event }]), [Effect::Reload]);
+}
+
+#[test]
+fn what_is_heard_while_a_batch_is_on_its_way_comes_before_it() {
     let mut bench = Bench::new();
     bench.say(1, OWNER);
+    let (_, batch) = bench.batch();
+    let first = bench.foreign(50);
+    let missing = bench.foreign(51);
+    let outcomes = bench.log.take(batch.unwrap());
+    assert_eq!(fanned_out(&bench.machine.heard(vec![first])), [[2]]);
+    let Outcome::Appended(own) = outcomes[0].clone() else { panic!("the log takes everything") };
+    assert!(bench.machine.told_head(Some(own.position())).is_empty(), "the answer comes first");
+    let effects = bench.answer(Ok(outcomes));
+    assert!(matches!(effects.first(), Some(Effect::Reply(1, Ok(_)))), "{effects:?}");
+    assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(2))));
+    assert_eq!(fanned_out(&bench.machine.filled(vec![missing, own], false)), [[3, 4]]);
+}
+
+#[test]
+fn what_may_stand_in_the_log_is_never_said_to_be_refused() {
+    let mut bench = Bench::new();
+    bench.submit(1, STRANGER, Command::Join);
+    bench.run();
+    bench.say(2, STRANGER);
     bench.batch();
-    let effects = bench.answer(Err(AppendError::Behind));
-    assert_eq!(effects, [Effect::Reload]);
-    let empty = RoomState::empty(RoomId::new(5).unwrap(), empty_head());
-    bench.machine.reloaded(empty);
-    let (effects, batch) = bench.batch();
-    assert_eq!((refused(&effects, 1), batch), (Some("not_found"), None), "decided on the new state");
+    let removed = bench.foreign_body(50, Body::Left(wire::MemberLeft { user: STRANGER }));
+    bench.machine.heard(vec![removed]);
+    let effects = bench.answer(Err(AppendError::Unknown(Unavailable::new("planted"))));
+    assert_eq!(effects, [Effect::Fill(Sequence(3))], "what was decided stands on an older state");
+    bench.machine.filled(Vec::new(), false);
+    let (effects, _) = bench.batch();
+    assert_eq!(refused(&effects, 2), Some("unknown"), "the first attempt may have been in time");
+}
+
+#[test]
+fn a_long_hole_is_filled_piece_by_piece() {
+    let mut bench = Bench::new();
+    let events: Vec<_> = (50..54).map(|id| bench.foreign(id)).collect();
+    bench.machine.told_head(None);
+    let effects = bench.machine.filled(events[..2].to_vec(), true);
+    assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(3))));
+    let effects = bench.machine.filled(events[2..].to_vec(), true);
+    assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(5))));
+    assert!(bench.machine.filled(Vec::new(), true).is_empty(), "it was wrong that there is more");
 }
 
 #[test]

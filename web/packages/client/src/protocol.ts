@@ -1079,6 +1079,7 @@ export type Reconnect = "at_once" | "after_wait" | "no";
 /** Why the server closes a connection: the name and the rule of each code. */
 export const CLOSE_CODES: Record<number, readonly [string, Reconnect]> = {
   4000: ["server draining", "at_once"],
+  4001: ["internal error", "at_once"],
   4008: ["slow consumer", "at_once"],
   4009: ["no heartbeat", "at_once"],
   4129: ["too many frames", "after_wait"],

@@ -1,0 +1,170 @@
+//! Two nodes that share a log: whoever is at one hears what happens at the other.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bobchat_actors::ports::memory::{MemoryBackplane, MemoryNetwork, ToldLog};
+use bobchat_actors::ports::{Listener, Told};
+use bobchat_proto::ids::RoomId;
+use bobchat_proto::wire::{self, client_frame::Request};
+
+use crate::node::{Stores, TestNode};
+use crate::person::Person;
+
+/// Ada at one node and Bob at another, both in one room.
+struct Pair {
+    network: Arc<MemoryNetwork>,
+    nodes: [TestNode; 2],
+    ends: [Arc<MemoryBackplane>; 2],
+    ada: Person,
+    bob: Person,
+    room: u64,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let stores = Stores::new().await;
+        let network = Arc::new(MemoryNetwork::default());
+        let ends = [network.join(), network.join()];
+        let node = async |end: &Arc<MemoryBackplane>| {
+            let log = Arc::new(ToldLog::new(stores.log(), end.clone()));
+            let node = TestNode::with(&stores, log, end.clone()).await;
+            let core = node.worker.core.clone();
+            let listener: Arc<dyn Listener> = core.clone();
+            end.listen(Arc::downgrade(&listener));
+            actix::spawn(async move { core.catch_up().await });
+            node
+        };
+        let nodes = [node(&ends[0]).await, node(&ends[1]).await];
+        let mut ada = Person::sign_in(&nodes[0].worker, 2).await;
+        let mut bob = Person::sign_in(&nodes[1].worker, 3).await;
+        let room = ada.make_room().await;
+        bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+        bob.subscribe(room).await;
+        assert_eq!(ada.event().await.seq, 2, "Bob joined, at the other node");
+        Self { network, nodes, ends, ada, bob, room }
+    }
+
+    fn room_id(&self) -> RoomId {
+        RoomId::new(self.room).unwrap()
+    }
+
+    /// Both hear the same, without a hole, up to this seq.
+    async fn both_hear(&mut self, seqs: std::ops::RangeInclusive<u64>) {
+        for seq in seqs {
+            let (at_ada, at_bob) = (self.ada.event().await, self.bob.event().await);
+            assert_eq!((at_ada.seq, &at_ada), (seq, &at_bob));
+        }
+    }
+}
+
+#[actix::test]
+async fn people_at_two_nodes_hear_each_other_in_one_order() {
+    let mut pair = Pair::start().await;
+    for number in 0..20 {
+        pair.ada.say(pair.room, &format!("ada-{number}")).await;
+        pair.bob.say(pair.room, &format!("bob-{number}")).await;
+    }
+    pair.both_hear(3..=42).await;
+    assert!(pair.nodes[0].metrics().events_heard.get() >= 20);
+}
+
+#[actix::test]
+async fn what_both_send_at_once_gets_one_order_at_both() {
+    let mut pair = Pair::start().await;
+    for number in 0..50 {
+        let send = |key: String| Request::MessageSend(wire::MessageSend { room: pair.room, text: key.clone(), key });
+        pair.ada.request(send(format!("ada-{number}")));
+        pair.bob.request(send(format!("bob-{number}")));
+    }
+    pair.both_hear(3..=102).await;
+}
+
+#[actix::test]
+async fn what_the_backplane_loses_is_read_from_the_log() {
+    let mut pair = Pair::start().await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    pair.ada.say(pair.room, "lost").await;
+    pair.network.is_cut.store(false, Ordering::Relaxed);
+    pair.ada.say(pair.room, "heard").await;
+    pair.both_hear(3..=4).await;
+    assert_eq!(pair.nodes[1].metrics().holes_filled.get(), 1);
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    pair.ada.say(pair.room, "lost-again").await;
+    pair.ends[1].hear(pair.room_id(), Told::Head(None));
+    pair.both_hear(5..=5).await;
+}
+
+#[actix::test]
+async fn a_room_that_was_told_nothing_does_not_act_on_an_old_state() {
+    let mut pair = Pair::start().await;
+    pair.bob.say(pair.room, "before").await;
+    pair.both_hear(3..=3).await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    // Bob leaves by another device, at Ada's node. His own node does not hear of it.
+    let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
+    phone.ok(Request::RoomLeave(wire::RoomLeave { room: pair.room })).await;
+    let send = wire::MessageSend { room: pair.room, key: "late".to_owned(), text: "late".to_owned() };
+    let answer = pair.bob.answer(Request::MessageSend(send)).await;
+    let wire::server_frame::Body::Error(error) = answer else { panic!("{answer:?}") };
+    assert_eq!(error.code, "not_a_member", "the log refused what was decided, and the room caught up");
+    assert_eq!(pair.ada.event().await.seq, 4, "the leaving");
+    assert!(pair.ada.heard_nothing().await);
+}
+
+#[actix::test]
+async fn typing_is_shown_at_the_other_node() {
+    let mut pair = Pair::start().await;
+    pair.ada.ok(Request::Typing(wire::Typing { room: pair.room })).await;
+    assert_eq!(pair.bob.typing().await.user, 2);
+    let stranger = wire::TypingSignal { room: pair.room, user: 99 };
+    pair.ends[1].hear(pair.room_id(), Told::Typing(stranger));
+    assert!(pair.bob.heard_nothing().await, "who is no member here is not shown");
+}
+
+#[actix::test]
+async fn a_room_that_cannot_keep_up_with_what_it_is_told_looks_at_its_log() {
+    let mut pair = Pair::start().await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    pair.ada.say(pair.room, "one").await;
+    // More than the node keeps, before the room gets its turn.
+    let text = "x".repeat(1 << 20);
+    let message = wire::event::Body::Message(wire::Message { text });
+    let old = wire::Event { room: pair.room, epoch: 1, seq: 1, body: Some(message), ..wire::Event::default() };
+    for _ in 0..100 {
+        pair.ends[1].hear(pair.room_id(), Told::Events(vec![old.clone()]));
+    }
+    pair.both_hear(3..=3).await;
+    assert!(pair.nodes[1].metrics().heard_late.get() > 0);
+}
+
+#[actix::test]
+async fn a_room_that_leaves_memory_is_followed_no_more() {
+    let mut pair = Pair::start().await;
+    assert_eq!((pair.ends[0].followed(), pair.ends[1].followed()), (1, 1));
+    pair.bob.hang_up();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(pair.ends[1].followed(), 0);
+    // Both heartbeats have been missed meanwhile.
+    let mut ada = Person::sign_in(&pair.nodes[0].worker, 2).await;
+    let mut bob = Person::sign_in(&pair.nodes[1].worker, 3).await;
+    bob.subscribe(pair.room).await;
+    ada.say(pair.room, "back").await;
+    assert_eq!(bob.event().await.seq, 3);
+    assert_eq!(pair.ends[1].followed(), 1);
+}
+
+#[actix::test]
+async fn a_room_that_dies_is_followed_again_and_its_subscribers_miss_nothing() {
+    let mut pair = Pair::start().await;
+    pair.nodes[1].log.panic_after_append.store(true, Ordering::Relaxed);
+    pair.bob.say(pair.room, "survivor").await;
+    pair.ada.say(pair.room, "after").await;
+    pair.both_hear(3..=4).await;
+    assert_eq!(pair.ends[1].followed(), 1);
+}
