@@ -11,10 +11,13 @@
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
+mod backplane;
 mod check;
 mod cluster;
 mod connection;
+mod ears;
 mod error;
+mod frame;
 mod keys;
 mod log;
 mod reply;
@@ -24,6 +27,7 @@ mod standalone;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use backplane::{BackplaneMetrics, RedisBackplane};
 pub use check::{CheckError, check};
 use connection::Link;
 pub use connection::{Connection, Servers};

@@ -13,12 +13,10 @@ use redis::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{CallError, RETRY_AFTER};
+use super::frame::FRAME_VERSION;
 use super::keys::RoomKeys;
 use super::reply::{Reply, number};
 use super::script::Call;
-
-/// The version of what is published.
-const FRAME_VERSION: u32 = 1;
 
 /// Bytes of a hash, of an id.
 const WORD: usize = 8;
@@ -28,12 +26,12 @@ pub(super) fn call(append: &LiveAppend, publish: &str, node: u64) -> Call {
     let LiveAppend { append: batch, deadline, bounds, salvage } = append;
     let (room, keys) = (batch.room, RoomKeys::new(batch.room));
     let [d0, d1] = keys.used();
-    let frame = backplane::Appended {
+    let frame = backplane::Frame {
         version: FRAME_VERSION,
         node,
         room: room.get(),
         epoch: batch.epoch.0,
-        events: Vec::new(),
+        ..backplane::Frame::default()
     };
     let mut call = Call::new([keys.meta(), keys.stream(), d0, d1, keys.dirty(), keys.heads()])
         .with(batch.epoch)

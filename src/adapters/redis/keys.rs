@@ -50,8 +50,20 @@ impl RoomKeys {
 
     /// Sorted set of the shard's rooms by when their head last changed, in microseconds.
     pub(super) fn heads(&self) -> String {
-        format!("bob:{{s{}}}:heads", self.shard)
+        heads(self.shard)
     }
+}
+
+/// The room that a channel is of.
+pub(super) fn room_of(channel: &[u8]) -> Option<RoomId> {
+    let channel = std::str::from_utf8(channel).ok()?;
+    let room = channel.strip_suffix(":new")?.rsplit(':').next()?.parse().ok()?;
+    (RoomKeys::new(room).channel() == channel).then_some(room)
+}
+
+/// Sorted set of a shard's rooms by when their head last changed, in microseconds.
+pub(super) fn heads(shard: u64) -> String {
+    format!("bob:{{s{shard}}}:heads")
 }
 
 /// The set of a shard's rooms with events that are not archived.
@@ -60,7 +72,7 @@ pub(super) fn dirty(shard: u64) -> String {
 }
 
 /// Stored in names: must never change.
-fn shard(room: RoomId) -> u64 {
+pub(super) fn shard(room: RoomId) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&room.get().to_le_bytes()) % SHARDS
 }
 
@@ -76,6 +88,16 @@ mod tests {
         let tags: Vec<_> = names.iter().map(|name| &name[4..name.find('}').unwrap() + 1]).collect();
         assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
         assert_eq!(keys.meta(), "bob:{s69}:42:meta");
+    }
+
+    #[test]
+    fn a_channel_says_its_room_and_no_other_name_does() {
+        let room = RoomId::new(42).unwrap();
+        let channel = RoomKeys::new(room).channel();
+        assert_eq!(room_of(channel.as_bytes()), Some(room));
+        for other in ["", "new", "bob:{s1}:42:new", "bob:{s69}:42:log", "bob:{s69}:x:new"] {
+            assert_eq!(room_of(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,0 +1,191 @@
+//! Nodes that hear each other through a real Redis.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bobchat::adapters::redis::{BackplaneMetrics, RedisBackplane, RedisLog, RedisOptions, Servers};
+use bobchat_actors::ports::{Backplane, Listener, LiveLog as _, Told};
+use bobchat_proto::ids::RoomId;
+use bobchat_proto::wire;
+
+use crate::cluster::RedisCluster;
+use crate::server::RedisServer;
+use crate::support::{DEPLOYMENT, batch, message, open, room, say};
+
+/// How long something may take to be heard; on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Keeps what a node was told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<(RoomId, Told)>>);
+
+impl Listener for Notes {
+    fn told(&self, room: RoomId, told: Told) {
+        self.0.lock().unwrap().push((room, told));
+    }
+}
+
+impl Notes {
+    fn take(&self) -> Vec<(RoomId, Told)> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    /// Waits until the node was told such a thing.
+    async fn wait_for(&self, what: &str, wanted: impl Fn(&RoomId, &Told) -> bool) {
+        let found = async {
+            while !self.take().iter().any(|(room, told)| wanted(room, told)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("not told: {what}"));
+    }
+
+    async fn texts(&self, count: usize) -> Vec<String> {
+        let mut texts = Vec::new();
+        let found = async {
+            while texts.len() < count {
+                texts.extend(self.take().into_iter().flat_map(|(_, told)| texts_of(&told)));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, found).await;
+        texts
+    }
+}
+
+fn texts_of(told: &Told) -> Vec<String> {
+    let Told::Events(events) = told else { return Vec::new() };
+    let text = |event: &wire::Event| match &event.body {
+        Some(wire::event::Body::Message(message)) => message.text.clone(),
+        other => panic!("no message: {other:?}"),
+    };
+    events.iter().map(text).collect()
+}
+
+struct Node {
+    log: Arc<RedisLog>,
+    backplane: Arc<RedisBackplane>,
+    notes: Arc<Notes>,
+    metrics: BackplaneMetrics,
+}
+
+impl Node {
+    async fn start(servers: &Servers, number: u64) -> Self {
+        let options = RedisOptions::new(servers.clone(), DEPLOYMENT, number);
+        let log = RedisLog::connect(options.clone()).await.unwrap();
+        let metrics = BackplaneMetrics::default();
+        let backplane = RedisBackplane::start(&options, log.clone(), metrics.clone());
+        let notes = Arc::new(Notes::default());
+        let listener: Arc<dyn Listener> = notes.clone();
+        backplane.listen(Arc::downgrade(&listener));
+        Self { log, backplane, notes, metrics }
+    }
+}
+
+async fn two_nodes(servers: &Servers) -> (Node, Node) {
+    (Node::start(servers, 1).await, Node::start(servers, 2).await)
+}
+
+async fn nodes_hear_each_other(servers: &Servers) {
+    let (ada, bob) = two_nodes(servers).await;
+    for raw in 1..=40 {
+        open(&ada.log, room(raw), 1, 0).await;
+        bob.backplane.follow(room(raw)).await.unwrap();
+        let events = (0..8).map(|number| message(room(raw), number + 1, None, &format!("{raw}-{number}")));
+        ada.log.append(batch(room(raw), events.collect())).await.unwrap();
+        let expected: Vec<_> = (0..8).map(|number| format!("{raw}-{number}")).collect();
+        assert_eq!(bob.notes.texts(8).await, expected);
+    }
+    ada.backplane.follow(room(1)).await.unwrap();
+    say(&ada.log, room(1), "own").await.unwrap();
+    bob.backplane.tell_typing(wire::TypingSignal { room: 1, user: 5 });
+    ada.notes.wait_for("typing", |_, told| matches!(told, Told::Typing(signal) if signal.user == 5)).await;
+    assert_eq!(ada.metrics.frames.get(), 1, "not what it appended itself");
+    bob.backplane.unfollow(room(1));
+    say(&ada.log, room(2), "two").await.unwrap();
+    say(&ada.log, room(1), "one").await.unwrap();
+    say(&ada.log, room(2), "two again").await.unwrap();
+    assert_eq!(bob.notes.texts(3).await, ["own", "two", "two again"]);
+}
+
+#[tokio::test]
+async fn nodes_hear_each_other_through_one_server() {
+    let server = RedisServer::start();
+    nodes_hear_each_other(&Servers::One(server.url())).await;
+}
+
+#[tokio::test]
+async fn nodes_hear_each_other_through_a_cluster() {
+    let cluster = RedisCluster::start();
+    nodes_hear_each_other(&cluster.address()).await;
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_made_again_and_rooms_look_at_their_logs() {
+    let server = RedisServer::start();
+    let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
+    open(&ada.log, room(1), 1, 0).await;
+    bob.backplane.follow(room(1)).await.unwrap();
+    bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
+    server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    bob.notes.wait_for("to look again", |_, told| *told == Told::Head(None)).await;
+    say(&ada.log, room(1), "after").await.unwrap();
+    assert_eq!(bob.notes.texts(1).await, ["after"]);
+    assert_eq!(bob.metrics.connections.get(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_was_away_is_heard_again() {
+    let mut server = RedisServer::start();
+    let (_, bob) = two_nodes(&Servers::One(server.url())).await;
+    bob.backplane.follow(room(1)).await.unwrap();
+    server.kill();
+    assert!(bob.backplane.follow(room(2)).await.is_err(), "nobody confirms it");
+    server.run();
+    bob.notes.wait_for("to look again", |_, told| *told == Told::Head(None)).await;
+    bob.backplane.follow(room(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_not_heard_is_found_by_the_beat() {
+    let server = RedisServer::start();
+    let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
+    for raw in 1..=2 {
+        open(&ada.log, room(raw), 1, 0).await;
+    }
+    bob.backplane.follow(room(1)).await.unwrap();
+    bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    bob.notes.take();
+    // What an append leaves behind whose frame was lost.
+    let now = server.cli(&["TIME"]).replace('\n', "");
+    for heads in server.keys("bob:{s*}:heads") {
+        let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
+        server.cli(&["ZADD", &heads, &now, &changed]);
+    }
+    let told = async {
+        loop {
+            let told = bob.notes.take();
+            if !told.is_empty() {
+                return told;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    assert_eq!(told, [(room(1), Told::Head(None))], "the room that is followed, and no other");
+}
+
+#[tokio::test]
+async fn a_forged_frame_is_thrown_away_and_counted() {
+    let server = RedisServer::start();
+    let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
+    open(&ada.log, room(1), 1, 0).await;
+    bob.backplane.follow(room(1)).await.unwrap();
+    let channel = server.cli(&["PUBSUB", "CHANNELS"]);
+    server.cli(&["PUBLISH", &channel, "forged"]);
+    server.cli(&["PUBLISH", &channel, ""]);
+    say(&ada.log, room(1), "good").await.unwrap();
+    assert_eq!(bob.notes.texts(1).await, ["good"]);
+    assert_eq!(bob.metrics.refused.get(), 2);
+}
