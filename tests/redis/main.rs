@@ -7,8 +7,13 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod append;
+mod check;
 mod cluster;
 mod contract;
-
+mod memory;
+mod outage;
+mod promotion;
+mod publish;
 mod server;
 mod support;
