@@ -7,8 +7,14 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod append;
 mod backplane;
+mod check;
 mod cluster;
-
+mod contract;
+mod memory;
+mod outage;
+mod promotion;
+mod publish;
 mod server;
 mod support;

@@ -109,6 +109,15 @@ impl RedisServer {
         replica
     }
 
+    /// Waits until a replica holds all that was written so far.
+    pub(crate) fn wait_for(&self, replica: &Self) {
+        let written: u64 = self.info("replication", "master_repl_offset").parse().unwrap();
+        eventually("the replica is in step", || {
+            let has: u64 = replica.info("replication", "master_repl_offset").parse().unwrap();
+            (has >= written).then_some(())
+        });
+    }
+
     /// Makes a replica the primary.
     pub(crate) fn promote(&self) {
         self.cli(&["REPLICAOF", "NO", "ONE"]);

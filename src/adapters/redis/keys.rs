@@ -87,7 +87,7 @@ mod tests {
         let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads()];
         let tags: Vec<_> = names.iter().map(|name| &name[4..name.find('}').unwrap() + 1]).collect();
         assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
-        assert_eq!(keys.meta(), "bob:{s69}:42:meta");
+        assert_eq!(keys.meta(), "bob:{s200}:42:meta");
     }
 
     #[test]

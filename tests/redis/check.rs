@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use bobchat::adapters::redis::{CheckError, RedisLog, RedisOptions, Servers};
+use bobchat_actors::ports::{LiveLog as _, LiveRefusal};
+
+use crate::cluster::RedisCluster;
+use crate::server::{RedisServer, free_port};
+use crate::support::{DEPLOYMENT, NODE, connect, open, options, room, say};
+
+async fn refusal(options: RedisOptions) -> CheckError {
+    RedisLog::connect(options).await.err().expect("it is not used")
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_not_used() {
+    let server = RedisServer::with(&["--maxmemory-policy", "allkeys-lru"]);
+    let error = refusal(options(&server)).await;
+    assert!(matches!(&error, CheckError::Evicts { policy } if policy == "allkeys-lru"), "{error}");
+    assert!(error.to_string().contains("set maxmemory-policy to noeviction"), "{error}");
+    assert!(server.keys("*").is_empty(), "it was not touched");
+    server.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    connect(&server).await;
+}
+
+#[tokio::test]
+async fn a_server_of_another_deployment_is_not_used() {
+    let server = RedisServer::start();
+    connect(&server).await;
+    let other = RedisOptions { deployment: "other".to_owned(), ..options(&server) };
+    let error = refusal(other).await;
+    let CheckError::OtherDeployment { found, expected } = &error else { panic!("{error}") };
+    assert_eq!((found.as_str(), expected.as_str()), (DEPLOYMENT, "other"));
+}
+
+#[tokio::test]
+async fn a_replica_and_nobody_are_told_apart() {
+    let primary = RedisServer::start();
+    let replica = primary.replica();
+    assert!(matches!(refusal(options(&replica)).await, CheckError::Replica));
+    let nobody = Servers::One(format!("redis://127.0.0.1:{}", free_port()));
+    assert!(matches!(refusal(RedisOptions::new(nobody, DEPLOYMENT, NODE)).await, CheckError::Unreachable(_)));
+    let nonsense = Servers::One("http://127.0.0.1".to_owned());
+    assert!(matches!(refusal(RedisOptions::new(nonsense, DEPLOYMENT, NODE)).await, CheckError::Unreachable(_)));
+}
+
+#[tokio::test]
+async fn a_master_that_evicts_keeps_the_whole_cluster_from_being_used() {
+    let cluster = RedisCluster::start();
+    cluster.servers[1].cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
+    let options = RedisOptions::new(cluster.address(), DEPLOYMENT, NODE);
+    assert!(matches!(refusal(options).await, CheckError::Evicts { .. }));
+}
+
+/// The address leads to another environment from one moment to the next.
+#[tokio::test]
+async fn a_new_connection_is_checked_before_it_is_used() {
+    let mut server = RedisServer::start();
+    let log =
+        RedisLog::connect(RedisOptions { timeout: Duration::from_millis(500), ..options(&server) }).await.unwrap();
+    open(&log, room(7), 1, 0).await;
+    server.kill();
+    server.forget();
+    server.run();
+    server.cli(&["SET", "bob:deployment", "other"]);
+    for _ in 0..2 {
+        let refusal = say(&log, room(7), "hello").await.unwrap_err();
+        assert!(matches!(refusal, LiveRefusal::Full { .. } | LiveRefusal::Unknown(_)), "{refusal:?}");
+    }
+    let error = log.fence(room(7), bobchat_proto::ids::Epoch(2)).await.unwrap_err();
+    assert!(error.to_string().contains("deployment"), "{error}");
+    assert_eq!(server.keys("*"), ["bob:deployment"], "nothing was written");
+}
