@@ -67,7 +67,8 @@ impl Unarchived {
         Some(Permit { store: Arc::clone(self), bytes })
     }
 
-    /// Holds events at their positions, unless they are known to be stored.
+    /// Holds events at their positions, unless they are known to be stored. What comes late, when nothing else
+    /// of the room is held any more, is judged by the next [`Unarchived::learn`].
     pub fn hold(&self, room: RoomId, events: Vec<wire::Event>) {
         let mut state = self.state();
         state.change(room, |held| held.events.extend(events.into_iter().map(|event| (event.position(), event))));
@@ -78,7 +79,8 @@ impl Unarchived {
         self.state().change(room, |held| held.archived = held.archived.max(Some(through)));
     }
 
-    /// Learns what decides about a room's epochs, and lets go of what is stored for good.
+    /// Learns what decides about a room's epochs, and lets go of what is stored for good. To be told when the room
+    /// was loaded, and with every beat as long as something is held.
     pub fn learn(&self, room: RoomId, row: &LogRow) {
         self.state().change(room, |held| {
             if held.row.as_ref().is_none_or(|known| known.epoch <= row.epoch) {

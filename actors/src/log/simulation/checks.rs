@@ -128,7 +128,7 @@ impl World {
         if !self.ops[PROBE].acked {
             self.violate("F", "the last message was never acked".to_owned());
         } else if !came_to_rest {
-            let held: Vec<_> = (0..NODES).map(|at| self.nodes[at].ports.unarchived.of(ROOM).len()).collect();
+            let held: Vec<_> = (0..NODES).map(|at| self.nodes[at].ports.unarchived.of(ROOM)).collect();
             self.violate("F", format!("never at rest; held: {held:?}"));
         }
         let log = self.log();

@@ -153,6 +153,9 @@ impl World {
             SendEnd::Busy { .. } | SendEnd::Closed => {
                 self.check_surely_not(&sending.ops);
                 sending.ask = true;
+                if self.at_rest {
+                    self.clock.advance(std::time::Duration::from_secs(1));
+                }
             }
             SendEnd::Unknown => sending.ask = true,
         }
@@ -333,7 +336,10 @@ impl World {
             }
             return true;
         }
-        let Some(epoch) = self.nodes[at].view.as_ref().map(|view| view.row.epoch) else { return false };
+        let Some(row) = self.nodes[at].view.as_ref().map(|view| view.row.clone()) else { return false };
+        let epoch = row.epoch;
+        // Rule 11: answers that came after the room was loaded are judged now.
+        ports.unarchived.learn(ROOM, &row);
         match now(ports.live.head(ROOM)) {
             Err(_) => false,
             Ok(Some(live)) if live.head.position.epoch == epoch => {
