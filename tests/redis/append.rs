@@ -132,4 +132,18 @@ async fn figures() {
         open(&log, room(100_000 + number), 1, 0).await;
     }
     println!("an empty room: {} bytes", (memory(&server) - before) / 2_000);
+    let before = memory(&server);
+    for number in 0..200 {
+        let id = room(100_000 + number);
+        for part in 0..10_u64 {
+            let key = |index| format!("{number}-{part}-{index}");
+            let events = (0..10).map(|index| message(id, 1, Some(&key(index)), &"x".repeat(200))).collect();
+            log.append(batch(id, events)).await.unwrap();
+        }
+    }
+    println!("100 messages of 200 bytes in a room: {} bytes", (memory(&server) - before) / 200);
+    for number in 0..200 {
+        log.advance(room(100_000 + number), Position { epoch: Epoch(1), seq: Sequence(100) }).await.unwrap();
+    }
+    println!("when they are archived: {} bytes", (memory(&server) - before) / 200);
 }

@@ -12,6 +12,7 @@ mod check;
 mod cluster;
 mod contract;
 mod memory;
+mod migration;
 mod outage;
 mod promotion;
 mod publish;
