@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use bobchat::adapters::redis::RedisLog;
 use bobchat_actors::ports::{LiveLog as _, Outcome};
 use bobchat_proto::ids::{Epoch, Position, Sequence};
 
@@ -108,24 +109,9 @@ async fn figures() {
         let cpu = (cpu_seconds(&server) - cpu) * 1_000.0;
         println!("batches of {size}: p50 {:?}, p99 {:?}; CPU of the server {cpu:.0} us", took[500], took[990]);
     }
-    let id = room(200);
-    open(&log, id, 1, 0).await;
-    let (begin, cpu) = (Instant::now(), cpu_seconds(&server));
-    let rooms = (0..100).map(|number| {
-        let log = &log;
-        async move {
-            let id = room(1_000 + number);
-            open(log, id, 1, 0).await;
-            for round in 0..100_u64 {
-                let events = (0..8).map(|part| message(id, round * 8 + part + 1, None, &"x".repeat(200))).collect();
-                log.append(batch(id, events)).await.unwrap();
-            }
-        }
-    });
-    futures_util::future::join_all(rooms).await;
-    let seconds = begin.elapsed().as_secs_f64();
-    let cpu = (cpu_seconds(&server) - cpu) / 80_000.0 * 1e6;
-    println!("100 rooms at once, batches of 8: {:.0} events/s, CPU of the server {cpu:.1} us each", 80_000.0 / seconds);
+    for size in [1, 8] {
+        many_rooms(&server, &log, size).await;
+    }
     let memory = |server: &RedisServer| server.info("memory", "used_memory").parse::<u64>().unwrap();
     let before = memory(&server);
     for number in 0..2_000 {
@@ -146,4 +132,21 @@ async fn figures() {
         log.advance(room(100_000 + number), Position { epoch: Epoch(1), seq: Sequence(100) }).await.unwrap();
     }
     println!("when they are archived: {} bytes", (memory(&server) - before) / 200);
+}
+
+async fn many_rooms(server: &RedisServer, log: &RedisLog, size: u64) {
+    let (begin, cpu) = (Instant::now(), cpu_seconds(server));
+    let rooms = (0..100).map(|number| async move {
+        let id = room(1_000 * size + number);
+        open(log, id, 1, 0).await;
+        for round in 0..100_u64 {
+            let key = |part| format!("0123456789abcdef-{round}-{part}");
+            let events = (0..size).map(|part| message(id, part + 1, Some(&key(part)), &"x".repeat(200))).collect();
+            log.append(batch(id, events)).await.unwrap();
+        }
+    });
+    futures_util::future::join_all(rooms).await;
+    let (events, seconds) = (1e4 * f64::from(u32::try_from(size).unwrap()), begin.elapsed().as_secs_f64());
+    let cpu = (cpu_seconds(server) - cpu) / events * 1e6;
+    println!("100 rooms, batches of {size}: {:.0} events/s, CPU of the server {cpu:.1} us an event", events / seconds);
 }
