@@ -439,7 +439,7 @@ impl SimNode {
 }
 
 /// What a job would call now.
-fn call<J: Job>(job: &mut J) -> Option<Call> {
+pub(super) fn call<J: Job>(job: &mut J) -> Option<Call> {
     match job.next() {
         Step::Call(call) => Some(call),
         Step::Done(_) => None,
