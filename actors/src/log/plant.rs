@@ -52,6 +52,8 @@ pub(crate) enum Plant {
     ScanFirst,
     /// Rule 16: nothing is salvaged.
     NoSalvage,
+    /// Rule 16: what is salvaged does not say where it stood first.
+    ForgetFirst,
     /// Rule 19: the row that says "stored" is written first.
     RowFirst,
     /// Rule 19: the archiver does not read room_log again.
