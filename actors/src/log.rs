@@ -32,7 +32,7 @@ mod unarchived;
 pub use archive::{Archive, ArchiveEnd};
 pub use calls::{Call, Job, Reply, Step};
 pub use drive::{Node, run};
-pub use keys::{Attempt, KeyAge, asks_the_table, judge_key};
+pub use keys::{Attempt, KEYS_REMEMBERED, KeyAge, asks_the_table, judge_key};
 pub(crate) use plant::Plant;
 pub use raise::{Raise, RaiseEnd};
 pub use salvage::{Salvage, SalvageEnd};

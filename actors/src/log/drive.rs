@@ -96,7 +96,71 @@ fn pause(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use bobchat_proto::ids::{Epoch, Position, Sequence};
+    use bobchat_proto::wire::{self, event::Body};
+
     use super::*;
+    use crate::log::{Archive, ArchiveEnd, Outgoing, Raise, RaiseEnd, Send, SendEnd, SendJob};
+    use crate::ports::memory::{ManualClock, MemoryEventStore, MemoryLiveLog};
+    use crate::ports::{LiveBounds, NewEvent, Outcome, Raiser};
+    use crate::room::body_hash;
+
+    const ROOM: RoomId = match RoomId::new(5) {
+        Ok(room) => room,
+        Err(_) => unreachable!(),
+    };
+
+    fn node() -> (Node, Arc<MemoryLiveLog>, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(1_000_000));
+        let live = MemoryLiveLog::new(Arc::clone(&clock) as _);
+        let store = MemoryEventStore::new(Arc::clone(&clock) as _);
+        (Node { live: Arc::clone(&live) as _, store, unarchived: Unarchived::new(1 << 20) }, live, clock)
+    }
+
+    fn hello(epoch: u64, clock: &ManualClock) -> Send {
+        let body = Body::Message(wire::Message { text: "hello".to_owned() });
+        let body_hash = body_hash(&body);
+        let event = wire::Event {
+            room: ROOM.get(),
+            id: 9,
+            author: 1,
+            key: Some("k".to_owned()),
+            body: Some(body),
+            ..wire::Event::default()
+        };
+        Send::new(SendJob {
+            room: ROOM,
+            epoch: Epoch(epoch),
+            known_seq: Sequence::ZERO,
+            state_seq: Sequence::ZERO,
+            events: vec![Outgoing { new: NewEvent { event, body_hash }, ask: true }],
+            deadline: crate::ports::Clock::now_micros(clock) + 10_000_000,
+            bounds: LiveBounds { events: 100, bytes: 1 << 20 },
+            history: false,
+            in_doubt: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_room_is_made_takes_a_message_loses_its_log_and_still_knows_it() {
+        let (node, live, clock) = node();
+        assert!(matches!(run(&node, Raise::new(ROOM, None, Raiser(1))).await, RaiseEnd::Opened(_)));
+        clock.advance(Duration::from_secs(2));
+        let SendEnd::Placed { outcomes } = run(&node, hello(1, &clock)).await else { panic!("not placed") };
+        assert!(matches!(&outcomes[..], [Outcome::Appended(event)] if event.seq == 1));
+        let first = Position { epoch: Epoch(1), seq: Sequence(1) };
+        assert_eq!(run(&node, Archive::new(ROOM)).await, ArchiveEnd::Archived(first));
+        assert!(node.unarchived.rooms().is_empty(), "it is stored");
+
+        live.restart_empty();
+        assert!(matches!(run(&node, hello(1, &clock)).await, SendEnd::Placed { .. }), "the table knows the key");
+        let RaiseEnd::Opened(head) = run(&node, Raise::new(ROOM, Some(Epoch(1)), Raiser(2))).await else {
+            panic!("not opened")
+        };
+        assert_eq!(head.position, Position { epoch: Epoch(2), seq: Sequence(1) });
+        let SendEnd::Placed { outcomes } = run(&node, hello(2, &clock)).await else { panic!("not placed") };
+        assert!(matches!(&outcomes[..], [Outcome::Repeated(placement)] if placement.position == first));
+    }
 
     #[test]
     fn a_pause_doubles_up_to_two_seconds() {

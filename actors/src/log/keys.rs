@@ -5,6 +5,12 @@ use bobchat_proto::limits::KEY_LIFETIME;
 /// How far the clocks of clients and servers may be apart.
 const SKEW: Duration = Duration::from_secs(2 * 60);
 
+/// How long a live log surely remembers a key, whatever is archived; then it may rotate.
+pub const KEYS_REMEMBERED: Duration = Duration::from_secs(10 * 60);
+
+/// How long an append may be on its way after the table was or was not asked, at most.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
 /// Which attempt to send something this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
@@ -17,14 +23,16 @@ pub enum Attempt {
     Repeat,
 }
 
-/// Whether the table of keys has to be asked before this attempt (rule 8). A key that was made after the epoch
-/// opened can have been used under it alone, and its live log knows that.
+/// Whether the table of keys has to be asked before this attempt, decided `now` (rule 8).
+///
+/// A key that was made after the epoch opened can have been used under it alone, and its live log knows that as
+/// long as it remembers keys. A first attempt may have lain for longer than that, in a node that stood still,
+/// while its client was answered elsewhere.
 #[must_use]
-pub fn asks_the_table(attempt: Attempt, opened_at: Option<i64>) -> bool {
-    match (attempt, opened_at) {
-        (Attempt::First { made_at }, Some(opened_at)) => made_at <= opened_at.saturating_add(micros(SKEW)),
-        (Attempt::First { .. }, None) | (Attempt::Repeat, _) => true,
-    }
+pub fn asks_the_table(attempt: Attempt, opened_at: Option<i64>, now: i64) -> bool {
+    let (Attempt::First { made_at }, Some(opened_at)) = (attempt, opened_at) else { return true };
+    let remembered_since = now.saturating_sub(micros(KEYS_REMEMBERED)).saturating_add(micros(ON_ITS_WAY));
+    made_at <= opened_at.max(remembered_since).saturating_add(micros(SKEW))
 }
 
 /// What the age of a key says.
@@ -63,12 +71,15 @@ mod tests {
     #[test]
     fn only_a_first_attempt_with_a_key_of_this_epoch_need_not_ask() {
         let opened = 100 * HOUR;
-        let first = |made_at| asks_the_table(Attempt::First { made_at }, Some(opened));
+        let first = |made_at| asks_the_table(Attempt::First { made_at }, Some(opened), opened + HOUR);
         assert!(!first(opened + HOUR));
         assert!(first(opened - 1));
-        assert!(first(opened + 60_000_000), "clocks may be two minutes apart");
-        assert!(asks_the_table(Attempt::Repeat, Some(0)));
-        assert!(asks_the_table(Attempt::First { made_at: opened }, None), "nobody knows when it opened");
+        let at_once = |made_at| asks_the_table(Attempt::First { made_at }, Some(opened), made_at);
+        assert!(at_once(opened + 60_000_000), "clocks may be two minutes apart");
+        assert!(!at_once(opened + 121_000_000));
+        assert!(first(opened + HOUR / 2), "the live log may have forgotten keys that old");
+        assert!(asks_the_table(Attempt::Repeat, Some(0), opened));
+        assert!(asks_the_table(Attempt::First { made_at: opened }, None, opened), "nobody knows when it opened");
     }
 
     #[test]

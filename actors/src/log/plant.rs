@@ -38,8 +38,6 @@ pub(crate) enum Plant {
     OpenFence,
     /// Rule 14 b, c: what the live log still holds is not stored.
     CopyNothing,
-    /// Rule 14 c: of what it holds, only the newest epoch is stored.
-    CopyNewestEpoch,
     /// Rule 14 d: the epoch begins behind the highest stored seq, whatever is missing below.
     HighestBase,
     /// Rule 14 d: orphans are not renumbered.
@@ -48,20 +46,20 @@ pub(crate) enum Plant {
     RenumberAll,
     /// Rule 14 e: whoever comes says where an epoch begins.
     AnybodyBegins,
-    /// Rule 14 f: a log is opened without its fence.
+    /// Rule 14 f: a log is opened without its fence, and again when the outcome is unknown.
     OpenUnfenced,
     /// Rule 15: stored rows are read before the epoch is raised.
     ScanFirst,
     /// Rule 16: nothing is salvaged.
     NoSalvage,
+    /// Rule 16: what is salvaged does not say where it stood first.
+    ForgetFirst,
     /// Rule 19: the row that says "stored" is written first.
     RowFirst,
     /// Rule 19: the archiver does not read room_log again.
     ArchiveUnread,
     /// Rule 19: the archiver releases before it has read room_log again.
     ReleaseEarly,
-    /// Rule 20: an advance does not compare the epoch.
-    AdvanceAnyEpoch,
 }
 
 #[cfg(test)]

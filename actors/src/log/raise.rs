@@ -147,10 +147,6 @@ impl Raise {
         if Plant::CopyNothing.is_planted() {
             missing.clear();
         }
-        if Plant::CopyNewestEpoch.is_planted() {
-            let newest = self.row.as_ref().and_then(|row| row.spans.last()).map_or(0, |last| last.epoch.0);
-            missing.retain(|stored| stored.event.epoch == newest);
-        }
         self.rows.extend(missing.iter().cloned().map(|stored| (place(&stored), stored)));
         self.to_store = missing.into();
         self.copied()
@@ -291,6 +287,7 @@ impl Job for Raise {
             (State::Marking, Reply::Written(_)) => State::Opening,
             (State::Opening, Reply::Opened(Ok(()))) => State::Done(RaiseEnd::Opened(self.head())),
             (State::Opening, Reply::Opened(Err(FenceError::Superseded(_)))) => State::Done(RaiseEnd::Superseded),
+            (State::Opening, Reply::Opened(Err(_))) if Plant::OpenUnfenced.is_planted() => self.again(State::Opening),
             // Rule 14 f: never again on what may be another server; the room is loaded, and raised if it is cold.
             _ => State::Done(RaiseEnd::Unavailable),
         };

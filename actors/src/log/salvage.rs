@@ -2,7 +2,7 @@ use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
 use bobchat_proto::wire::{self, event::Body};
 
 use super::calls::EVENTS_PER_CALL;
-use super::{Call, Job, Need, Outgoing, Reply, Send, SendEnd, SendJob, Step};
+use super::{Call, Job, Need, Outgoing, Plant, Reply, Send, SendEnd, SendJob, Step};
 use crate::ports::{LiveBounds, NewEvent};
 use crate::room::body_hash;
 
@@ -59,7 +59,7 @@ fn first_batch(lost: Vec<wire::Event>) -> Vec<wire::Event> {
 
 /// Rule 16: the same key, the same id; the table is asked; the first position stays.
 fn outgoing(event: wire::Event) -> Outgoing {
-    let first = event.first.or(Some(event.position().into()));
+    let first = event.first.or(Some(event.position().into())).filter(|_| !Plant::ForgetFirst.is_planted());
     let body_hash = event.body.as_ref().map_or(0, body_hash);
     let event = wire::Event { first, epoch: 0, seq: 0, at: 0, ordinal: None, ..event };
     Outgoing { new: NewEvent { event, body_hash }, ask: true }

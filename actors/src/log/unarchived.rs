@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bobchat_proto::ids::{Position, RoomId};
+use bobchat_proto::ids::{Position, RoomId, Sequence};
 use bobchat_proto::wire;
 use prost::Message as _;
 
@@ -30,6 +30,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Held {
     events: BTreeMap<Position, wire::Event>,
+    /// Encoded bytes of the events.
+    bytes: usize,
     /// Up to where a live log was said to be archived: answers that come late are judged by it.
     archived: Option<Position>,
     row: Option<LogRow>,
@@ -70,28 +72,23 @@ impl Unarchived {
     /// Holds events at their positions, unless they are known to be stored. What comes late, when nothing else
     /// of the room is held any more, is judged by the next [`Unarchived::learn`].
     pub fn hold(&self, room: RoomId, events: Vec<wire::Event>) {
-        let mut state = self.state();
-        state.change(room, |held| held.events.extend(events.into_iter().map(|event| (event.position(), event))));
+        self.state().change(room, |held| events.into_iter().for_each(|event| held.insert(event)));
     }
 
     /// Learns that a live log is archived up to a position, and lets go of what that covers.
     pub fn archived(&self, room: RoomId, through: Position) {
-        self.state().change(room, |held| held.archived = held.archived.max(Some(through)));
+        self.state().change(room, |held| held.archived(through));
     }
 
     /// Learns what decides about a room's epochs, and lets go of what is stored for good. To be told when the room
     /// was loaded, and with every beat as long as something is held.
     pub fn learn(&self, room: RoomId, row: &LogRow) {
-        self.state().change(room, |held| {
-            if held.row.as_ref().is_none_or(|known| known.epoch <= row.epoch) {
-                held.row = Some(row.clone());
-            }
-        });
+        self.state().change(room, |held| held.learn(row));
     }
 
     /// Lets go of events that are held at another position now.
     pub fn release(&self, room: RoomId, positions: &[Position]) {
-        self.state().change(room, |held| held.events.retain(|position, _| !positions.contains(position)));
+        self.state().change(room, |held| positions.iter().for_each(|position| held.remove(*position)));
     }
 
     /// What the newest epoch, as far as it is known here, does not have: to be salvaged, in its old order
@@ -133,10 +130,9 @@ impl Unarchived {
 impl State {
     fn change(&mut self, room: RoomId, change: impl FnOnce(&mut Held)) {
         let held = self.rooms.entry(room).or_default();
-        let before = held.bytes();
+        let before = held.bytes;
         change(held);
-        held.settle();
-        self.bytes = self.bytes.saturating_sub(before).saturating_add(held.bytes());
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(held.bytes);
         if held.events.is_empty() {
             self.rooms.remove(&room);
         }
@@ -144,27 +140,50 @@ impl State {
 }
 
 impl Held {
-    fn bytes(&self) -> usize {
-        self.events.values().map(wire::Event::encoded_len).sum()
+    fn insert(&mut self, event: wire::Event) {
+        let position = event.position();
+        self.remove(position);
+        if !self.is_stored(position) {
+            self.bytes = self.bytes.saturating_add(event.encoded_len());
+            self.events.insert(position, event);
+        }
+    }
+
+    fn remove(&mut self, position: Position) {
+        if let Some(event) = self.events.remove(&position) {
+            self.bytes = self.bytes.saturating_sub(event.encoded_len());
+        }
+    }
+
+    fn archived(&mut self, through: Position) {
+        self.archived = self.archived.max(Some(through));
+        // What an older epoch's archiver tells late still covers that epoch.
+        let first = Position { seq: Sequence::ZERO, ..through };
+        let first = if Plant::ReleaseAnyEpoch.is_planted() { Position::default() } else { first };
+        let covered: Vec<Position> = self.events.range(first..=through).map(|(position, _)| *position).collect();
+        covered.into_iter().for_each(|position| self.remove(position));
+    }
+
+    fn learn(&mut self, row: &LogRow) {
+        if self.row.as_ref().is_some_and(|known| known.epoch > row.epoch) {
+            return;
+        }
+        let settled: Vec<Position> = self.events.keys().copied().filter(|at| runs::is_settled(row, *at)).collect();
+        settled.into_iter().for_each(|position| self.remove(position));
+        self.row = Some(row.clone());
     }
 
     /// Rule 11: covered by what is archived of the same epoch; or stored, owned, and below where a later epoch
     /// begins.
-    fn settle(&mut self) {
-        let Self { events, archived, row } = self;
-        let same_epoch = |position: &Position, archived: Position| {
-            position.epoch == archived.epoch || Plant::ReleaseAnyEpoch.is_planted()
-        };
-        let is_archived =
-            |position: &Position| archived.is_some_and(|a| same_epoch(position, a) && position.seq <= a.seq);
-        let is_settled = |position: &Position| row.as_ref().is_some_and(|row| runs::is_settled(row, *position));
-        events.retain(|position, _| !is_archived(position) && !is_settled(position));
+    fn is_stored(&self, position: Position) -> bool {
+        let archived = |through: Position| through.epoch == position.epoch && through.seq >= position.seq;
+        self.archived.is_some_and(archived) || self.row.as_ref().is_some_and(|row| runs::is_settled(row, position))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bobchat_proto::ids::{Epoch, Sequence};
+    use bobchat_proto::ids::Epoch;
 
     use super::*;
     use crate::ports::{Raiser, Span};

@@ -26,9 +26,9 @@ impl World {
         if other != op {
             self.violate("C", format!("{position:?} is message {other} and message {op}"));
         }
-        let first = event.first.map(Position::from);
-        if first.is_some_and(|first| self.stood.get(&first) != Some(&op)) {
-            self.violate("G", format!("message {op} at {position:?} never stood at {first:?}"));
+        let (says, first) = (event.first.map(Position::from), *self.first.entry(event.id).or_insert(position));
+        if says.unwrap_or(position) != first {
+            self.violate("G", format!("message {op} at {position:?} stood at {first:?} first, and says {says:?}"));
         }
     }
 

@@ -132,7 +132,7 @@ impl World {
         };
         // One clock for all: without the skew, so that schedules need not last for minutes.
         let opened_at = opened_at.map(|opened| opened - 120_000_000);
-        Outgoing { new: NewEvent { event, body_hash }, ask: asks_the_table(attempt, opened_at) }
+        Outgoing { new: NewEvent { event, body_hash }, ask: asks_the_table(attempt, opened_at, self.now()) }
     }
 
     fn sent(&mut self, at: usize, mut sending: Sending, end: SendEnd) {

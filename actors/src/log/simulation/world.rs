@@ -146,6 +146,8 @@ pub(super) struct World {
     pub(super) ops: Vec<Op>,
     /// What ever stood at a position, by key.
     pub(super) stood: BTreeMap<Position, usize>,
+    /// Where events stood first, by identifier.
+    pub(super) first: BTreeMap<u64, Position>,
     ghosts: Vec<Ghost>,
     /// When epochs got their base: keys made later need not be looked up.
     pub(super) opened_at: BTreeMap<Epoch, i64>,
@@ -182,6 +184,7 @@ impl World {
             nodes,
             ops,
             stood: BTreeMap::new(),
+            first: BTreeMap::new(),
             ghosts: Vec::new(),
             opened_at: BTreeMap::new(),
             dead: BTreeSet::new(),
@@ -439,7 +442,7 @@ impl SimNode {
 }
 
 /// What a job would call now.
-fn call<J: Job>(job: &mut J) -> Option<Call> {
+pub(super) fn call<J: Job>(job: &mut J) -> Option<Call> {
     match job.next() {
         Step::Call(call) => Some(call),
         Step::Done(_) => None,

@@ -5,15 +5,12 @@ use bobchat_proto::ids::{Epoch, EventId, Ordinal, Position, Sequence};
 use bobchat_proto::wire;
 use prost::Message as _;
 
-use crate::log::Plant;
+use crate::log::{KEYS_REMEMBERED, Plant};
 use crate::ports::projection::{advance, place};
 use crate::ports::{
     AdvanceError, FenceError, Head, LiveAppend, LiveAppended, LiveBounds, LiveHead, LiveRefusal, LiveTail, NewEvent,
     Opening, Outcome, Placement,
 };
-
-/// How long keys are collected before the older half of them may go (rule 8).
-const KEYS_ROTATE: Duration = Duration::from_secs(10 * 60);
 
 /// The wait that is advised to whoever finds a log full: a round of the archiver.
 const FULL_RETRY: Duration = Duration::from_millis(250);
@@ -87,7 +84,7 @@ impl LiveRoom {
     fn rotate_keys(&mut self, now: i64) {
         let archived = self.meta.as_ref().map_or(Sequence::ZERO, |meta| meta.archived);
         let [current, before] = &mut self.keys;
-        let due = i128::from(now.saturating_sub(current.since)) >= KEYS_ROTATE.as_micros().cast_signed();
+        let due = i128::from(now.saturating_sub(current.since)) >= KEYS_REMEMBERED.as_micros().cast_signed();
         if due && archived >= before.newest {
             *before = std::mem::replace(current, Keys { since: now, ..Keys::default() });
         }
@@ -132,8 +129,7 @@ impl LiveRoom {
     /// Rule 20.
     pub(super) fn advance(&mut self, through: Position, tail: u64) -> Result<(), AdvanceError> {
         let meta = self.meta.as_mut().ok_or(AdvanceError::Refused)?;
-        let same_epoch = meta.head.position.epoch == through.epoch || Plant::AdvanceAnyEpoch.is_planted();
-        if !same_epoch || through.seq > meta.head.position.seq {
+        if meta.head.position.epoch != through.epoch || through.seq > meta.head.position.seq {
             return Err(AdvanceError::Refused);
         }
         meta.archived = meta.archived.max(through.seq);
@@ -205,4 +201,63 @@ fn is_full(meta: &Meta, bounds: LiveBounds, bytes: u64) -> bool {
 fn placement(event: &wire::Event) -> Option<Placement> {
     let id = EventId::new(event.id).ok()?;
     Some(Placement { position: event.position(), ordinal: event.ordinal.map(Ordinal), id, at: event.at })
+}
+
+#[cfg(test)]
+mod tests {
+    use bobchat_proto::ids::RoomId;
+    use bobchat_proto::wire::event::Body;
+
+    use super::*;
+    use crate::ports::{Append, Incarnation};
+
+    const LIFE: u64 = 1;
+    const MINUTE: i64 = 60_000_000;
+
+    fn open(epoch: u64, seq: u64) -> LiveRoom {
+        let mut room = LiveRoom::default();
+        let room_id = RoomId::new(1).unwrap();
+        room.fence(Epoch(epoch), LIFE).unwrap();
+        let position = Position { epoch: Epoch(epoch), seq: Sequence(seq) };
+        let head = Head { position, ..Head::default() };
+        let incarnation = Incarnation(String::new());
+        room.open(&Opening { room: room_id, head, incarnation, salvage_for: Duration::ZERO }, LIFE, 0).unwrap();
+        room
+    }
+
+    fn say(room: &mut LiveRoom, key: &str, now: i64) -> Outcome {
+        let body = Some(Body::Message(wire::Message { text: key.to_owned() }));
+        let event = wire::Event { id: 1, author: 1, key: Some(key.to_owned()), body, ..wire::Event::default() };
+        let append = Append {
+            room: RoomId::new(1).unwrap(),
+            epoch: Epoch(2),
+            known_seq: Sequence::ZERO,
+            state_seq: Sequence::ZERO,
+            events: vec![NewEvent { event, body_hash: 1 }],
+        };
+        let bounds = LiveBounds { events: 100, bytes: 100_000 };
+        let append = LiveAppend { append, deadline: i64::MAX, bounds, salvage: false };
+        room.append(append, LIFE, now).unwrap().outcomes.remove(0)
+    }
+
+    #[test]
+    fn an_archiver_of_another_epoch_or_beyond_the_head_is_refused() {
+        let mut room = open(2, 5);
+        for (epoch, seq) in [(1, 4), (3, 5), (2, 6)] {
+            let through = Position { epoch: Epoch(epoch), seq: Sequence(seq) };
+            assert!(room.advance(through, 0).is_err(), "{through:?}");
+        }
+    }
+
+    #[test]
+    fn keys_are_forgotten_only_when_what_they_stand_for_is_stored() {
+        let mut room = open(2, 0);
+        say(&mut room, "a", MINUTE);
+        say(&mut room, "b", 11 * MINUTE);
+        assert!(matches!(say(&mut room, "a", 22 * MINUTE), Outcome::Repeated(_)), "it is not stored");
+        room.advance(Position { epoch: Epoch(2), seq: Sequence(1) }, 0).unwrap();
+        say(&mut room, "c", 33 * MINUTE);
+        assert!(matches!(say(&mut room, "a", 34 * MINUTE), Outcome::Appended(_)), "the table knows it now");
+        assert!(matches!(say(&mut room, "b", 34 * MINUTE), Outcome::Repeated(_)));
+    }
 }
