@@ -24,8 +24,8 @@ mod reply;
 mod script;
 mod standalone;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 pub use backplane::{BackplaneMetrics, RedisBackplane};
 pub use check::{CheckError, check};
@@ -73,6 +73,8 @@ pub struct RedisLog {
     node: u64,
     timeout: Duration,
     tail_events: u64,
+    /// When a failed append was last told to the operator.
+    noted: Mutex<Option<Instant>>,
 }
 
 impl RedisLog {
@@ -83,6 +85,6 @@ impl RedisLog {
     pub async fn connect(options: RedisOptions) -> Result<Arc<Self>, CheckError> {
         let RedisOptions { servers, deployment, node, timeout, tail_events } = options;
         let link = Link::connect(servers, deployment, timeout).await?;
-        Ok(Arc::new(Self { link, scripts: Scripts::new(), node, timeout, tail_events }))
+        Ok(Arc::new(Self { link, scripts: Scripts::new(), node, timeout, tail_events, noted: Mutex::default() }))
     }
 }

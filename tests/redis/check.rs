@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use bobchat::adapters::redis::{CheckError, RedisLog, RedisOptions, Servers};
 use bobchat_actors::ports::{LiveLog as _, LiveRefusal};
+use bobchat_proto::ids::{Epoch, Sequence};
 
 use crate::cluster::RedisCluster;
 use crate::server::{RedisServer, free_port};
-use crate::support::{DEPLOYMENT, NODE, connect, open, options, room, say};
+use crate::support::{DEPLOYMENT, NODE, batch, connect, event, message, open, options, room, say};
 
 async fn refusal(options: RedisOptions) -> CheckError {
     RedisLog::connect(options).await.err().expect("it is not used")
@@ -66,7 +67,34 @@ async fn a_new_connection_is_checked_before_it_is_used() {
         let refusal = say(&log, room(7), "hello").await.unwrap_err();
         assert!(matches!(refusal, LiveRefusal::Full { .. } | LiveRefusal::Unknown(_)), "{refusal:?}");
     }
-    let error = log.fence(room(7), bobchat_proto::ids::Epoch(2)).await.unwrap_err();
+    let error = log.fence(room(7), Epoch(2)).await.unwrap_err();
     assert!(error.to_string().contains("deployment"), "{error}");
     assert_eq!(server.keys("*"), ["bob:deployment"], "nothing was written");
+}
+
+/// The list in docs/operations.md: with fewer rights an append may fail in its middle.
+#[tokio::test]
+async fn the_rights_that_the_manual_names_are_enough() {
+    const RIGHTS: &str = "evalsha eval info get set srandmember hmget hset hdel xadd xrange xtrim sadd srem zadd \
+                          zremrangebyscore unlink time publish spublish";
+    let server = RedisServer::start();
+    let rights: Vec<_> = RIGHTS.split_whitespace().map(|command| format!("+{command}")).collect();
+    let user = ["ACL", "SETUSER", "node", "on", ">secret", "~bob:*", "&bob:*", "-@all"];
+    server.cli(&[&user[..], &rights.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    let url = format!("redis://node:secret@{}", server.address());
+    let log = RedisLog::connect(RedisOptions::new(Servers::One(url), DEPLOYMENT, NODE)).await.unwrap();
+    for epoch in [1, 2] {
+        open(&log, room(7), epoch, 0).await;
+    }
+    open(&log, room(8), 1, 0).await;
+    let keyed = batch(room(8), vec![message(room(8), 1, Some("key"), "hello")]);
+    let position = event(&log.append(keyed).await.unwrap().outcomes[0]).position();
+    assert_eq!(log.unarchived(10).await.unwrap(), [room(8)]);
+    log.advance(room(8), position).await.unwrap();
+    log.tail(room(8), Sequence::ZERO, 10).await.unwrap();
+    log.incarnation().await.unwrap();
+    assert_eq!(server.info("errorstats", "errorstat_NOPERM"), "", "nothing was tried that is not allowed");
+    let wrong = Servers::One(format!("redis://node:wrong@{}", server.address()));
+    let error = refusal(RedisOptions::new(wrong, DEPLOYMENT, NODE)).await;
+    assert!(matches!(&error, CheckError::Unreachable(cause) if !cause.contains("wrong@")), "{error}");
 }

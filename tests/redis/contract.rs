@@ -32,8 +32,8 @@ async fn connect(address: &Servers) -> Arc<RedisLog> {
     RedisLog::connect(RedisOptions::new(address.clone(), DEPLOYMENT, NODE)).await.unwrap()
 }
 
-fn on_all(servers: &RefCell<Vec<RedisServer>>, mut each: impl FnMut(&mut RedisServer)) {
-    servers.borrow_mut().iter_mut().for_each(|server| each(server));
+fn on_all(servers: &RefCell<Vec<RedisServer>>, each: impl FnMut(&mut RedisServer)) {
+    servers.borrow_mut().iter_mut().for_each(each);
 }
 
 /// Does something to each key of a room, on the server that has it.

@@ -13,6 +13,7 @@ mod check;
 mod cluster;
 mod contract;
 mod memory;
+mod migration;
 mod outage;
 mod promotion;
 mod publish;

@@ -50,14 +50,14 @@ impl Connection {
 
 /// The way to Redis, which outlives connections.
 pub(super) enum Link {
-    One(Standalone),
+    One(Box<Standalone>),
     Cluster(Cluster),
 }
 
 impl Link {
     pub(super) async fn connect(servers: Servers, deployment: String, timeout: Duration) -> Result<Self, CheckError> {
         match servers {
-            Servers::One(url) => Ok(Self::One(Standalone::connect(&url, deployment, timeout).await?)),
+            Servers::One(url) => Ok(Self::One(Box::new(Standalone::connect(&url, deployment, timeout).await?))),
             Servers::Cluster(urls) => Ok(Self::Cluster(Cluster::connect(urls, &deployment, timeout).await?)),
         }
     }

@@ -1,3 +1,6 @@
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use bobchat_actors::ports::{
     AdvanceError, FenceError, Fenced, Head, Incarnation, LiveAppend, LiveAppended, LiveHead, LiveLog, LiveRefusal,
@@ -17,12 +20,25 @@ use super::script::{Call, Lua};
 /// A fence returns all that a log holds, which may be megabytes: it may take this many times as long.
 const FENCE_TIMEOUTS: u32 = 5;
 
+/// Between two lines of the log about appends that fail.
+const NOTE_PAUSE: Duration = Duration::from_secs(10);
+
 /// Redis counts entries in signed numbers; nobody needs as many.
 const TAIL_EVENTS_MAX: usize = 1_000_000;
 
 impl RedisLog {
     async fn run(&self, script: &Lua, call: &Call) -> Result<Reply, CallError> {
         Reply::new(script.run(&self.link, call, self.timeout).await?)
+    }
+
+    /// Tells the operator why appends fail, for whoever is answered `busy` is not told. Seldom: when one fails,
+    /// all do.
+    fn note(&self, error: &CallError) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_none_or(|at| at.elapsed() >= NOTE_PAUSE) {
+            *noted = Some(Instant::now());
+            tracing::warn!(error = %error, "could not append to redis");
+        }
     }
 }
 
@@ -31,8 +47,8 @@ impl LiveLog for RedisLog {
     /// In the memory of the room's primary on return, and on its disk and replicas as far as it is configured to.
     async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
         let call = append::call(&append, self.link.publish_command(), self.node);
-        let answer = self.scripts.append.run(&self.link, &call, self.timeout).await?;
-        append::appended(append, answer)
+        let answer = self.scripts.append.run(&self.link, &call, self.timeout).await;
+        append::appended(append, answer.inspect_err(|error| self.note(error))?)
     }
 
     async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {

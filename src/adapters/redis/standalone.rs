@@ -46,8 +46,9 @@ impl Standalone {
     }
 
     pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
+        let until = tokio::time::Instant::now() + timeout;
         let (mut connection, number) = self.usable(timeout).await?;
-        match tokio::time::timeout(timeout, connection.query(command)).await {
+        match tokio::time::timeout_at(until, connection.query(command)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 if is_broken(&error) {

@@ -42,17 +42,32 @@ if seq - archived >= tonumber(ARGV[5]) or bytes - archived_bytes >= tonumber(ARG
 
 -- Decides about each event.
 
-local function whole(number) return string.format('%.0f', number) end
+local char, format = string.char, string.format
+
+local function whole(number) return format('%.0f', number) end
 
 -- A protobuf varint.
 local function varint(number)
-  local out = ''
+  if number < 128 then return char(number) end
+  local bytes = {}
   while number >= 128 do
     local low = number % 128
-    out = out .. string.char(low + 128)
+    bytes[#bytes + 1] = low + 128
     number = (number - low) / 128
   end
-  return out .. string.char(number)
+  bytes[#bytes + 1] = number
+  return char(unpack(bytes))
+end
+
+-- The varint of a time. Its upper part is the same for 16 ms, and is made once.
+local upper, upper_bytes
+local function time_varint(micros)
+  local low = micros % 16384
+  if (micros - low) / 16384 ~= upper then
+    upper = (micros - low) / 16384
+    upper_bytes = varint(upper)
+  end
+  return char(low % 128 + 128, math.floor(low / 128) + 128) .. upper_bytes
 end
 
 local keys, used = {}, {}
@@ -74,19 +89,21 @@ for i = FIRST_EVENT, #ARGV, PER_EVENT do
     answer[#answer + 1] = string.sub(before, 1, 8) == hash and '=' .. before or '!'
   else
     seq, at = seq + 1, math.max(now, at + 1)
-    local place, ordinal_field = whole(seq) .. ' ' .. whole(at) .. ' ', ''
+    -- Protobuf reads fields in any order: the payload with its place behind it is the whole event.
+    local place, event
     if kind == 'message' then
       ordinal = ordinal + 1
-      place, ordinal_field = place .. whole(ordinal), '\56' .. varint(ordinal)
+      place = format('%.0f %.0f %.0f', seq, at, ordinal)
+      event = payload .. epoch_field .. '\24' .. varint(seq) .. '\32' .. time_varint(at) .. '\56' .. varint(ordinal)
     else
       state_seq = seq
-      place = place .. '-'
+      place = format('%.0f %.0f -', seq, at)
+      event = payload .. epoch_field .. '\24' .. varint(seq) .. '\32' .. time_varint(at)
     end
-    -- Protobuf reads fields in any order: the payload with its place behind it is the whole event.
-    local event = payload .. epoch_field .. '\24' .. varint(seq) .. '\32' .. varint(at) .. ordinal_field
     bytes = bytes + #event
-    entries[#entries + 1] = {whole(seq), event, whole(bytes)}
-    frame[#frame + 1] = '\42' .. varint(#event) .. event
+    entries[#entries + 1] = {format('%s-%.0f', meta[2], seq), event, whole(bytes)}
+    frame[#frame + 1] = '\42' .. varint(#event)
+    frame[#frame + 1] = event
     answer[#answer + 1] = '+' .. place
     if key ~= '' then
       used[key] = hash .. id .. place
@@ -100,7 +117,7 @@ if #entries == 0 then return answer end
 -- Writes. The stream first: were it to fail, nothing would be written, for an error takes nothing back.
 
 for _, entry in ipairs(entries) do
-  redis.call('XADD', KEYS[2], meta[2] .. '-' .. entry[1], 'e', entry[2], 'b', entry[3])
+  redis.call('XADD', KEYS[2], entry[1], 'e', entry[2], 'b', entry[3])
 end
 redis.call('HSET', KEYS[1], 'seq', whole(seq), 'at', whole(at), 'ordinal', whole(ordinal),
   'state_seq', whole(state_seq), 'bytes', whole(bytes))
