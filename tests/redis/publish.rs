@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bobchat::adapters::redis::{RedisLog, RedisOptions};
 use bobchat_actors::ports::{LiveLog as _, Outcome};
-use bobchat_proto::backplane::Appended;
+use bobchat_proto::backplane::Frame;
 use prost::Message as _;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
@@ -25,12 +25,12 @@ async fn listen(server: &RedisServer, command: &str) -> (MultiplexedConnection, 
     (connection, receiver)
 }
 
-async fn next(pushes: &mut UnboundedReceiver<PushInfo>, wanted: &PushKind) -> Appended {
+async fn next(pushes: &mut UnboundedReceiver<PushInfo>, wanted: &PushKind) -> Frame {
     loop {
         let push = tokio::time::timeout(Duration::from_secs(20), pushes.recv()).await.expect("it arrives").unwrap();
         if push.kind == *wanted {
             let Some(Value::BulkString(frame)) = push.data.last() else { panic!("{push:?}") };
-            return Appended::decode(frame.as_slice()).unwrap();
+            return Frame::decode(frame.as_slice()).unwrap();
         }
     }
 }
