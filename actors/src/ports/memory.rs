@@ -1,10 +1,14 @@
 //! The reference adapters, in memory: complete, and the shortest reading of what an adapter has to do.
-//! Nothing here outlives the [`MemoryStore`].
+//! Nothing here outlives its store: [`MemoryStore`] is what one node keeps, [`MemoryLiveLog`] and
+//! [`MemoryEventStore`] are what the nodes of a cluster share.
 
 mod clock;
 mod credentials;
 mod directory;
+mod event_store;
 mod history;
+mod live_log;
+mod live_room;
 mod room;
 mod room_log;
 
@@ -16,6 +20,8 @@ use bobchat_proto::record;
 
 use super::Clock;
 pub use clock::ManualClock;
+pub use event_store::MemoryEventStore;
+pub use live_log::{LiveImage, MemoryLiveLog};
 use room::Room;
 
 /// All four stores over one state, so that the directory and the history are never behind the log.

@@ -83,6 +83,7 @@ pub(crate) fn event_frame_bytes(text_bytes: usize) -> usize {
         ordinal: Some(10_000),
         key: Some("01234567-10000".to_owned()),
         body: Some(event::Body::Message(wire::Message { text: "x".repeat(text_bytes) })),
+        ..wire::Event::default()
     };
     let mut payload = BytesMut::new();
     let frame = wire::ServerFrame { id: None, body: Some(Body::Event(event)) };

@@ -210,6 +210,7 @@ fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageS
         ordinal: Some(room.ordinal),
         key: Some(send.key),
         body: Some(event::Body::Message(wire::Message { text: send.text })),
+        ..wire::Event::default()
     };
     let frame = wire::ServerFrame { id: None, body: Some(Body::Event(event)) };
     for receiver in &room.receivers {

@@ -90,6 +90,11 @@ export interface Event {
   ordinal?: number;
   /** The author's idempotency key: lets their devices match the event with what they sent. */
   key?: string;
+  /**
+   * Where it stood first, when a part of the log was lost and it was put back at another place: who may
+   * see it, and whether its author was a member, is judged by that. Absent in all other events.
+   */
+  first?: Position;
   /** The room came to be. */
   created?: RoomCreated;
   /** Somebody became a member. */
@@ -756,6 +761,7 @@ export const FIELDS: Record<string, Record<string, readonly [number, string, Sha
     author: [6, "Id", "plain"],
     ordinal: [7, "number", "optional"],
     key: [8, "string", "optional"],
+    first: [9, "Position", "optional"],
     created: [10, "RoomCreated", "oneof"],
     joined: [11, "MemberJoined", "oneof"],
     left: [12, "MemberLeft", "oneof"],

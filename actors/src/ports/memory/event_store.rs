@@ -1,0 +1,205 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
+use bobchat_proto::limits::KEY_LIFETIME;
+use bobchat_proto::wire::event::Body;
+
+use crate::ports::{Clock, EventStore, Head, LogRow, Raised, Raiser, Span, StoredEvent, StoredKey, Unavailable};
+
+/// What live logs let go of, in memory: every write is seen at once.
+pub struct MemoryEventStore {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    unreachable: bool,
+    /// How many rows the next [`EventStore::store`] writes before it fails.
+    interrupt: Option<usize>,
+    rooms: BTreeMap<RoomId, StoredRoom>,
+}
+
+#[derive(Default)]
+struct StoredRoom {
+    row: Option<LogRow>,
+    events: BTreeMap<(Sequence, Epoch), StoredEvent>,
+    /// What history pages are read from.
+    messages: BTreeSet<Position>,
+    /// By author and key: each use, and when it was written.
+    keys: HashMap<(u64, String), Vec<(StoredKey, i64)>>,
+    noted_head: Option<Head>,
+}
+
+impl MemoryEventStore {
+    /// Makes an empty store. `clock` ends idempotency keys.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default() })
+    }
+
+    /// Whether the store answers. While it does not, nothing that is asked of it is done.
+    pub fn set_reachable(&self, reachable: bool) {
+        self.state().unreachable = !reachable;
+    }
+
+    /// Has the next [`EventStore::store`] write only so many rows before it fails: keys first, then message
+    /// rows, then the rows that say "stored", the newest first.
+    pub fn interrupt_next_store(&self, rows: usize) {
+        self.state().interrupt = Some(rows);
+    }
+
+    /// The positions that history pages would show: those with a message row.
+    #[must_use]
+    pub fn message_rows(&self, room: RoomId) -> BTreeSet<Position> {
+        self.state().rooms.get(&room).map(|room| room.messages.clone()).unwrap_or_default()
+    }
+
+    /// A panic under the lock is a failed assertion of a test that shows itself anyway.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reached(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+        let state = self.state();
+        if state.unreachable { Err(Unavailable::new("the store was made unreachable")) } else { Ok(state) }
+    }
+}
+
+/// One write of [`EventStore::store`].
+enum Write {
+    Key(StoredEvent),
+    Message(Position),
+    Event(StoredEvent),
+}
+
+/// Rule 19: the rows that say "stored" come last, so that nothing else of a stored event can be missing.
+fn writes(events: Vec<StoredEvent>) -> Vec<Write> {
+    let keys = events.iter().cloned().map(Write::Key);
+    let said = events.iter().filter(|stored| matches!(stored.event.body, Some(Body::Message(_))));
+    let messages = said.map(|stored| Write::Message(stored.event.position()));
+    let before: Vec<Write> = keys.chain(messages).collect();
+    before.into_iter().chain(events.into_iter().rev().map(Write::Event)).collect()
+}
+
+impl StoredRoom {
+    fn write(&mut self, write: Write, now: i64) {
+        match write {
+            Write::Key(stored) => self.write_key(&stored, now),
+            Write::Message(position) => {
+                self.messages.insert(position);
+            }
+            Write::Event(stored) => {
+                let Position { epoch, seq } = stored.event.position();
+                let renumbered = self.events.get(&(seq, epoch)).is_some_and(|known| known.renumbered);
+                let renumbered = renumbered || stored.renumbered;
+                self.events.insert((seq, epoch), StoredEvent { renumbered, ..stored });
+            }
+        }
+    }
+
+    /// One row for each use, so that no epoch's use hides another's (rule 8).
+    fn write_key(&mut self, stored: &StoredEvent, now: i64) {
+        let Some(key) = stored.event.key.clone() else { return };
+        let used = StoredKey { position: stored.event.position(), body_hash: stored.body_hash };
+        let uses = self.keys.entry((stored.event.author, key)).or_default();
+        uses.retain(|(known, _)| known.position != used.position);
+        uses.push((used, now));
+    }
+
+    fn raise(&mut self, from: Option<Epoch>, raiser: Raiser) -> Raised {
+        let row = match (&mut self.row, from) {
+            (Some(row), Some(from)) if row.epoch == from => row,
+            (Some(row), _) => return Raised::Lost(row.clone()),
+            (None, Some(_)) => return Raised::Lost(no_row()),
+            (row @ None, None) => row.insert(no_row()),
+        };
+        row.epoch = Epoch(row.epoch.0.saturating_add(1));
+        row.raiser = raiser;
+        Raised::Won
+    }
+
+    fn begin(&mut self, span: Span, raiser: Raiser) -> bool {
+        let Some(row) = self.row.as_mut().filter(|row| row.epoch == span.epoch && row.raiser == raiser) else {
+            return false;
+        };
+        if !row.is_loaded() {
+            row.spans.push(span);
+        }
+        row.spans.last() == Some(&span)
+    }
+}
+
+/// Whether a key that was written then is still in the table (rule 8).
+fn is_kept(written_at: i64, now: i64) -> bool {
+    i128::from(now.saturating_sub(written_at)) < KEY_LIFETIME.as_micros().cast_signed()
+}
+
+/// The row of a room that has none: before its first epoch.
+fn no_row() -> LogRow {
+    LogRow { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false }
+}
+
+#[async_trait]
+impl EventStore for MemoryEventStore {
+    async fn log_row(&self, room: RoomId, _serial: bool) -> Result<Option<LogRow>, Unavailable> {
+        Ok(self.reached()?.rooms.get(&room).and_then(|room| room.row.clone()))
+    }
+
+    async fn raise(&self, room: RoomId, from: Option<Epoch>, raiser: Raiser) -> Result<Raised, Unavailable> {
+        Ok(self.reached()?.rooms.entry(room).or_default().raise(from, raiser))
+    }
+
+    async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable> {
+        Ok(self.reached()?.rooms.entry(room).or_default().begin(span, raiser))
+    }
+
+    async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable> {
+        let now = self.clock.now_micros();
+        let mut state = self.reached()?;
+        let interrupt = state.interrupt.take();
+        let room = state.rooms.entry(room).or_default();
+        let rows = interrupt.unwrap_or(usize::MAX);
+        writes(events).into_iter().take(rows).for_each(|write| room.write(write, now));
+        interrupt.map_or(Ok(()), |_| Err(Unavailable::new("the store was interrupted")))
+    }
+
+    async fn stored(&self, room: RoomId, from: Sequence, limit: usize) -> Result<Vec<StoredEvent>, Unavailable> {
+        let state = self.reached()?;
+        let events = state.rooms.get(&room).into_iter().flat_map(|room| room.events.range((from, Epoch(0))..));
+        Ok(events.map(|(_, stored)| stored.clone()).take(limit).collect())
+    }
+
+    async fn mark_renumbered(&self, room: RoomId, orphans: &[Position]) -> Result<(), Unavailable> {
+        let mut state = self.reached()?;
+        let Some(room) = state.rooms.get_mut(&room) else { return Ok(()) };
+        for orphan in orphans {
+            if let Some(stored) = room.events.get_mut(&(orphan.seq, orphan.epoch)) {
+                stored.renumbered = true;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keys(&self, room: RoomId, author: u64, key: &str) -> Result<Vec<StoredKey>, Unavailable> {
+        let now = self.clock.now_micros();
+        let state = self.reached()?;
+        let uses = state.rooms.get(&room).and_then(|room| room.keys.get(&(author, key.to_owned())));
+        Ok(uses.into_iter().flatten().filter(|(_, at)| is_kept(*at, now)).map(|(used, _)| *used).collect())
+    }
+
+    async fn noted_head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
+        Ok(self.reached()?.rooms.get(&room).and_then(|room| room.noted_head))
+    }
+
+    async fn note_head(&self, room: RoomId, head: Head) -> Result<(), Unavailable> {
+        let mut state = self.reached()?;
+        let noted = &mut state.rooms.entry(room).or_default().noted_head;
+        if noted.is_none_or(|known| known.position < head.position) {
+            *noted = Some(head);
+        }
+        Ok(())
+    }
+}

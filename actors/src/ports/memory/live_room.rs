@@ -1,0 +1,204 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bobchat_proto::ids::{Epoch, EventId, Ordinal, Position, Sequence};
+use bobchat_proto::wire;
+use prost::Message as _;
+
+use crate::ports::projection::{advance, place};
+use crate::ports::{
+    AdvanceError, FenceError, Head, LiveAppend, LiveAppended, LiveBounds, LiveHead, LiveRefusal, LiveTail, NewEvent,
+    Opening, Outcome, Placement,
+};
+
+/// How long keys are collected before the older half of them may go (rule 8).
+const KEYS_ROTATE: Duration = Duration::from_secs(10 * 60);
+
+/// The wait that is advised to whoever finds a log full: a round of the archiver.
+const FULL_RETRY: Duration = Duration::from_millis(250);
+
+/// What a server keeps of one room's log.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LiveRoom {
+    /// Absent until the log was opened once.
+    pub(super) meta: Option<Meta>,
+    /// The newest fence, and the life of the server that it was put up in.
+    fence: Option<(Epoch, u64)>,
+    /// The events, of any epoch, in the order in which they came.
+    stream: Vec<wire::Event>,
+    /// The keys of now, and those of before.
+    keys: [Keys; 2],
+}
+
+/// What decides about a room's log.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    /// The life that may be appended in; `None` behind a fence.
+    life: Option<u64>,
+    head: Head,
+    archived: Sequence,
+    salvage_until: i64,
+    pub(super) closed: bool,
+}
+
+/// What idempotency keys were used for.
+#[derive(Debug, Clone, Default)]
+struct Keys {
+    since: i64,
+    newest: Sequence,
+    /// By author and key: where the event stands, and the hash of its body.
+    used: HashMap<(u64, String), (Placement, u64)>,
+}
+
+impl LiveRoom {
+    /// Rule 6: all checks first; rule 7: then all events.
+    pub(super) fn append(&mut self, append: LiveAppend, life: u64, now: i64) -> Result<LiveAppended, LiveRefusal> {
+        let bytes = self.unarchived_bytes();
+        let meta = self.meta.as_ref().ok_or(LiveRefusal::Cold)?;
+        admit(meta, &append, life, now, bytes)?;
+        self.rotate_keys(now);
+        let outcomes = append.append.events.into_iter().map(|new| self.add(new, now)).collect();
+        let archived = self.meta.as_ref().map_or(Sequence::ZERO, |meta| meta.archived);
+        Ok(LiveAppended { outcomes, archived })
+    }
+
+    fn add(&mut self, new: NewEvent, now: i64) -> Outcome {
+        let mut event = new.event;
+        let key = event.key.clone().map(|key| (event.author, key));
+        let used = key.as_ref().and_then(|key| self.keys.iter().find_map(|keys| keys.used.get(key)));
+        if let Some((placement, body_hash)) = used {
+            let same = *body_hash == new.body_hash;
+            return if same { Outcome::Repeated(*placement) } else { Outcome::Conflict };
+        }
+        let Some(meta) = &mut self.meta else { return Outcome::Conflict };
+        place(&meta.head, now, &mut event);
+        meta.head = advance(meta.head, &event);
+        let [current, _] = &mut self.keys;
+        if let Some((key, placement)) = key.zip(placement(&event)) {
+            current.newest = placement.position.seq;
+            current.used.insert(key, (placement, new.body_hash));
+        }
+        self.stream.push(event.clone());
+        Outcome::Appended(event)
+    }
+
+    /// Rule 8: the older half goes after a while, when everything it stands for is stored.
+    fn rotate_keys(&mut self, now: i64) {
+        let archived = self.meta.as_ref().map_or(Sequence::ZERO, |meta| meta.archived);
+        let [current, before] = &mut self.keys;
+        let due = i128::from(now.saturating_sub(current.since)) >= KEYS_ROTATE.as_micros().cast_signed();
+        if due && archived >= before.newest {
+            *before = std::mem::replace(current, Keys { since: now, ..Keys::default() });
+        }
+    }
+
+    /// Rule 14 b.
+    pub(super) fn fence(&mut self, epoch: Epoch, life: u64) -> Result<Vec<wire::Event>, FenceError> {
+        let open = self.meta.as_ref().map(|meta| meta.head.position.epoch).filter(|open| *open >= epoch);
+        let fenced = self.fence.map(|(fenced, _)| fenced).filter(|fenced| *fenced > epoch);
+        if let Some(newer) = open.max(fenced) {
+            return Err(FenceError::Superseded(Some(newer)));
+        }
+        self.fence = Some((epoch, life));
+        if let Some(meta) = &mut self.meta {
+            meta.life = None;
+        }
+        Ok(self.stream.clone())
+    }
+
+    /// Rule 14 f. The server's life is the one that was fenced: that was compared before.
+    pub(super) fn open(&mut self, opening: &Opening, life: u64, now: i64) -> Result<(), FenceError> {
+        let epoch = opening.head.position.epoch;
+        let open = self.meta.as_ref().map(|meta| meta.head.position.epoch);
+        if open.is_some_and(|open| open >= epoch) || self.fence != Some((epoch, life)) {
+            return Err(FenceError::Superseded(open.max(self.fence.map(|(fenced, _)| fenced))));
+        }
+        let closed = self.meta.as_ref().is_some_and(|meta| meta.closed);
+        let salvage = i64::try_from(opening.salvage_for.as_micros()).unwrap_or(i64::MAX);
+        self.meta = Some(Meta {
+            life: Some(life),
+            head: opening.head,
+            archived: opening.head.position.seq,
+            salvage_until: now.saturating_add(salvage),
+            closed,
+        });
+        self.stream.clear();
+        self.keys = [Keys { since: now, ..Keys::default() }, Keys::default()];
+        Ok(())
+    }
+
+    /// Rule 20.
+    pub(super) fn advance(&mut self, through: Position, tail: u64) -> Result<(), AdvanceError> {
+        let meta = self.meta.as_mut().ok_or(AdvanceError::Refused)?;
+        if meta.head.position.epoch != through.epoch || through.seq > meta.head.position.seq {
+            return Err(AdvanceError::Refused);
+        }
+        meta.archived = meta.archived.max(through.seq);
+        let trimmed = Position { seq: Sequence(meta.archived.0.saturating_sub(tail)), ..through };
+        self.stream.retain(|event| event.position() > trimmed);
+        Ok(())
+    }
+
+    pub(super) fn head(&self, life: u64) -> Option<LiveHead> {
+        let meta = self.meta.as_ref().filter(|meta| meta.life == Some(life))?;
+        Some(LiveHead { head: meta.head, archived: meta.archived, closed: meta.closed })
+    }
+
+    pub(super) fn tail(&self, life: u64, after: Sequence, limit: usize) -> Option<LiveTail> {
+        let head = self.head(life)?;
+        let epoch = head.head.position.epoch.0;
+        let newer = self.stream.iter().filter(|event| event.epoch == epoch && event.seq > after.0);
+        Some(LiveTail { head, events: newer.take(limit).cloned().collect() })
+    }
+
+    /// Whether events wait to be archived, trusted or not.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.meta.as_ref().is_some_and(|meta| meta.archived < meta.head.position.seq)
+    }
+
+    fn unarchived_bytes(&self) -> u64 {
+        let archived = self.meta.as_ref().map_or(Sequence::ZERO, |meta| meta.archived);
+        self.stream.iter().filter(|event| event.seq > archived.0).map(|event| event.encoded_len() as u64).sum()
+    }
+}
+
+/// Rule 6, in its order. Salvage puts back what was taken before: nothing is decided again.
+fn admit(meta: &Meta, append: &LiveAppend, life: u64, now: i64, bytes: u64) -> Result<(), LiveRefusal> {
+    let LiveAppend { append, deadline, bounds, salvage } = append;
+    let (epoch, head) = (meta.head.position.epoch, &meta.head);
+    if meta.life != Some(life) || epoch < append.epoch {
+        return Err(LiveRefusal::Cold);
+    }
+    if epoch > append.epoch {
+        return Err(LiveRefusal::NewerEpoch(epoch));
+    }
+    if meta.closed && !salvage {
+        return Err(LiveRefusal::Closed);
+    }
+    if append.known_seq > head.position.seq {
+        return Err(LiveRefusal::Stale);
+    }
+    if now < meta.salvage_until && !salvage {
+        return Err(LiveRefusal::Opening);
+    }
+    if append.state_seq < head.state_seq && !salvage {
+        return Err(LiveRefusal::Behind);
+    }
+    if now > *deadline {
+        return Err(LiveRefusal::Expired);
+    }
+    if is_full(meta, *bounds, bytes) {
+        return Err(LiveRefusal::Full { retry_after: FULL_RETRY });
+    }
+    Ok(())
+}
+
+fn is_full(meta: &Meta, bounds: LiveBounds, bytes: u64) -> bool {
+    let events = meta.head.position.seq.0.saturating_sub(meta.archived.0);
+    events >= bounds.events || bytes >= bounds.bytes
+}
+
+fn placement(event: &wire::Event) -> Option<Placement> {
+    let id = EventId::new(event.id).ok()?;
+    Some(Placement { position: event.position(), ordinal: event.ordinal.map(Ordinal), id, at: event.at })
+}
