@@ -1,0 +1,17 @@
+//! The Cassandra adapter on real Cassandra 5: its contracts, its schema, and a ring that loses a node.
+//!
+//! `scripts/need cassandra` installs the server; without it these tests fail and say so.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod contract;
+mod ring;
+mod rows;
+mod schema;
+mod server;
+mod support;
