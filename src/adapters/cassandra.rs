@@ -1,13 +1,15 @@
 //! The store that all nodes of a cluster share, and that outlives each of them: Cassandra.
 //!
-//! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore) and
-//! [`Credentials`](bobchat_actors::ports::Credentials). It is not wired to a running node yet.
+//! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore),
+//! [`Credentials`](bobchat_actors::ports::Credentials) and, for what is archived,
+//! [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
 //!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
 //! - What may be said once alone goes by compare and set: `room_log`, `credentials`.
 //! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
 //!   partition, and what orders writes), `buckets` (how far a scan has to go).
+//! - Pages: `history` (which side of an anchor) -> `messages` (reads partitions) -> `search` (finds the place).
 
 mod batches;
 mod buckets;
@@ -15,11 +17,14 @@ mod cas;
 mod credentials;
 mod error;
 mod event_store;
+mod history;
+mod messages;
 mod options;
 mod place;
 mod room_log;
 mod scan;
 mod schema;
+mod search;
 mod session;
 mod statements;
 mod steps;

@@ -4,20 +4,22 @@ use bobchat::adapters::cassandra::{CassandraStore, Keyspace};
 use bobchat_actors::ports::contract::{self, BEGIN_MICROS, MemorySubject, Stores, Subject};
 use bobchat_actors::ports::memory::ManualClock;
 
+use crate::archive::ArchivedLog;
 use crate::support::{new_keyspace, on_driver, open, options};
 
-/// Cassandra in a keyspace of its own, for what tokens are made of; the rest is the reference's.
-struct CredentialsSubject {
+/// Cassandra in a keyspace of its own, for credentials and history; the live log and the directory are the
+/// reference's.
+struct CassandraSubject {
     keyspace: Keyspace,
     store: Arc<CassandraStore>,
-    others: Box<dyn Subject>,
+    live: Box<dyn Subject>,
 }
 
-impl CredentialsSubject {
+impl CassandraSubject {
     fn boxed() -> Box<dyn Subject> {
         let keyspace = new_keyspace();
         let store = reopened(&keyspace);
-        Box::new(Self { keyspace, store, others: MemorySubject::boxed() })
+        Box::new(Self { keyspace, store, live: MemorySubject::boxed() })
     }
 }
 
@@ -26,9 +28,16 @@ fn reopened(keyspace: &Keyspace) -> Arc<CassandraStore> {
     on_driver(async move { open(&options).await })
 }
 
-impl Subject for CredentialsSubject {
+impl Subject for CassandraSubject {
     fn stores(&self) -> Stores {
-        Stores { credentials: Arc::clone(&self.store) as _, ..self.others.stores() }
+        let Stores { log, directory, .. } = self.live.stores();
+        let store = Arc::clone(&self.store);
+        Stores {
+            log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) }),
+            history: Arc::clone(&store) as _,
+            credentials: store,
+            directory,
+        }
     }
 
     fn clock(&self) -> Arc<ManualClock> {
@@ -48,5 +57,10 @@ async fn cassandra_keeps_the_contract_of_the_event_store() {
 
 #[tokio::test]
 async fn cassandra_keeps_the_contract_of_credentials() {
-    contract::credentials(&CredentialsSubject::boxed).await;
+    contract::credentials(&CassandraSubject::boxed).await;
+}
+
+#[tokio::test]
+async fn cassandra_keeps_the_contract_of_history() {
+    contract::history(&CassandraSubject::boxed).await;
 }

@@ -8,7 +8,7 @@ use bobchat_proto::ids::{Ordinal, Position, Sequence};
 const EVENTS_PER_BUCKET: u64 = 5_000;
 
 /// Ordinals of one partition of `messages`.
-const MESSAGES_PER_BUCKET: u64 = 10_000;
+pub(super) const MESSAGES_PER_BUCKET: u64 = 10_000;
 
 /// Bits of a write's timestamp that are the seq's: 10^12 events of a room. 22 are left for the epoch, which is
 /// raised when Redis loses data; deletions of the future stand at 2^62, above all of them.
@@ -17,6 +17,11 @@ const SEQ_BITS: u32 = 40;
 /// The partition of `events` that a seq stands in.
 pub(super) fn events_bucket(seq: Sequence) -> u64 {
     seq.0 / EVENTS_PER_BUCKET
+}
+
+/// The last seq that stands in a partition of `events`.
+pub(super) fn last_seq_of_bucket(bucket: u64) -> Sequence {
+    Sequence(bucket.saturating_add(1).saturating_mul(EVENTS_PER_BUCKET).saturating_sub(1))
 }
 
 /// The partition of `messages` that an ordinal stands in.

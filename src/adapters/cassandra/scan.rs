@@ -61,7 +61,7 @@ impl CassandraStore {
     }
 
     /// The last bucket of `events` that a row may stand in; `None` before the first.
-    async fn last_events_bucket(&self, room: RoomId) -> Result<Option<u64>, Failure> {
+    pub(super) async fn last_events_bucket(&self, room: RoomId) -> Result<Option<u64>, Failure> {
         let rows = self.execute(&self.statements.last_bucket, (id(room),)).await?.into_rows_result()?;
         let bucket = rows.maybe_first_row::<(Option<i64>,)>()?.and_then(|(bucket,)| bucket);
         Ok(bucket.map(i64::cast_unsigned))

@@ -33,6 +33,11 @@ pub(super) struct Statements {
     pub(super) keys: PreparedStatement,
     pub(super) head: PreparedStatement,
 
+    pub(super) messages_down: PreparedStatement,
+    pub(super) messages_up: PreparedStatement,
+    /// The last message up to an ordinal.
+    pub(super) look: PreparedStatement,
+
     pub(super) family: PreparedStatement,
     pub(super) family_serial: PreparedStatement,
     pub(super) make_family: PreparedStatement,
@@ -94,6 +99,17 @@ impl Statements {
             keys: prepare("SELECT epoch, seq, body_hash FROM keys WHERE room = ? AND author = ? AND key = ?").await?,
             head: prepare("SELECT epoch, seq, at, ordinal, state_seq FROM room_head WHERE room = ?").await?,
 
+            messages_down: prepare(
+                "SELECT ordinal, epoch, seq, event FROM messages WHERE room = ? AND bucket = ? AND ordinal <= ?",
+            ).await?,
+            messages_up: prepare(
+                "SELECT ordinal, epoch, seq, event FROM messages WHERE room = ? AND bucket = ? AND ordinal >= ? \
+                 ORDER BY ordinal ASC",
+            ).await?,
+            look: few(prepare(
+                "SELECT ordinal, epoch, seq FROM messages WHERE room = ? AND bucket = ? AND ordinal <= ?",
+            ).await?),
+
             family: prepare(FAMILY).await?,
             family_serial: serial(FAMILY).await?,
             make_family: prepare("INSERT INTO families (device, family) VALUES (?, ?) IF NOT EXISTS USING TTL ?").await?,
@@ -109,6 +125,12 @@ impl Statements {
             ).await?,
         })
     }
+}
+
+/// For a statement whose first row is mostly all that is wanted.
+fn few(mut statement: PreparedStatement) -> PreparedStatement {
+    statement.set_page_size(4);
+    statement
 }
 
 async fn prepare_serial(session: &Session, cql: &str) -> Result<PreparedStatement, Failure> {
