@@ -7,6 +7,7 @@
 mod archive;
 mod contract;
 mod history;
+mod locked;
 mod ring;
 mod rows;
 mod schema;
