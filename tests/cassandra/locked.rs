@@ -7,7 +7,7 @@ use bobchat_actors::ports::{EventStore, Raised, Raiser};
 use bobchat_proto::ids::RoomId;
 use tempfile::TempDir;
 
-use crate::server::{Server, free_port};
+use crate::server::{Server, free_ports};
 use crate::support::{clock, new_keyspace};
 
 /// Makes a key for 127.0.0.1 and a certificate that it signs itself; returns the file with the certificate.
@@ -31,7 +31,7 @@ fn locked_server(folder: &Path) -> Server {
          keystore: {}, keystore_password: changeit, store_type: PKCS12 }}\n",
         keys.display()
     );
-    let (port, storage_port) = (free_port(&["127.0.0.1"]), free_port(&["127.0.0.1"]));
+    let (port, storage_port) = free_ports(&["127.0.0.1"]);
     Server::start("127.0.0.1", port, storage_port, "127.0.0.1", &extra)
 }
 

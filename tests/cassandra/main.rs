@@ -8,6 +8,7 @@ mod archive;
 mod contract;
 mod history;
 mod locked;
+mod measure;
 mod ring;
 mod rows;
 mod schema;

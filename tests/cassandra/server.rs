@@ -17,7 +17,7 @@ const START_MAX: Duration = Duration::from_secs(180);
 pub(crate) fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let (port, storage_port) = (free_port(&["127.0.0.1"]), free_port(&["127.0.0.1"]));
+        let (port, storage_port) = free_ports(&["127.0.0.1"]);
         Server::start("127.0.0.1", port, storage_port, "127.0.0.1", "")
     })
 }
@@ -26,7 +26,7 @@ pub(crate) fn shared() -> &'static Server {
 /// same time may choose the same places.
 pub(crate) fn ring() -> [Server; 3] {
     let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
-    let (port, storage_port) = (free_port(&addresses), free_port(&addresses));
+    let (port, storage_port) = free_ports(&addresses);
     addresses.map(|address| Server::start(address, port, storage_port, "127.0.0.1", ""))
 }
 
@@ -89,13 +89,21 @@ impl Drop for Server {
     }
 }
 
-/// A port that is free at all these addresses. Another process may take it before it is used; the start then fails
-/// and says so.
-pub(crate) fn free_port(addresses: &[&str]) -> u16 {
+/// Two ports that are free at all these addresses. Another process may take one before it is used; the start then
+/// fails and says so.
+pub(crate) fn free_ports(addresses: &[&str]) -> (u16, u16) {
+    let (first, second) = (listen(addresses), listen(addresses));
+    let port = |listeners: &[TcpListener]| listeners.first().unwrap().local_addr().unwrap().port();
+    (port(&first), port(&second))
+}
+
+/// Listens on one port at all these addresses.
+fn listen(addresses: &[&str]) -> Vec<TcpListener> {
     loop {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        if addresses.iter().all(|address| TcpListener::bind((*address, port)).is_ok()) {
-            return port;
+        let listeners = addresses.iter().map(|address| TcpListener::bind((*address, port)));
+        if let Ok(listeners) = listeners.collect() {
+            return listeners;
         }
     }
 }

@@ -80,7 +80,9 @@ impl Schema<'_> {
                 Ok(found) if found == newest() => return self.settle().await.map_err(|cause| self.failed(cause)),
                 Ok(_) if Instant::now() > give_up_at => return Err(OpenError::SchemaBusy { keyspace: keyspace() }),
                 Ok(_) => {}
-                Err(cause) if failures >= FAILURES_MAX => return Err(self.failed(cause)),
+                Err(cause) if failures >= FAILURES_MAX || Instant::now() > give_up_at => {
+                    return Err(self.failed(cause));
+                }
                 Err(_) => failures = failures.saturating_add(1),
             }
             tokio::time::sleep(LOOK_EVERY).await;
