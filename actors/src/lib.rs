@@ -21,6 +21,7 @@ pub mod bucket;
 pub mod core;
 pub mod hub;
 pub mod ids;
+pub mod log;
 pub mod metrics;
 pub mod names;
 pub mod operations;
