@@ -32,7 +32,7 @@ run: ## Builds what changed and starts the server; ARGS="..." is handed to it
 
 .PHONY: test
 test: web ## Runs every test: Rust, browser, examples, faults
-	@scripts/need faults redis
+	@scripts/need faults redis cassandra
 	@$(STEP) "Rust tests" cargo test $(WORKSPACE)
 	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
 	@scripts/need chromium

@@ -8,12 +8,15 @@
 mod append;
 mod credentials;
 mod directory;
+mod epochs;
+mod event_store;
 mod history;
 mod keys;
 mod live;
 mod room_log;
 mod scenario;
 mod search;
+mod stored;
 mod users;
 
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use super::memory::{ManualClock, MemoryStore};
 use super::{Credentials, Directory, History, RoomLog};
 pub use credentials::credentials;
 pub use directory::directory;
+pub use event_store::event_store;
 pub use history::history;
 pub use live::{LiveLoss, LiveSubject, MakeLive, MemoryLiveSubject, live_log};
 pub use room_log::room_log;
@@ -94,6 +98,13 @@ impl Subject for MemorySubject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ports::memory::MemoryEventStore;
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_the_event_store() {
+        let store = MemoryEventStore::new(Arc::new(ManualClock::new(BEGIN_MICROS)));
+        event_store([Arc::clone(&store) as _, store]).await;
+    }
 
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_room_log() {

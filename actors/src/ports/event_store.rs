@@ -22,6 +22,12 @@ pub struct LogRow {
 }
 
 impl LogRow {
+    /// What stands for the row of a room that has none: before its first epoch.
+    #[must_use]
+    pub fn missing() -> Self {
+        Self { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false }
+    }
+
     /// Whose event stands at a seq: the last epoch that begins at or below it.
     #[must_use]
     pub fn owner(&self, seq: Sequence) -> Option<Epoch> {
@@ -46,7 +52,7 @@ impl LogRow {
 pub enum Raised {
     /// It is the raiser's.
     Won,
-    /// Somebody else was first: the row as it is.
+    /// Somebody else was first: the row as it is, or [`LogRow::missing`].
     Lost(LogRow),
 }
 
@@ -83,11 +89,12 @@ pub trait EventStore: Send + Sync {
     async fn log_row(&self, room: RoomId, serial: bool) -> Result<Option<LogRow>, Unavailable>;
 
     /// Raises the epoch of a room from `from` to the one after it, by compare and set; `None` makes the row of a
-    /// new room, under [`Epoch::FIRST`]. An error leaves it open: read again with `serial`.
+    /// new room, under [`Epoch::FIRST`]. An error leaves it open: read again with `serial`, or raise again with the
+    /// same token: that is [`Raised::Won`] as long as it is the newest epoch.
     async fn raise(&self, room: RoomId, from: Option<Epoch>, raiser: Raiser) -> Result<Raised, Unavailable>;
 
     /// Says where the epoch begins that `raiser` raised, by compare and set; `false` when it is not theirs any
-    /// more. Saying the same again is `true`.
+    /// more. Saying the same again is `true`; it is never moved: saying another base again is `false`.
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable>;
 
     /// Stores events: for each its key, its message row and what the directory derives from it, and **last** the

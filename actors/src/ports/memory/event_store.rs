@@ -129,9 +129,11 @@ impl StoredRoom {
     fn raise(&mut self, from: Option<Epoch>, raiser: Raiser) -> Raised {
         let row = match (&mut self.row, from) {
             (Some(row), Some(from)) if row.epoch == from => row,
+            // The same attempt again: whoever finds their token has won.
+            (Some(row), from) if row.raiser == raiser && row.epoch == above(from) => return Raised::Won,
             (Some(row), _) => return Raised::Lost(row.clone()),
-            (None, Some(_)) => return Raised::Lost(no_row()),
-            (row @ None, None) => row.insert(no_row()),
+            (None, Some(_)) => return Raised::Lost(LogRow::missing()),
+            (row @ None, None) => row.insert(LogRow::missing()),
         };
         row.epoch = Epoch(row.epoch.0.saturating_add(1));
         row.raiser = raiser;
@@ -160,9 +162,9 @@ fn is_kept(written_at: i64, now: i64) -> bool {
     i128::from(now.saturating_sub(written_at)) < KEY_LIFETIME.as_micros().cast_signed()
 }
 
-/// The row of a room that has none: before its first epoch.
-fn no_row() -> LogRow {
-    LogRow { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false }
+/// The epoch that an attempt raises to.
+fn above(from: Option<Epoch>) -> Epoch {
+    Epoch(from.map_or(0, |from| from.0).saturating_add(1))
 }
 
 #[async_trait]

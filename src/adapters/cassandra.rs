@@ -1,0 +1,89 @@
+//! The store that all nodes of a cluster share, and that outlives each of them: Cassandra.
+//!
+//! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore),
+//! [`Credentials`](bobchat_actors::ports::Credentials) and, for what is archived,
+//! [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
+//!
+//! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
+//!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
+//! - What may be said once alone goes by compare and set: `room_log`, `credentials`.
+//! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
+//!   partition, and what orders writes), `buckets` (how far a scan has to go).
+//! - Pages: `history` (which side of an anchor) -> `messages` (reads partitions) -> `search` (finds the place).
+
+mod batches;
+mod buckets;
+mod cas;
+mod credentials;
+mod error;
+mod event_store;
+mod history;
+mod messages;
+mod options;
+mod place;
+mod room_log;
+mod scan;
+mod schema;
+mod search;
+mod session;
+mod statements;
+mod steps;
+mod store;
+
+use std::sync::Arc;
+
+use bobchat_actors::ports::Clock;
+use scylla::client::session::Session;
+use scylla::response::query_result::QueryResult;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
+
+use buckets::NotedBuckets;
+pub use error::{Failure, OpenError};
+pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
+use schema::Schema;
+pub use schema::SchemaStatus;
+use statements::Statements;
+pub use steps::{STEPS, Step};
+
+/// A Cassandra cluster as the store of a cluster of nodes. Cheap to ask from anywhere; the driver's connections
+/// belong to the runtime that opened it.
+///
+/// A write has returned when a quorum of the datacenter has it, and every read that begins afterwards sees it.
+/// What is kept of a room is ordered by position and not by time, so writes can come late, twice, and in any order.
+pub struct CassandraStore {
+    session: Session,
+    statements: Statements,
+    buckets: NotedBuckets,
+    clock: Arc<dyn Clock>,
+}
+
+impl CassandraStore {
+    /// Connects, brings the schema up to date and prepares everything. Nodes that start at once make each table
+    /// once.
+    ///
+    /// # Errors
+    /// [`OpenError`]: a line for the operator each.
+    pub async fn open(options: &CassandraOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
+        let session = session::connect(options).await?;
+        Schema { session: &session, keyspace: &options.keyspace }.bring_up_to_date(&options.replication).await?;
+        let prepared = Statements::prepare(&session).await;
+        let keyspace = || options.keyspace.as_str().to_owned();
+        let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
+        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock }))
+    }
+
+    /// Reads how a keyspace's schema stands, and changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::Connect`], [`OpenError::Certificates`] or [`OpenError::Schema`].
+    pub async fn show_schema(options: &CassandraOptions) -> Result<SchemaStatus, OpenError> {
+        let session = session::connect(options).await?;
+        Schema { session: &session, keyspace: &options.keyspace }.show().await
+    }
+
+    /// Runs a statement whose answer fits one page.
+    async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Failure> {
+        Ok(self.session.execute_unpaged(statement, values).await?)
+    }
+}

@@ -1,0 +1,89 @@
+use std::path::PathBuf;
+
+use scylla::errors::{
+    ExecutionError, IntoRowsResultError, MetadataError, NewSessionError, PrepareError, UseKeyspaceError,
+};
+
+/// Why the store could not be opened: one line for the operator each.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No node answered, or none let the server in. Worth trying again.
+    #[error("could not connect to Cassandra at {}", .nodes.join(", "))]
+    Connect {
+        /// The nodes that were asked.
+        nodes: Vec<String>,
+        /// What the driver said.
+        source: Box<NewSessionError>,
+    },
+    /// The authorities cannot be read, or there are none in the file.
+    #[error("could not read the certificates in {}: {cause}", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The tables were made by a newer version.
+    #[error("keyspace {keyspace} has schema {found}, this version knows up to {known}: use a newer bobchat")]
+    NewerSchema {
+        /// The keyspace.
+        keyspace: String,
+        /// The schema that it has.
+        found: u32,
+        /// The newest schema that this version knows.
+        known: u32,
+    },
+    /// Another node was changing the schema, and still did after a while. Worth trying again.
+    #[error("another node has been changing the schema of keyspace {keyspace} for too long")]
+    SchemaBusy {
+        /// The keyspace.
+        keyspace: String,
+    },
+    /// The schema could not be read or changed. Worth trying again.
+    #[error("could not bring keyspace {keyspace} up to date: {cause}")]
+    Schema {
+        /// The keyspace.
+        keyspace: String,
+        /// What was said.
+        cause: Failure,
+    },
+}
+
+/// What the driver said about one request. Its text is for the operator's log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub(super) String);
+
+/// Each is a failure of one request, and nobody decides by its kind.
+macro_rules! failures {
+    ($($kind:ty),*) => {
+        $(impl From<$kind> for Failure {
+            fn from(error: $kind) -> Self {
+                Self(error.to_string())
+            }
+        })*
+    };
+}
+
+failures!(
+    ExecutionError,
+    IntoRowsResultError,
+    MetadataError,
+    PrepareError,
+    UseKeyspaceError,
+    scylla::errors::FirstRowError,
+    scylla::errors::MaybeFirstRowError,
+    scylla::errors::NextRowError,
+    scylla::errors::PagerExecutionError,
+    scylla::errors::RowsError,
+    scylla::errors::SchemaAgreementError,
+    scylla::deserialize::DeserializationError,
+    scylla::deserialize::TypeCheckError,
+    prost::DecodeError
+);
+
+impl From<Failure> for bobchat_actors::ports::Unavailable {
+    fn from(failure: Failure) -> Self {
+        Self { cause: failure.0 }
+    }
+}

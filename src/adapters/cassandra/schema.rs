@@ -1,0 +1,235 @@
+//! Brings a keyspace up to date, however many nodes start at once.
+//!
+//! Cassandra does not order changes of its schema: two nodes that make the same table at the same time may be left
+//! with two. So a node takes a lease by compare and set before each step, on the one row of `schema_version`, and the
+//! step counts by compare and set as well. Only that table itself cannot be protected so; it is made under an
+//! identifier that follows from the keyspace's name, so that making it twice is making the same.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use scylla::client::session::Session;
+use scylla::response::query_result::QueryResult;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::Consistency;
+use scylla::statement::unprepared::Statement;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::cas::applied;
+use super::error::{Failure, OpenError};
+use super::options::{Keyspace, Replication};
+use super::steps::{STEPS, Step, newest};
+
+/// A step by one node ends within this time, or another one may do it again: far more than a few tables take.
+const LEASE_SECONDS: i32 = 60;
+/// How long others are waited for: their lease, and as long again for the rest.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Failures before one gives up. What another node is making at this moment may be known to one server and not to
+/// the next, or to none as a whole; all that is done here can be done again.
+const FAILURES_MAX: u32 = 20;
+/// How often the version is looked at while another node works.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What one change of the schema may take: on a busy cluster the nodes take seconds to agree.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A keyspace's schema as it stands, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaStatus {
+    /// The version that it has; 0 before the first step, and where there is no keyspace.
+    pub version: u32,
+    /// The newest that this version of Bobchat knows.
+    pub known: u32,
+    /// How many nodes keep each row, in the datacenter that has the fewest; `None` where there is no keyspace.
+    pub replication: Option<u32>,
+}
+
+impl SchemaStatus {
+    /// The steps that are still to be done.
+    pub fn missing(&self) -> impl Iterator<Item = &'static Step> {
+        let version = self.version;
+        STEPS.iter().filter(move |step| step.version > version)
+    }
+}
+
+/// A keyspace, and the session that changes it.
+pub(super) struct Schema<'a> {
+    pub(super) session: &'a Session,
+    pub(super) keyspace: &'a Keyspace,
+}
+
+impl Schema<'_> {
+    /// Reads what there is, and changes nothing.
+    pub(super) async fn show(&self) -> Result<SchemaStatus, OpenError> {
+        let replication = self.replication().await.map_err(|cause| self.failed(cause))?;
+        let made = replication.is_some() && self.has_versions().await.map_err(|cause| self.failed(cause))?;
+        let version = if made { self.version().await.map_err(|cause| self.failed(cause))? } else { 0 };
+        Ok(SchemaStatus { version, known: newest(), replication })
+    }
+
+    /// Makes what is missing and uses the keyspace from now on.
+    pub(super) async fn bring_up_to_date(&self, replication: &Replication) -> Result<(), OpenError> {
+        let keyspace = || self.keyspace.as_str().to_owned();
+        let give_up_at = Instant::now() + PATIENCE;
+        let mut failures = 0_u32;
+        loop {
+            match self.advance(replication).await {
+                Ok(found) if found > newest() => {
+                    return Err(OpenError::NewerSchema { keyspace: keyspace(), found, known: newest() });
+                }
+                Ok(found) if found == newest() => return self.settle().await.map_err(|cause| self.failed(cause)),
+                Ok(_) if Instant::now() > give_up_at => return Err(OpenError::SchemaBusy { keyspace: keyspace() }),
+                Ok(_) => {}
+                Err(cause) if failures >= FAILURES_MAX || Instant::now() > give_up_at => {
+                    return Err(self.failed(cause));
+                }
+                Err(_) => failures = failures.saturating_add(1),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Makes what is missing, unless another node is at it; returns the version that stands.
+    async fn advance(&self, replication: &Replication) -> Result<u32, Failure> {
+        self.begin(replication).await?;
+        let mut version = self.version().await?;
+        while let Some(step) = STEPS.iter().find(|step| step.version > version) {
+            if !self.take(step).await? {
+                break;
+            }
+            version = step.version;
+        }
+        Ok(version)
+    }
+
+    /// Makes the keyspace and the row that says its version.
+    async fn begin(&self, replication: &Replication) -> Result<(), Failure> {
+        let name = self.keyspace.as_str();
+        // Looked for first: who may use a keyspace may not always make one.
+        if self.replication().await?.is_none() {
+            let class = replication.cql();
+            self.change(&format!("CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {class}")).await?;
+        }
+        // Another node may have made it just now, and only the server that it asked may know.
+        self.session.await_schema_agreement().await?;
+        self.session.use_keyspace(name, false).await?;
+        if !self.has_versions().await? {
+            let columns = "id int PRIMARY KEY, version int, holder blob";
+            let id = table_id(name);
+            self.change(&format!("CREATE TABLE IF NOT EXISTS schema_version ({columns}) WITH id = {id}")).await?;
+        }
+        self.set("INSERT INTO schema_version (id, version) VALUES (0, 0) IF NOT EXISTS", ()).await?;
+        Ok(())
+    }
+
+    /// Waits until tables that other nodes made are known everywhere: statements on them are prepared next.
+    async fn settle(&self) -> Result<(), Failure> {
+        self.session.await_schema_agreement().await?;
+        self.session.refresh_metadata().await?;
+        let keyspace = self.keyspace.as_str();
+        match self.replication().await? {
+            Some(1) => warn!(
+                keyspace,
+                "each row is on one node alone: what that node loses is lost, and while it is down nothing is written"
+            ),
+            replication => info!(keyspace, replication, version = newest(), "using the keyspace"),
+        }
+        Ok(())
+    }
+
+    /// Does a step, unless another node is at it or has done it.
+    async fn take(&self, step: &Step) -> Result<bool, Failure> {
+        let version = i32::try_from(step.version).unwrap_or(i32::MAX);
+        let before = version.saturating_sub(1);
+        let me = getrandom::u64().map_err(|error| Failure(error.to_string()))?.to_be_bytes();
+        let claim = "UPDATE schema_version USING TTL ? SET holder = ? WHERE id = 0 IF version = ? AND holder = null";
+        if !self.set(claim, (LEASE_SECONDS, me, before)).await? {
+            return Ok(false);
+        }
+        info!(keyspace = self.keyspace.as_str(), version, what = step.what, "changing the schema");
+        for cql in step.cql {
+            self.change(cql).await?;
+        }
+        let done = "UPDATE schema_version SET version = ?, holder = null WHERE id = 0 IF version = ? AND holder = ?";
+        self.set(done, (version, before, me)).await
+    }
+
+    /// Runs a change of the schema and waits until the nodes agree on it.
+    async fn change(&self, cql: &str) -> Result<(), Failure> {
+        let mut statement = Statement::new(cql);
+        statement.set_is_idempotent(true);
+        statement.set_request_timeout(Some(CHANGE_TIMEOUT));
+        self.session.query_unpaged(statement, ()).await?;
+        Ok(())
+    }
+
+    /// Runs a compare-and-set; returns whether it was done.
+    async fn set(&self, cql: &str, values: impl SerializeRow) -> Result<bool, Failure> {
+        applied(self.session.query_unpaged(cql, values).await?)
+    }
+
+    /// The version that all agree on: settles what is open. The table is there.
+    async fn version(&self) -> Result<u32, Failure> {
+        let name = self.keyspace.as_str();
+        let mut statement = Statement::new(format!("SELECT version FROM {name}.schema_version WHERE id = 0"));
+        statement.set_consistency(Consistency::LocalSerial);
+        let rows = self.session.query_unpaged(statement, ()).await?.into_rows_result()?;
+        let version = rows.maybe_first_row::<(Option<i32>,)>()?.and_then(|(version,)| version);
+        Ok(version.and_then(|version| u32::try_from(version).ok()).unwrap_or(0))
+    }
+
+    async fn has_versions(&self) -> Result<bool, Failure> {
+        let asked =
+            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_version'";
+        let rows = self.ask(asked).await?.into_rows_result()?;
+        Ok(rows.rows_num() > 0)
+    }
+
+    /// How many nodes keep each row, in the datacenter that has the fewest.
+    async fn replication(&self) -> Result<Option<u32>, Failure> {
+        let rows = self.ask("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?").await?;
+        let rows = rows.into_rows_result()?;
+        let Some((replication,)) = rows.maybe_first_row::<(HashMap<String, String>,)>()? else { return Ok(None) };
+        // Beside the class, each entry is a factor; "3/1" counts the transient replica in.
+        let factors = replication.into_iter().filter(|(name, _)| name != "class");
+        let factors = factors.filter_map(|(_, factor)| factor.split('/').next()?.parse().ok());
+        Ok(Some(factors.min().unwrap_or(0)))
+    }
+
+    async fn ask(&self, cql: &str) -> Result<QueryResult, Failure> {
+        let mut statement = Statement::new(cql);
+        statement.set_is_idempotent(true);
+        // The schema is on every node, and each answers from its own copy.
+        statement.set_consistency(Consistency::LocalOne);
+        Ok(self.session.query_unpaged(statement, (self.keyspace.as_str(),)).await?)
+    }
+
+    fn failed(&self, cause: Failure) -> OpenError {
+        OpenError::Schema { keyspace: self.keyspace.as_str().to_owned(), cause }
+    }
+}
+
+/// The identifier of a keyspace's `schema_version`, in the form of a UUID: the same on every node, another in each
+/// keyspace.
+fn table_id(keyspace: &str) -> String {
+    let hash = xxhash_rust::xxh3::xxh3_128(format!("bobchat schema_version of {keyspace}").as_bytes());
+    // Version 8, "as the maker likes", of RFC 9562.
+    let id = hash & !(0xf << 76) & !(0x3 << 62) | (0x8 << 76) | (0x2 << 62);
+    let hex = format!("{id:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_keyspace_has_a_table_identifier_of_its_own() {
+        let id = table_id("bobchat");
+        assert_eq!(id.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+        assert_eq!(id.as_bytes()[14], b'8', "{id}");
+        assert_eq!(id, table_id("bobchat"));
+        assert_ne!(id, table_id("bobchat_2"));
+    }
+}

@@ -1,0 +1,148 @@
+//! Every statement, prepared once.
+
+use scylla::client::session::Session;
+use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+
+use super::error::Failure;
+
+/// Rows of one answer. At most 8 MiB of the largest events.
+const PAGE_ROWS: i32 = 500;
+
+/// All that the store asks.
+///
+/// Each can be repeated, so the driver may ask another node when one is lost. The compare-and-sets too: whoever
+/// makes one tells by what stands afterwards whether it was theirs (`room_log`, `credentials`).
+pub(super) struct Statements {
+    pub(super) log_row: PreparedStatement,
+    /// Settles compare-and-sets whose outcome is open.
+    pub(super) log_row_serial: PreparedStatement,
+    pub(super) make_log: PreparedStatement,
+    pub(super) raise: PreparedStatement,
+    pub(super) begin: PreparedStatement,
+
+    pub(super) put_key: PreparedStatement,
+    pub(super) put_message: PreparedStatement,
+    pub(super) put_event: PreparedStatement,
+    pub(super) mark_renumbered: PreparedStatement,
+    pub(super) note_bucket: PreparedStatement,
+    pub(super) note_head: PreparedStatement,
+
+    pub(super) last_bucket: PreparedStatement,
+    pub(super) events: PreparedStatement,
+    pub(super) keys: PreparedStatement,
+    pub(super) head: PreparedStatement,
+
+    pub(super) messages_down: PreparedStatement,
+    pub(super) messages_up: PreparedStatement,
+    /// The last message up to an ordinal.
+    pub(super) look: PreparedStatement,
+
+    pub(super) family: PreparedStatement,
+    pub(super) family_serial: PreparedStatement,
+    pub(super) make_family: PreparedStatement,
+    pub(super) replace_family: PreparedStatement,
+    pub(super) deployment: PreparedStatement,
+    pub(super) deployment_serial: PreparedStatement,
+    pub(super) make_deployment: PreparedStatement,
+    pub(super) replace_signing_keys: PreparedStatement,
+    pub(super) replace_ids_reserved: PreparedStatement,
+}
+
+const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted FROM room_log WHERE room = ?";
+const FAMILY: &str = "SELECT family FROM families WHERE device = ?";
+const DEPLOYMENT: &str = "SELECT signing_keys, ids_reserved FROM deployment WHERE id = 0";
+
+impl Statements {
+    #[rustfmt::skip]
+    pub(super) async fn prepare(session: &Session) -> Result<Self, Failure> {
+        let prepare = |cql| prepare(session, cql, None);
+        let serial = |cql| prepare_serial(session, cql);
+        Ok(Self {
+            log_row: prepare(LOG_ROW).await?,
+            log_row_serial: serial(LOG_ROW).await?,
+            make_log: prepare(
+                "INSERT INTO room_log (room, epoch, raiser, deleted) VALUES (?, ?, ?, false) IF NOT EXISTS",
+            ).await?,
+            raise: prepare("UPDATE room_log SET epoch = ?, raiser = ? WHERE room = ? IF epoch = ?").await?,
+            begin: prepare(
+                "UPDATE room_log SET spans[?] = ? WHERE room = ? IF epoch = ? AND raiser = ? AND spans[?] = null",
+            ).await?,
+
+            put_key: prepare(
+                "INSERT INTO keys (room, author, key, epoch, seq, body_hash) VALUES (?, ?, ?, ?, ?, ?) \
+                 USING TIMESTAMP ?",
+            ).await?,
+            put_message: prepare(
+                "INSERT INTO messages (room, bucket, ordinal, epoch, id, seq, event) VALUES (?, ?, ?, ?, ?, ?, ?) \
+                 USING TIMESTAMP ?",
+            ).await?,
+            put_event: prepare(
+                "INSERT INTO events (room, bucket, seq, epoch, event, body_hash, renumbered) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?",
+            ).await?,
+            mark_renumbered: prepare(
+                "UPDATE events USING TIMESTAMP ? SET renumbered = true \
+                 WHERE room = ? AND bucket = ? AND seq = ? AND epoch = ?",
+            ).await?,
+            note_bucket: prepare("UPDATE room_head USING TIMESTAMP ? SET events_bucket = ? WHERE room = ?").await?,
+            note_head: prepare(
+                "UPDATE room_head USING TIMESTAMP ? SET epoch = ?, seq = ?, at = ?, ordinal = ?, state_seq = ? \
+                 WHERE room = ?",
+            ).await?,
+
+            last_bucket: prepare("SELECT events_bucket FROM room_head WHERE room = ?").await?,
+            events: prepare(
+                "SELECT seq, epoch, event, body_hash, renumbered FROM events \
+                 WHERE room = ? AND bucket = ? AND seq >= ? LIMIT ?",
+            ).await?,
+            keys: prepare("SELECT epoch, seq, body_hash FROM keys WHERE room = ? AND author = ? AND key = ?").await?,
+            head: prepare("SELECT epoch, seq, at, ordinal, state_seq FROM room_head WHERE room = ?").await?,
+
+            messages_down: prepare(
+                "SELECT ordinal, epoch, seq, event FROM messages WHERE room = ? AND bucket = ? AND ordinal <= ?",
+            ).await?,
+            messages_up: prepare(
+                "SELECT ordinal, epoch, seq, event FROM messages WHERE room = ? AND bucket = ? AND ordinal >= ? \
+                 ORDER BY ordinal ASC",
+            ).await?,
+            look: few(prepare(
+                "SELECT ordinal, epoch, seq FROM messages WHERE room = ? AND bucket = ? AND ordinal <= ?",
+            ).await?),
+
+            family: prepare(FAMILY).await?,
+            family_serial: serial(FAMILY).await?,
+            make_family: prepare("INSERT INTO families (device, family) VALUES (?, ?) IF NOT EXISTS USING TTL ?").await?,
+            replace_family: prepare("UPDATE families USING TTL ? SET family = ? WHERE device = ? IF family = ?").await?,
+            deployment: prepare(DEPLOYMENT).await?,
+            deployment_serial: serial(DEPLOYMENT).await?,
+            make_deployment: prepare("INSERT INTO deployment (id) VALUES (0) IF NOT EXISTS").await?,
+            replace_signing_keys: prepare(
+                "UPDATE deployment SET signing_keys = ? WHERE id = 0 IF signing_keys = ?",
+            ).await?,
+            replace_ids_reserved: prepare(
+                "UPDATE deployment SET ids_reserved = ? WHERE id = 0 IF ids_reserved = ?",
+            ).await?,
+        })
+    }
+}
+
+/// For a statement whose first row is mostly all that is wanted.
+fn few(mut statement: PreparedStatement) -> PreparedStatement {
+    statement.set_page_size(4);
+    statement
+}
+
+async fn prepare_serial(session: &Session, cql: &str) -> Result<PreparedStatement, Failure> {
+    prepare(session, cql, Some(Consistency::LocalSerial)).await
+}
+
+async fn prepare(session: &Session, cql: &str, consistency: Option<Consistency>) -> Result<PreparedStatement, Failure> {
+    let mut statement = session.prepare(cql).await?;
+    statement.set_is_idempotent(true);
+    statement.set_page_size(PAGE_ROWS);
+    if let Some(consistency) = consistency {
+        statement.set_consistency(consistency);
+    }
+    Ok(statement)
+}

@@ -1,0 +1,105 @@
+//! The schema, step by step. A step that was released is never changed: another one follows it.
+
+/// One change of the schema. Its statements can be repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The version of the schema that it leads to: from 1, dense.
+    pub version: u32,
+    /// What it is for.
+    pub what: &'static str,
+    /// What is run, in order.
+    pub cql: &'static [&'static str],
+}
+
+/// All steps, oldest first.
+pub const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        what: "room logs: what decides about epochs, events, messages, idempotency keys, heads",
+        cql: &[ROOM_LOG, EVENTS, MESSAGES, KEYS, ROOM_HEAD],
+    },
+    Step { version: 2, what: "credentials: refresh families, signing keys", cql: &[FAMILIES, DEPLOYMENT] },
+];
+
+/// The newest version that there is.
+pub(super) fn newest() -> u32 {
+    STEPS.last().map_or(0, |step| step.version)
+}
+
+/// Only changed by compare and set. `spans` is epoch -> base.
+const ROOM_LOG: &str = "CREATE TABLE IF NOT EXISTS room_log (
+    room bigint PRIMARY KEY,
+    epoch bigint,
+    raiser blob,
+    spans map<bigint, bigint>,
+    deleted boolean
+)";
+
+/// A row says that the event is stored. Bucket = seq / 5 000; `event` is the protobuf message.
+const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
+    room bigint,
+    bucket bigint,
+    seq bigint,
+    epoch bigint,
+    event blob,
+    body_hash bigint,
+    renumbered boolean,
+    PRIMARY KEY ((room, bucket), seq, epoch)
+) WITH CLUSTERING ORDER BY (seq ASC, epoch ASC)";
+
+/// Bucket = ordinal / 10 000; `event` is the protobuf message. Pages are mostly of the newest messages.
+const MESSAGES: &str = "CREATE TABLE IF NOT EXISTS messages (
+    room bigint,
+    bucket bigint,
+    ordinal bigint,
+    epoch bigint,
+    id bigint,
+    seq bigint,
+    event blob,
+    PRIMARY KEY ((room, bucket), ordinal, epoch, id)
+) WITH CLUSTERING ORDER BY (ordinal DESC, epoch DESC, id DESC)";
+
+/// Rows end by themselves and are never deleted, so nothing can come back: what has ended may go once hints,
+/// which live for 3 hours, are delivered.
+const KEYS: &str = "CREATE TABLE IF NOT EXISTS keys (
+    room bigint,
+    author bigint,
+    key text,
+    epoch bigint,
+    seq bigint,
+    body_hash bigint,
+    PRIMARY KEY ((room, author, key), epoch, seq)
+) WITH default_time_to_live = 86400 AND gc_grace_seconds = 10800";
+
+/// Both halves are only ever raised, by their timestamps: the head by position, `events_bucket` (the last
+/// bucket that an event may stand in) by itself.
+const ROOM_HEAD: &str = "CREATE TABLE IF NOT EXISTS room_head (
+    room bigint PRIMARY KEY,
+    epoch bigint,
+    seq bigint,
+    at bigint,
+    ordinal bigint,
+    state_seq bigint,
+    events_bucket bigint
+)";
+
+/// Only changed by compare and set.
+const FAMILIES: &str = "CREATE TABLE IF NOT EXISTS families (device bigint PRIMARY KEY, family blob)";
+
+/// One row, 0, only changed by compare and set. `signing_keys` is kid -> protobuf message.
+const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
+    id int PRIMARY KEY,
+    signing_keys frozen<map<text, blob>>,
+    ids_reserved bigint
+)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_dense_and_can_be_repeated() {
+        assert!(STEPS.iter().map(|step| step.version).eq(1..=newest()));
+        assert!(STEPS.iter().flat_map(|step| step.cql).all(|cql| cql.contains("IF NOT EXISTS")));
+    }
+}

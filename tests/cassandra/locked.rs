@@ -1,0 +1,75 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Login, OpenError, Replication, Tls};
+use bobchat::secret::Secret;
+use bobchat_actors::ports::{EventStore, Raised, Raiser};
+use bobchat_proto::ids::RoomId;
+use tempfile::TempDir;
+
+use crate::server::{Server, free_ports};
+use crate::support::{clock, new_keyspace};
+
+/// Makes a key for 127.0.0.1 and a certificate that it signs itself; returns the file with the certificate.
+fn make_key(folder: &Path, name: &str) -> PathBuf {
+    let keytool = |arguments: &str| {
+        let mut command = Command::new("keytool");
+        command.args(arguments.split(' ')).args(["-alias", "server", "-storepass", "changeit", "-keystore"]);
+        let made = command.arg(folder.join(name)).output().expect("keytool comes with Java");
+        assert!(made.status.success(), "{made:?}");
+    };
+    keytool("-genkeypair -keyalg EC -storetype PKCS12 -validity 30 -dname CN=server -ext SAN=IP:127.0.0.1");
+    let certificate = folder.join(format!("{name}.pem"));
+    keytool(&format!("-exportcert -rfc -file {}", certificate.display()));
+    certificate
+}
+
+fn locked_server(folder: &Path) -> Server {
+    let keys = folder.join("keys");
+    let extra = format!(
+        "authenticator: PasswordAuthenticator\nclient_encryption_options: {{ enabled: true, optional: false, \
+         keystore: {}, keystore_password: changeit, store_type: PKCS12 }}\n",
+        keys.display()
+    );
+    let (port, storage_port) = free_ports(&["127.0.0.1"]);
+    Server::start("127.0.0.1", port, storage_port, "127.0.0.1", &extra)
+}
+
+fn login(password: &str) -> Option<Login> {
+    Some(Login { user: "cassandra".to_owned(), password: Secret::new(password) })
+}
+
+async fn refusal(options: CassandraOptions) -> OpenError {
+    CassandraStore::open(&options, clock()).await.err().unwrap()
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_locked_is_entered_with_the_right_key_alone() {
+    let folder = TempDir::new().unwrap();
+    let (authority, stranger) = (make_key(folder.path(), "keys"), make_key(folder.path(), "others"));
+    let path = folder.path().to_owned();
+    let server = tokio::task::spawn_blocking(move || locked_server(&path)).await.unwrap();
+    let nodes = vec![server.address().to_owned()];
+    let mut options = CassandraOptions::new(nodes, new_keyspace(), Replication::Everywhere(1));
+    options.tls = Some(Tls { authorities: authority });
+    options.login = login("cassandra");
+
+    let store = CassandraStore::open(&options, clock()).await.unwrap();
+    assert_eq!(store.raise(RoomId::new(7).unwrap(), None, Raiser(1)).await.unwrap(), Raised::Won);
+
+    let wrong = CassandraOptions { login: login("guessed"), ..options.clone() };
+    assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "a wrong password");
+    let wrong = CassandraOptions { login: None, ..options.clone() };
+    assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "no password");
+    let wrong = CassandraOptions { tls: Some(Tls { authorities: stranger }), ..options.clone() };
+    assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "a server that nobody vouches for");
+    let wrong = CassandraOptions { tls: None, ..options.clone() };
+    assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "without encryption");
+
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "no certificate\n").unwrap();
+    for authorities in [empty, folder.path().join("missing.pem")] {
+        let wrong = CassandraOptions { tls: Some(Tls { authorities }), ..options.clone() };
+        assert!(matches!(refusal(wrong).await, OpenError::Certificates { .. }));
+    }
+}

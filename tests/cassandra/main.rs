@@ -1,0 +1,16 @@
+//! The Cassandra adapter on real Cassandra 5: its contracts, its schema, and a ring that loses a node.
+//!
+//! `scripts/need cassandra` installs the server; without it these tests fail and say so.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
+mod archive;
+mod contract;
+mod history;
+mod locked;
+mod measure;
+mod ring;
+mod rows;
+mod schema;
+mod server;
+mod support;

@@ -1,0 +1,109 @@
+//! Real Cassandra nodes on loopback, as processes.
+
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a start may take on a machine that builds beside it; usual are 10 s.
+const START_MAX: Duration = Duration::from_secs(180);
+
+/// One node that serves all tests of this binary but those that break theirs.
+///
+/// It is never dropped, nor need it be: it lives as long as this process holds the other end of its standard input.
+pub(crate) fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let (port, storage_port) = free_ports(&["127.0.0.1"]);
+        Server::start("127.0.0.1", port, storage_port, "127.0.0.1", "")
+    })
+}
+
+/// Three nodes that know each other, on 127.0.0.1 to 127.0.0.3. Started one after another: nodes that join at the
+/// same time may choose the same places.
+pub(crate) fn ring() -> [Server; 3] {
+    let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let (port, storage_port) = free_ports(&addresses);
+    addresses.map(|address| Server::start(address, port, storage_port, "127.0.0.1", ""))
+}
+
+/// A node of Cassandra. Dropping it ends it and removes its data.
+pub(crate) struct Server {
+    /// Runs the server, and holds its standard input.
+    starter: Child,
+    folder: PathBuf,
+    address: String,
+}
+
+impl Server {
+    /// Starts a node and waits until it serves; `extra` is added to its configuration.
+    pub(crate) fn start(address: &str, port: u16, storage_port: u16, seed: &str, extra: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("cassandra-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("extra.yaml"), extra).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cassandra/start");
+        let mut command = Command::new(script);
+        command.arg(&folder).arg(address).arg(port.to_string()).arg(storage_port.to_string());
+        // A process group of its own, so that all of it can be killed at once.
+        command.arg(format!("{seed}:{storage_port}")).stdin(Stdio::piped()).process_group(0);
+        let starter = command.spawn().expect("scripts/cassandra/start can be run");
+        let mut server = Self { starter, folder, address: format!("{address}:{port}") };
+        server.wait_until_it_serves();
+        server
+    }
+
+    /// `host:port` for clients.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends the node as a power cut does.
+    pub(crate) fn kill(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.starter);
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        self.starter.wait().unwrap();
+    }
+
+    fn wait_until_it_serves(&mut self) {
+        let started = Instant::now();
+        while TcpStream::connect(&self.address).is_err() {
+            let ended = self.starter.try_wait().unwrap();
+            assert!(ended.is_none(), "Cassandra did not start ({ended:?}); run scripts/need cassandra");
+            assert!(started.elapsed() < START_MAX, "Cassandra at {} does not serve", self.address);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.starter.stdin.take());
+        // Fails only for a node that was killed before, with its starter.
+        drop(self.starter.wait());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// Two ports that are free at all these addresses. Another process may take one before it is used; the start then
+/// fails and says so.
+pub(crate) fn free_ports(addresses: &[&str]) -> (u16, u16) {
+    let (first, second) = (listen(addresses), listen(addresses));
+    let port = |listeners: &[TcpListener]| listeners.first().unwrap().local_addr().unwrap().port();
+    (port(&first), port(&second))
+}
+
+/// Listens on one port at all these addresses.
+fn listen(addresses: &[&str]) -> Vec<TcpListener> {
+    loop {
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let listeners = addresses.iter().map(|address| TcpListener::bind((*address, port)));
+        if let Ok(listeners) = listeners.collect() {
+            return listeners;
+        }
+    }
+}
