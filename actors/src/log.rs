@@ -9,6 +9,7 @@
 //! - [`Send`]: adds a batch, surely once. [`Salvage`]: puts back what a lost epoch held.
 //! - [`Raise`]: opens a log under a new epoch, when the old one cannot be trusted any more.
 //! - [`Archive`]: stores what live logs hold, so that they may let go of it.
+//! - [`Fill`]: reads what a room has not applied, from the live log and the store.
 //! - [`Unarchived`]: what a node answered for and what is not stored yet. The one thing here that lasts.
 //! - [`run`]: carries out a job's calls on the ports. It decides nothing.
 //!
@@ -18,6 +19,7 @@
 mod archive;
 mod calls;
 mod drive;
+mod fill;
 mod keys;
 mod plant;
 mod raise;
@@ -32,6 +34,7 @@ mod unarchived;
 pub use archive::{Archive, ArchiveEnd};
 pub use calls::{Call, Job, Reply, Step};
 pub use drive::{Node, run};
+pub use fill::{Fill, FillEnd};
 pub use keys::{Attempt, KEYS_REMEMBERED, KeyAge, asks_the_table, judge_key};
 pub(crate) use plant::Plant;
 pub use raise::{Raise, RaiseEnd};
