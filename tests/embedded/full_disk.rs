@@ -80,7 +80,7 @@ async fn assert_each_once(store: &EmbeddedStore, acked: &[String]) {
 
 #[tokio::test]
 async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
-    let disk = SmallDisk::mount("24m");
+    let disk = SmallDisk::mount("32m");
     std::fs::write(disk.ballast(), vec![1; 8 << 20]).unwrap();
     let options = EmbeddedOptions { reserve_bytes: 4 << 20, ..options() };
     let store = open_with(disk.path(), options, &mut Registry::default());
@@ -102,7 +102,7 @@ async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
 
 #[tokio::test]
 async fn a_disk_that_is_full_loses_nothing_acked_and_the_store_serves_again() {
-    let disk = SmallDisk::mount("24m");
+    let disk = SmallDisk::mount("32m");
     std::fs::write(disk.ballast(), vec![1; 8 << 20]).unwrap();
     let store = open_with(disk.path(), options(), &mut Registry::default());
     create_room(&store, room(1)).await;
