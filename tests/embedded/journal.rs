@@ -76,7 +76,10 @@ fn stored(folder: &Path) -> usize {
 fn places(folder: &Path) -> Vec<u64> {
     const HEADER_BYTES: u64 = 40;
     let bytes = fs::read(folder.join(JOURNAL)).unwrap();
-    let number = |place: u64| u64::from_le_bytes(*bytes[usize::try_from(place).unwrap()..].first_chunk().unwrap());
+    let number = |place: u64| {
+        let rest = bytes.get(usize::try_from(place).unwrap()..).unwrap();
+        u64::from_le_bytes(*rest.first_chunk().unwrap())
+    };
     let (mark, mut places) = (number(8), vec![0]);
     loop {
         let place = *places.last().unwrap();

@@ -67,7 +67,7 @@ impl Model {
     }
 
     fn log(&mut self, raw: u64) -> &mut Vec<String> {
-        &mut self.logs[usize::try_from(raw - 1).unwrap()]
+        self.logs.get_mut(usize::try_from(raw - 1).unwrap()).unwrap()
     }
 
     fn key(&mut self) -> String {

@@ -39,7 +39,7 @@ pub(super) const JOURNAL_NAME: &str = "bobchat.journal";
 const JOURNAL_BYTES: u64 = 8 << 20;
 
 /// Zeros are written in pieces of this size.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The journal's file, and where the next record goes. Belongs to the writer's thread; whoever has it holds
 /// the lock of the store's file.

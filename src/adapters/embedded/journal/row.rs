@@ -55,10 +55,10 @@ impl<'a> Row<'a> {
     }
 
     fn decode(bytes: &mut &'a [u8]) -> Option<Self> {
-        match bytes.split_off_first()? {
-            &HEAD => Some(Self::Head(number(bytes)?, value(bytes)?)),
-            &MESSAGE => Some(Self::Message(number(bytes)?, number(bytes)?, value(bytes)?)),
-            &KEY => Some(Self::Key(value(bytes)?, value(bytes)?)),
+        match *bytes.split_off_first()? {
+            HEAD => Some(Self::Head(number(bytes)?, value(bytes)?)),
+            MESSAGE => Some(Self::Message(number(bytes)?, number(bytes)?, value(bytes)?)),
+            KEY => Some(Self::Key(value(bytes)?, value(bytes)?)),
             _ => None,
         }
     }
