@@ -70,6 +70,11 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// What every header of a run has behind its checksum; its number follows.
+    pub(super) fn begin(run: u64) -> Vec<u8> {
+        [MARK, run].into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+
     /// Reads a header, unless there is none.
     pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let ([_, mark, run, number, length], []) = bytes.as_chunks() else { return None };

@@ -11,9 +11,9 @@ use super::super::OpenError;
 use super::super::error::corrupt;
 use super::super::meta::{self, JOURNAL_KEY};
 use super::super::tables::{HEADS, KEYS, MESSAGES, META};
-use super::Journal;
 use super::record::{HEADER_BYTES, Header, is_intact};
 use super::row::Row;
+use super::{JOURNAL_BYTES, Journal};
 
 /// Puts the rows of the run that the store names, up to the first record that is not whole: its writing
 /// was cut short, so nobody was told of it. Afterwards the store names no run.
@@ -22,10 +22,18 @@ pub(in super::super) fn replay(database: &Database, journal: &Journal) -> Result
     let Some(run) = meta::journal(database).map_err(failed)? else { return Ok(()) };
     let started = Instant::now();
     let mut records = Records { file: &journal.file, run, number: 0, offset: 0 };
-    let Some(first) = records.next().map_err(|error| failed(error.into()))? else { return Ok(()) };
-    let events = put_all(database, first, &mut records).map_err(failed)?;
-    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
-    tracing::info!(events, records = records.number, duration_ms, "the journal was replayed into the store");
+    if let Some(first) = records.next().map_err(|error| failed(error.into()))? {
+        let events = put_all(database, first, &mut records).map_err(failed)?;
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(events, records = records.number, duration_ms, "the journal was replayed into the store");
+    }
+    if records.are_cut().map_err(|error| failed(error.into()))? {
+        tracing::error!(
+            file = %journal.path.display(),
+            records = records.number,
+            "the journal is damaged: acknowledged messages behind the damage are lost; look at the disk"
+        );
+    }
     Ok(())
 }
 
@@ -95,5 +103,69 @@ impl Records<'_> {
         self.number = self.number.saturating_add(1);
         self.offset = self.offset.saturating_add(bytes);
         Ok(Some(record))
+    }
+
+    /// Whether a later record of the run stands behind the end that was found. It was written when the one
+    /// that is missing was on disk: so that one was not torn, the disk has lost it.
+    fn are_cut(&self) -> io::Result<bool> {
+        let left = self.file.metadata()?.len().min(JOURNAL_BYTES).saturating_sub(self.offset);
+        let mut rest = vec![0; usize::try_from(left).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut rest, self.offset)?;
+        let begin = Header::begin(self.run);
+        let is_later = |number: &[u8]| number.first_chunk().is_some_and(|raw| u64::from_le_bytes(*raw) > self.number);
+        Ok(rest.windows(begin.len() + size_of::<u64>()).any(|place| place.strip_prefix(&*begin).is_some_and(is_later)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Rows;
+    use super::*;
+
+    const RUN: u64 = 7;
+
+    /// A file with four records, and where they begin.
+    fn four() -> (File, Vec<u64>) {
+        let (file, mut places) = (tempfile::tempfile().unwrap(), vec![0]);
+        let mut rows = Rows::default();
+        for number in 0..4 {
+            rows.clear();
+            rows.push(Row::Message(1, number, b"some text"));
+            let place = *places.last().unwrap();
+            file.write_all_at(rows.seal(RUN, number), place).unwrap();
+            places.push(place + rows.record_bytes());
+        }
+        (file, places)
+    }
+
+    fn read(file: &File, run: u64) -> (u64, bool) {
+        let mut records = Records { file, run, number: 0, offset: 0 };
+        while records.next().unwrap().is_some() {}
+        (records.number, records.are_cut().unwrap())
+    }
+
+    #[test]
+    fn all_records_of_the_run_are_read() {
+        let (file, _) = four();
+        assert_eq!(read(&file, RUN), (4, false));
+        assert_eq!(read(&file, RUN + 1), (0, false));
+    }
+
+    #[test]
+    fn a_torn_end_is_no_damage() {
+        let (file, places) = four();
+        for length in places[3]..places[4] {
+            file.set_len(length).unwrap();
+            assert_eq!(read(&file, RUN), (3, false));
+        }
+    }
+
+    #[test]
+    fn damage_before_the_end_is_noticed() {
+        for number in 0..3 {
+            let (file, places) = four();
+            file.write_all_at(&[0xA5; 12], places[number]).unwrap();
+            assert_eq!(read(&file, RUN), (number as u64, true));
+        }
     }
 }
