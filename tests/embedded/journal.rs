@@ -319,6 +319,15 @@ async fn a_store_of_the_format_before_is_opened_and_marked() {
     assert_eq!(format(None), 2, "a version that knows no journal must not open it any more");
 }
 
+#[tokio::test]
+async fn a_journal_whose_making_was_cut_short_is_finished() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join(JOURNAL), [0; 1000]).unwrap();
+    let image = with_messages(folder.path(), 3).await;
+    assert_eq!(fs::metadata(folder.path().join(JOURNAL)).unwrap().len(), 8 << 20);
+    assert_eq!(messages(image.path(), 1).await, [0, 1, 2]);
+}
+
 #[test]
 fn a_journal_that_cannot_be_made_is_said() {
     let folder = TempDir::new().unwrap();

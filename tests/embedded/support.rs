@@ -67,7 +67,18 @@ pub(crate) async fn append(
     room: RoomId,
     events: Vec<NewEvent>,
 ) -> Result<Vec<Outcome>, AppendError> {
-    let Head { position, state_seq, .. } = store.head(room).await.unwrap().unwrap();
+    let head = store.head(room).await.unwrap().unwrap();
+    append_after(store, room, head, events).await
+}
+
+/// Appends knowing this head.
+pub(crate) async fn append_after(
+    store: &EmbeddedStore,
+    room: RoomId,
+    head: Head,
+    events: Vec<NewEvent>,
+) -> Result<Vec<Outcome>, AppendError> {
+    let Head { position, state_seq, .. } = head;
     store.append(Append { room, epoch: position.epoch, known_seq: position.seq, state_seq, events }).await
 }
 

@@ -18,7 +18,7 @@ mod row;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use prometheus_client::metrics::counter::Counter;
@@ -28,7 +28,7 @@ pub(super) use replay::replay;
 pub(super) use row::Row;
 
 use super::OpenError;
-use super::file::{create_private, publish, sync_or_end, unfinished};
+use super::file::{folder_of, sync_folder, sync_or_end};
 
 /// The journal in the data folder.
 pub(super) const JOURNAL_NAME: &str = "bobchat.journal";
@@ -65,12 +65,7 @@ struct Run {
 impl Journal {
     /// Opens the journal, or makes it.
     pub(super) fn open(path: &Path, fsyncs: Counter) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Journal { file: path.to_owned(), source };
-        if !path.exists() {
-            create(path).map_err(failed)?;
-        }
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
-        fill(&file).map_err(failed)?;
+        let file = open_filled(path).map_err(|source| OpenError::Journal { file: path.to_owned(), source })?;
         Ok(Self { file, path: path.to_owned(), fsyncs, run: None })
     }
 
@@ -112,14 +107,13 @@ impl Journal {
     }
 }
 
-/// Makes the file beside its place and gives it its name when it is whole.
-fn create(path: &Path) -> io::Result<()> {
-    let unfinished = unfinished(path);
-    let made = create_private(&unfinished).and_then(|file| fill(&file)).and_then(|()| publish(&unfinished, path));
-    if made.is_err() {
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    made
+/// Opens the file, which nobody else may read, at its full length. One that is not there is an empty one, and
+/// one whose making was cut short is finished; so its name is made durable each time.
+fn open_filled(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    fill(&file)?;
+    sync_folder(&folder_of(path))?;
+    Ok(file)
 }
 
 /// Writes zeros up to the full length: space that is merely promised would be allocated by later syncs.

@@ -20,6 +20,9 @@ pub(in super::super) const HEADER_BYTES: usize = 40;
 /// The checksum, which does not cover itself.
 const CHECKSUM_BYTES: usize = 8;
 
+/// What is kept of the memory of a batch: most are smaller, and a rare large one is not held for ever.
+const KEPT_BYTES: usize = 1 << 20;
+
 /// Marks a record; its last byte is the version of the format.
 const MARK: u64 = u64::from_le_bytes(*b"bobjrnl\x01");
 
@@ -35,9 +38,10 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// Forgets the rows, and keeps the memory for the next batch.
+    /// Forgets the rows, and keeps memory for the next batch.
     pub(in super::super) fn clear(&mut self) {
         self.0.truncate(HEADER_BYTES);
+        self.0.shrink_to(KEPT_BYTES);
     }
 
     pub(in super::super) fn push(&mut self, row: Row<'_>) {
