@@ -2,6 +2,7 @@
 //! way, is what a crash leaves.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,21 +73,22 @@ fn stored(folder: &Path) -> usize {
     usize::try_from(messages.len().unwrap()).unwrap()
 }
 
-/// Where the records of a journal begin, as their headers say; the last place is where the next would.
-fn places(folder: &Path) -> Vec<u64> {
+/// Where the records of a journal stand, as their headers say.
+fn records(folder: &Path) -> Vec<Range<u64>> {
     const HEADER_BYTES: u64 = 40;
     let bytes = fs::read(folder.join(JOURNAL)).unwrap();
     let number = |place: u64| {
         let rest = bytes.get(usize::try_from(place).unwrap()..).unwrap();
         u64::from_le_bytes(*rest.first_chunk().unwrap())
     };
-    let (mark, mut places) = (number(8), vec![0]);
+    let (mark, mut records, mut place) = (number(8), Vec::new(), 0);
     loop {
-        let place = *places.last().unwrap();
         if number(place + 8) != mark || mark == 0 {
-            return places;
+            return records;
         }
-        places.push(place + HEADER_BYTES + number(place + 32));
+        let end = place + HEADER_BYTES + number(place + 32);
+        records.push(place..end);
+        place = end.next_multiple_of(64);
     }
 }
 
@@ -128,8 +130,7 @@ async fn of_a_torn_last_record_nothing_remains_and_the_rest_is_there() {
     for tear in [1, 39, 40, 41, 60, u64::MAX] {
         let image = with_messages(folder.path(), 5).await;
         fs::remove_file(folder.path().join(STORE)).unwrap();
-        let places = places(image.path());
-        let (begin, end) = (places[4], places[5]);
+        let Range { start: begin, end } = records(image.path())[4];
         let torn = begin.saturating_add(tear).min(end - 1);
         let file = fs::OpenOptions::new().write(true).open(image.path().join(JOURNAL)).unwrap();
         if tear.is_multiple_of(2) {
@@ -151,11 +152,11 @@ async fn of_a_torn_last_record_nothing_remains_and_the_rest_is_there() {
 async fn a_flipped_byte_ends_the_replay_before_its_record() {
     let folder = TempDir::new().unwrap();
     let image = with_messages(folder.path(), 6).await;
-    let places = places(image.path());
-    assert_eq!(places.len(), 7);
-    for (record, window) in places.windows(2).enumerate().step_by(2) {
+    let records = records(image.path());
+    assert_eq!(records.len(), 6);
+    for (record, Range { start, end }) in records.into_iter().enumerate().step_by(2) {
         // In the checksum, the mark, the run, the number, the length, the rows.
-        for place in [0, 8, 16, 24, 32, 39, 40, 60].map(|place| window[0] + place).into_iter().chain([window[1] - 1]) {
+        for place in [0, 8, 16, 24, 32, 39, 40, 60].map(|place| start + place).into_iter().chain([end - 1]) {
             let damaged = crash_image(image.path());
             flip(damaged.path(), place);
             assert_eq!(messages(damaged.path(), 1).await, (0..record as u64).collect::<Vec<_>>(), "byte {place}");
@@ -199,7 +200,7 @@ async fn records_of_an_earlier_run_behind_the_end_are_not_replayed() {
     say(&store, 2, 0..2).await;
     let image = crash_image(folder.path());
     // Nine messages, and that room 2 was opened.
-    assert_eq!(places(image.path()).len() - 1, 10);
+    assert_eq!(records(image.path()).len(), 10);
     let store = open(image.path());
     assert_eq!((keys(&store, 1).await.len(), keys(&store, 2).await), (9, vec![0, 1]));
 }

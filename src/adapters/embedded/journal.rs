@@ -71,7 +71,7 @@ impl Journal {
 
     /// Whether a record with these rows can be added now.
     pub(super) fn has_room(&self, rows: &Rows) -> bool {
-        self.run.as_ref().is_some_and(|run| run.offset.saturating_add(rows.record_bytes()) <= JOURNAL_BYTES)
+        self.run.as_ref().is_some_and(|run| run.offset.saturating_add(rows.space()) <= JOURNAL_BYTES)
     }
 
     /// Adds the rows as a record. On disk on return.
@@ -83,7 +83,7 @@ impl Journal {
         let record = rows.seal(run.name, run.number);
         self.file.write_all_at(record, run.offset)?;
         sync_or_end(&self.path, &self.fsyncs, || self.file.sync_data());
-        run.offset = run.offset.saturating_add(rows.record_bytes());
+        run.offset = run.offset.saturating_add(rows.space());
         run.number = run.number.saturating_add(1);
         Ok(())
     }

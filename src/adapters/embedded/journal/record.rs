@@ -8,7 +8,7 @@
 //! | 8 | its number in the run, from 0 |
 //! | 8 | how many bytes of rows follow |
 //!
-//! Numbers are little-endian.
+//! Numbers are little-endian. Each record begins at a multiple of [`ALIGNMENT`].
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -16,6 +16,9 @@ use super::row::Row;
 
 /// What stands before the rows.
 pub(in super::super) const HEADER_BYTES: usize = 40;
+
+/// So records are found without those before them: see [`super::replay`].
+pub(super) const ALIGNMENT: u64 = 64;
 
 /// The checksum, which does not cover itself.
 const CHECKSUM_BYTES: usize = 8;
@@ -48,9 +51,9 @@ impl Rows {
         row.encode(&mut self.0);
     }
 
-    /// How long the record is.
-    pub(super) fn record_bytes(&self) -> u64 {
-        self.0.len() as u64
+    /// How much of the file the record takes.
+    pub(super) fn space(&self) -> u64 {
+        (self.0.len() as u64).next_multiple_of(ALIGNMENT)
     }
 
     /// The record as it is written.
@@ -74,11 +77,6 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// What every header of a run has behind its checksum; its number follows.
-    pub(super) fn begin(run: u64) -> Vec<u8> {
-        [MARK, run].into_iter().flat_map(u64::to_le_bytes).collect()
-    }
-
     /// Reads a header, unless there is none.
     pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let ([_, mark, run, number, length], []) = bytes.as_chunks() else { return None };
