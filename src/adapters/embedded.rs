@@ -1,10 +1,11 @@
-//! The store of a single node: one file, written by one thread, durable before anybody is told.
+//! The store of a single node: a file and its journal, written by one thread, durable before anybody is told.
 //!
 //! [`EmbeddedStore`] stands behind all four stores' ports at once, so that the directory is written in the
 //! transaction that adds the event it derives from.
 //!
-//! - The way in: `queue` (bounded) -> `writer` (one thread; everything that waits becomes one transaction
-//!   and one sync) -> `append`, `project`, `users` (what a write does inside the transaction) -> the answer.
+//! - The way in: `queue` (bounded) -> `writer` (one thread; everything that waits becomes one transaction)
+//!   -> `append`, `project`, `users` (what a write does inside the transaction) -> `journal` (messages: one
+//!   write, one sync) or the file (anything else) -> the answer.
 //! - The way out: `readers` (a few threads) -> `history`, `directory`, `search`, on snapshots that no write
 //!   disturbs.
 //! - The file: `tables` (what stands where), `meta` (its format), `open` and `file` (lock, fail-stop).
@@ -20,6 +21,7 @@ mod directory;
 mod error;
 mod file;
 mod history;
+mod journal;
 mod meta;
 mod metrics;
 mod open;
@@ -40,6 +42,7 @@ mod writer;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bobchat_actors::ports::{Clock, Unavailable};
 use prometheus_client::registry::Registry;
@@ -49,6 +52,7 @@ use command::{Growth, Refusal};
 pub use copy::{BackupError, BackupReport};
 pub use error::OpenError;
 use file::{FILE_NAME, FileOptions};
+use journal::{JOURNAL_NAME, Rows};
 use metrics::Metrics;
 use queue::Queue;
 use readers::Readers;
@@ -68,21 +72,29 @@ pub struct EmbeddedOptions {
     pub reserve_bytes: u64,
     /// Writes of one commit at most. More waits a little longer for the first of them and syncs less often.
     pub commit_batch_max: usize,
+    /// After this long without a write, what the journal holds is taken into the store's file: nobody waits
+    /// then, and a start after a kill has nothing to replay.
+    pub checkpoint_when_idle: Duration,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, reserve_bytes: 64 << 20, commit_batch_max: 1024 }
+        Self {
+            cache_bytes: 64 << 20,
+            reserve_bytes: 64 << 20,
+            commit_batch_max: 1024,
+            checkpoint_when_idle: Duration::from_secs(1),
+        }
     }
 }
 
-/// All four stores of a single node, in the file `bobchat.redb` of a data folder.
+/// All four stores of a single node, in the files `bobchat.redb` and `bobchat.journal` of a data folder.
 ///
 /// A write is answered when it is synced to disk. When a sync fails the process ends, for what is on disk
 /// is then unknown until it starts again. A full disk is survived: writes are refused while less than the
 /// reserve is left, and if one fails all the same, the file is opened again until it works.
 ///
-/// Dropping it waits until everything in the queue is written, and closes the file.
+/// Dropping it waits until everything in the queue is written, and closes the files.
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     clock: Arc<dyn Clock>,
@@ -110,16 +122,21 @@ impl EmbeddedStore {
         let metrics = Metrics::register(registry);
         let file = FileOptions {
             file: folder.join(FILE_NAME),
+            journal: folder.join(JOURNAL_NAME),
             cache_bytes: options.cache_bytes,
             fsyncs: metrics.fsyncs.clone(),
         };
-        let shared = Arc::new(Shared::new(open::open(folder, &file)?));
+        let (database, journal) = open::open(folder, &file)?;
+        let shared = Arc::new(Shared::new(database));
         let (queue, commands) = Queue::new(metrics.clone());
         let writer = Writer {
             shared: Arc::clone(&shared),
             queue: commands,
             batch_max: options.commit_batch_max.max(1),
+            checkpoint_when_idle: options.checkpoint_when_idle,
             file,
+            journal,
+            rows: Rows::default(),
             reserve: Reserve { folder: folder.to_owned(), bytes: options.reserve_bytes },
             metrics: metrics.clone(),
         };

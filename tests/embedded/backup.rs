@@ -112,7 +112,7 @@ async fn nothing_is_overwritten_and_nothing_left_behind() {
     store.backup(&copy).unwrap();
     assert!(matches!(restore(&copy, folder.path(), 0), Err(BackupError::Exists(_))), "a store is there");
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the store and its journal");
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use bobchat::adapters::embedded::{EmbeddedOptions, EmbeddedStore};
-use bobchat_actors::ports::{AppendError, Directory, Outcome};
+use bobchat_actors::ports::{AppendError, Directory, Outcome, RoomLog as _};
 use bobchat_proto::ids::UserId;
 use bobchat_proto::record;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
-use crate::support::{append, create_room, message, open_with, options, room, tail};
+use crate::support::{append, append_after, create_room, message, open_with, options, room, tail};
 
 const TEXT_BYTES: usize = 8 * 1024;
 
@@ -60,8 +60,8 @@ async fn fill(store: &EmbeddedStore, prefix: &str) -> (Vec<String>, AppendError)
 async fn send_until_taken(store: &EmbeddedStore, key: &str) -> Outcome {
     for _ in 0..200 {
         // Reading the head may fail as well, for as long as the file is being opened again.
-        if bobchat_actors::ports::RoomLog::head(store, room(1)).await.is_ok()
-            && let Ok(mut outcomes) = append(store, room(1), vec![message(room(1), key, "small")]).await
+        if let Ok(Some(head)) = store.head(room(1)).await
+            && let Ok(mut outcomes) = append_after(store, room(1), head, vec![message(room(1), key, "small")]).await
         {
             return outcomes.remove(0);
         }
@@ -80,7 +80,7 @@ async fn assert_each_once(store: &EmbeddedStore, acked: &[String]) {
 
 #[tokio::test]
 async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
-    let disk = SmallDisk::mount("24m");
+    let disk = SmallDisk::mount("32m");
     std::fs::write(disk.ballast(), vec![1; 8 << 20]).unwrap();
     let options = EmbeddedOptions { reserve_bytes: 4 << 20, ..options() };
     let store = open_with(disk.path(), options, &mut Registry::default());
@@ -102,7 +102,7 @@ async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
 
 #[tokio::test]
 async fn a_disk_that_is_full_loses_nothing_acked_and_the_store_serves_again() {
-    let disk = SmallDisk::mount("24m");
+    let disk = SmallDisk::mount("32m");
     std::fs::write(disk.ballast(), vec![1; 8 << 20]).unwrap();
     let store = open_with(disk.path(), options(), &mut Registry::default());
     create_room(&store, room(1)).await;

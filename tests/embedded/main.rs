@@ -13,6 +13,8 @@ mod contract;
 mod fail_stop;
 mod full_disk;
 mod group_commit;
+mod journal;
+mod journal_model;
 mod kill;
 mod open;
 mod support;

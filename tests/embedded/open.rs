@@ -32,10 +32,12 @@ fn a_new_store_is_private_and_leaves_nothing_else() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("a/data");
     drop(open(&data));
-    let files: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files, ["bobchat.redb"]);
+    let mut files: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["bobchat.journal", "bobchat.redb"]);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("bobchat.redb"))), (0o700, 0o600));
+    assert_eq!(mode(&data.join("bobchat.journal")), 0o600);
 }
 
 #[test]
@@ -77,8 +79,8 @@ fn what_is_not_a_store_is_refused_and_left_alone() {
 fn a_newer_format_is_refused() {
     let folder = TempDir::new().unwrap();
     drop(open(folder.path()));
-    numbered(folder.path(), "meta", "format", 2);
-    assert!(matches!(refused(folder.path()), OpenError::NewerFormat { found: 2, known: 1, .. }));
+    numbered(folder.path(), "meta", "format", 3);
+    assert!(matches!(refused(folder.path()), OpenError::NewerFormat { found: 3, known: 2, .. }));
 }
 
 #[test]

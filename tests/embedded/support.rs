@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bobchat::adapters::embedded::{EmbeddedOptions, EmbeddedStore};
 use bobchat_actors::ports::contract::BEGIN_MICROS;
@@ -12,9 +13,11 @@ use bobchat_proto::ids::{RoomId, Sequence};
 use bobchat_proto::wire::{self, HistoryVisibility, RoomKind, event::Body};
 use prometheus_client::registry::Registry;
 
-/// No reserve: the machine that runs the tests may have little space left.
+/// No reserve: the machine that runs the tests may have little space left. And no checkpoint because a test
+/// takes its time.
 pub(crate) fn options() -> EmbeddedOptions {
-    EmbeddedOptions { cache_bytes: 8 << 20, reserve_bytes: 0, ..EmbeddedOptions::default() }
+    let checkpoint_when_idle = Duration::from_secs(3600);
+    EmbeddedOptions { cache_bytes: 8 << 20, reserve_bytes: 0, checkpoint_when_idle, ..EmbeddedOptions::default() }
 }
 
 pub(crate) fn open(folder: &Path) -> Arc<EmbeddedStore> {
@@ -39,12 +42,12 @@ pub(crate) fn room(raw: u64) -> RoomId {
 }
 
 pub(crate) fn message(room: RoomId, key: &str, text: &str) -> NewEvent {
-    new_event(room, Some(key), Body::Message(wire::Message { text: text.to_owned() }))
+    event(room, key, Body::Message(wire::Message { text: text.to_owned() }))
 }
 
-fn new_event(room: RoomId, key: Option<&str>, body: Body) -> NewEvent {
+pub(crate) fn event(room: RoomId, key: &str, body: Body) -> NewEvent {
     let body_hash = body_hash(&body);
-    let (room, key) = (room.get(), key.map(str::to_owned));
+    let (room, key) = (room.get(), Some(key.to_owned()));
     let event = wire::Event { room, id: 1, author: 1, key, body: Some(body), ..wire::Event::default() };
     NewEvent { event, body_hash }
 }
@@ -55,7 +58,7 @@ pub(crate) async fn create_room(store: &EmbeddedStore, room: RoomId) {
     let (kind, history) = (RoomKind::Public as i32, HistoryVisibility::Everything as i32);
     let settings = wire::RoomSettings { name: format!("room {room}"), kind, history, ..wire::RoomSettings::default() };
     let created = Body::Created(wire::RoomCreated { settings: Some(settings) });
-    append(store, room, vec![new_event(room, Some("create"), created)]).await.unwrap();
+    append(store, room, vec![event(room, "create", created)]).await.unwrap();
 }
 
 /// Appends knowing everything.
@@ -64,7 +67,18 @@ pub(crate) async fn append(
     room: RoomId,
     events: Vec<NewEvent>,
 ) -> Result<Vec<Outcome>, AppendError> {
-    let Head { position, state_seq, .. } = store.head(room).await.unwrap().unwrap();
+    let head = store.head(room).await.unwrap().unwrap();
+    append_after(store, room, head, events).await
+}
+
+/// Appends knowing this head.
+pub(crate) async fn append_after(
+    store: &EmbeddedStore,
+    room: RoomId,
+    head: Head,
+    events: Vec<NewEvent>,
+) -> Result<Vec<Outcome>, AppendError> {
+    let Head { position, state_seq, .. } = head;
     store.append(Append { room, epoch: position.epoch, known_seq: position.seq, state_seq, events }).await
 }
 

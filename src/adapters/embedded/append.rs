@@ -6,12 +6,11 @@ use bobchat_proto::ids::{EventId, Ordinal, RoomId};
 use bobchat_proto::record;
 use bobchat_proto::wire::{self, event::Body};
 use prost::Message as _;
-use redb::ReadableTable as _;
 
 use super::error::corrupt;
 use super::project;
-use super::tables::{self, decode, decode_event, get, head_of, head_record, key_of};
-use super::transaction::{LogTables, Transaction};
+use super::tables::{self, head_of, head_record, key_of};
+use super::transaction::Transaction;
 
 /// What the writer answers: the outer error fails the whole transaction, the inner one this batch alone,
 /// of which nothing was added.
@@ -57,14 +56,11 @@ pub(super) fn open(transaction: &mut Transaction<'_>, room: RoomId) -> Result<He
 }
 
 fn head(transaction: &mut Transaction<'_>, room: RoomId) -> Result<Option<Head>, redb::Error> {
-    let record: Option<record::Head> = get(&transaction.log()?.heads, room.get())?;
-    Ok(record.map(|record| head_of(&record)))
+    Ok(transaction.head(room.get())?.map(|record| head_of(&record)))
 }
 
 fn write_head(transaction: &mut Transaction<'_>, room: RoomId, head: &Head) -> Result<(), redb::Error> {
-    let record = head_record(head).encode_to_vec();
-    transaction.log()?.heads.insert(room.get(), record.as_slice())?;
-    Ok(())
+    transaction.put_head(room.get(), &head_record(head).encode_to_vec())
 }
 
 fn add(
@@ -76,8 +72,8 @@ fn add(
 ) -> Result<Outcome, redb::Error> {
     let mut event = new.event;
     place(head, now_micros, &mut event);
-    if let Some(used) = use_key(transaction.log()?, room, &event, new.body_hash, now_micros)? {
-        return repeated(transaction.log()?, room, &used, new.body_hash);
+    if let Some(used) = use_key(transaction, room, &event, new.body_hash, now_micros)? {
+        return repeated(transaction, room, &used, new.body_hash);
     }
     write_event(transaction, room, &mut event)?;
     *head = advance(*head, &event);
@@ -90,7 +86,7 @@ fn add(
 /// Nearly every key is new. Writing first and taking it back otherwise is one walk down the tree less for
 /// each event.
 fn use_key(
-    log: &mut LogTables<'_>,
+    transaction: &mut Transaction<'_>,
     room: RoomId,
     event: &wire::Event,
     body_hash: u64,
@@ -99,11 +95,10 @@ fn use_key(
     let Some(key) = &event.key else { return Ok(None) };
     let key = key_of(room, event.author, key);
     let now_used = record::Key { epoch: event.epoch, seq: event.seq, at: event.at, body_hash };
-    let before = log.keys.insert(key.as_slice(), now_used.encode_to_vec().as_slice())?;
-    let before: Option<record::Key> = before.map(|before| decode(before.value())).transpose()?;
+    let before = transaction.put_key(&key, &now_used.encode_to_vec())?;
     let honoured = before.filter(|before| is_honoured(before, now_micros));
     if let Some(before) = &honoured {
-        log.keys.insert(key.as_slice(), before.encode_to_vec().as_slice())?;
+        transaction.put_key(&key, &before.encode_to_vec())?;
     }
     Ok(honoured)
 }
@@ -112,11 +107,10 @@ fn write_event(transaction: &mut Transaction<'_>, room: RoomId, event: &mut wire
     let mut buffer = std::mem::take(&mut transaction.buffer);
     let seq = event.seq;
     tables::encode_event(event, &mut buffer);
-    let log = transaction.log()?;
     if matches!(event.body, Some(Body::Message(_))) {
-        log.messages.insert((room.get(), seq), buffer.as_slice())?;
+        transaction.put_message(room.get(), seq, &buffer)?;
     } else {
-        log.changes.insert((room.get(), seq), buffer.as_slice())?;
+        transaction.put_change(room.get(), seq, &buffer)?;
         project::settings(transaction, room, event)?;
         if let Some((user, change)) = membership_change(event) {
             project::membership(transaction, room, user, change, event)?;
@@ -126,17 +120,17 @@ fn write_event(transaction: &mut Transaction<'_>, room: RoomId, event: &mut wire
     Ok(())
 }
 
-fn repeated(log: &LogTables<'_>, room: RoomId, used: &record::Key, body_hash: u64) -> Result<Outcome, redb::Error> {
+fn repeated(
+    transaction: &mut Transaction<'_>,
+    room: RoomId,
+    used: &record::Key,
+    body_hash: u64,
+) -> Result<Outcome, redb::Error> {
     if used.body_hash != body_hash {
         return Ok(Outcome::Conflict);
     }
-    let place = (room.get(), used.seq);
-    let stored = match log.messages.get(place)? {
-        Some(message) => Some(message),
-        None => log.changes.get(place)?,
-    };
-    let stored = stored.ok_or_else(|| corrupt("a key stands for an event that is not there"))?;
-    let event = decode_event(room.get(), used.seq, stored.value())?;
+    let event = transaction.event(room.get(), used.seq)?;
+    let event = event.ok_or_else(|| corrupt("a key stands for an event that is not there"))?;
     Ok(Outcome::Repeated(Placement {
         position: event.position(),
         ordinal: event.ordinal.map(Ordinal),

@@ -9,7 +9,7 @@ use redb::{Builder, Database, ReadableDatabase as _, ReadableTableMetadata as _}
 
 use super::OpenError;
 use super::file::{publish, unfinished};
-use super::meta::{BACKUP_KEY, FORMAT};
+use super::meta::{BACKUP_KEY, FORMAT, JOURNAL_KEY};
 use super::tables::{CHANGES, MESSAGES, META, ROOMS};
 
 /// Memory for pages of a copy: it is written from end to end, so more would not help.
@@ -92,7 +92,8 @@ pub(super) fn open_copy(file: File) -> Result<Database, redb::Error> {
     Ok(Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(FileBackend::new(file)?)?)
 }
 
-/// Says in the file whether it is a backup, and of when.
+/// Says in the file whether it is a backup, and of when; and that no journal belongs to it, for it has all
+/// that the store's journal had.
 pub(super) fn mark(copy: &Database, made_at: Option<i64>) -> Result<(), redb::Error> {
     let transaction = copy.begin_write()?;
     let mut meta = transaction.open_table(META)?;
@@ -100,6 +101,7 @@ pub(super) fn mark(copy: &Database, made_at: Option<i64>) -> Result<(), redb::Er
         Some(at) => drop(meta.insert(BACKUP_KEY, at.cast_unsigned())?),
         None => drop(meta.remove(BACKUP_KEY)?),
     }
+    meta.remove(JOURNAL_KEY)?;
     drop(meta);
     Ok(transaction.commit()?)
 }

@@ -44,6 +44,22 @@ pub enum OpenError {
         /// What was found.
         source: Box<redb::Error>,
     },
+    /// The journal cannot be made, or cannot be read or written.
+    #[error("could not make or open the journal {}", file.display())]
+    Journal {
+        /// The journal.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What the journal holds could not be put into the store.
+    #[error("could not replay the journal {}", file.display())]
+    Replay {
+        /// The journal.
+        file: PathBuf,
+        /// What was found.
+        source: Box<redb::Error>,
+    },
     /// The system gave no thread.
     #[error("could not start a thread of the store")]
     Thread(io::Error),

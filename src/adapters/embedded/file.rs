@@ -1,4 +1,4 @@
-//! The store's file: made private, locked, and never trusted after a failed fsync.
+//! The store's files: made private, locked, and never trusted after a failed fsync.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -31,6 +31,8 @@ const EXIT_IO_ERROR: i32 = 74;
 #[derive(Debug, Clone)]
 pub(super) struct FileOptions {
     pub(super) file: PathBuf,
+    /// The journal beside it.
+    pub(super) journal: PathBuf,
     pub(super) cache_bytes: usize,
     pub(super) fsyncs: Counter,
 }
@@ -121,11 +123,24 @@ pub(super) fn has_magic(file: &File) -> io::Result<bool> {
     }
 }
 
-/// A file that ends the process when its data cannot be synced.
+/// Syncs a file of the store, or ends the process.
 ///
 /// After a failed fsync the kernel may have dropped the pages and call them clean: a later fsync that
 /// succeeds proves nothing (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). What
 /// is on disk is found out by starting again.
+pub(super) fn sync_or_end(file: &Path, fsyncs: &Counter, sync: impl FnOnce() -> io::Result<()>) {
+    fsyncs.inc();
+    if let Err(error) = sync() {
+        tracing::error!(
+            file = %file.display(),
+            error = %error,
+            "could not sync the store to disk: the process ends, nothing that was not synced was acknowledged"
+        );
+        std::process::exit(EXIT_IO_ERROR)
+    }
+}
+
+/// The store's file, which ends the process when its data cannot be synced.
 #[derive(Debug)]
 struct FailStop {
     backend: FileBackend,
@@ -135,15 +150,8 @@ struct FailStop {
 
 impl StorageBackend for FailStop {
     fn sync_data(&self) -> io::Result<()> {
-        self.fsyncs.inc();
-        self.backend.sync_data().or_else(|error| {
-            tracing::error!(
-                file = %self.file.display(),
-                error = %error,
-                "could not sync the store to disk: the process ends, nothing that was not synced was acknowledged"
-            );
-            std::process::exit(EXIT_IO_ERROR)
-        })
+        sync_or_end(&self.file, &self.fsyncs, || self.backend.sync_data());
+        Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -9,7 +9,10 @@ use super::tables::{self, META};
 
 /// The version of the file's format that this version writes. A change that an older version would
 /// misread raises it.
-pub(super) const FORMAT: u64 = 1;
+///
+/// - 1: everything is in this one file.
+/// - 2: beside it stands a journal, which has what came last.
+pub(super) const FORMAT: u64 = 2;
 
 /// Under which name the format stands.
 pub(super) const FORMAT_KEY: &str = "format";
@@ -17,6 +20,8 @@ pub(super) const FORMAT_KEY: &str = "format";
 pub(super) const IDS_RESERVED_KEY: &str = "ids_reserved_until";
 /// When the file was made as a backup, in microseconds; only in backups.
 pub(super) const BACKUP_KEY: &str = "backup_at";
+/// Which run of the journal belongs to this state of the store: see [`super::journal`].
+pub(super) const JOURNAL_KEY: &str = "journal";
 
 /// Checks that the file is a store of a known format.
 pub(super) fn check(database: &Database, file: &Path) -> Result<(), OpenError> {
@@ -54,6 +59,23 @@ pub(super) fn format(database: &impl ReadableDatabase) -> Result<Format, redb::E
 /// Whether a store is a backup.
 pub(super) fn is_backup(database: &impl ReadableDatabase) -> Result<bool, redb::Error> {
     Ok(number(&database.begin_read()?.open_table(META)?, BACKUP_KEY)?.is_some())
+}
+
+/// The run of the journal that belongs to the store.
+pub(super) fn journal(database: &impl ReadableDatabase) -> Result<Option<u64>, redb::Error> {
+    number(&database.begin_read()?.open_table(META)?, JOURNAL_KEY)
+}
+
+/// Says in a store of an older format that it has this one's, before anything is written that an older
+/// version would not find.
+pub(super) fn upgrade(database: &Database) -> Result<(), redb::Error> {
+    if number(&database.begin_read()?.open_table(META)?, FORMAT_KEY)? == Some(FORMAT) {
+        return Ok(());
+    }
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
+    Ok(transaction.commit()?)
 }
 
 /// Makes an empty database a store.

@@ -11,6 +11,7 @@ pub(super) struct Metrics {
     pub(super) queue_depth: Gauge,
     pub(super) full: Counter,
     pub(super) fsyncs: Counter,
+    pub(super) checkpoints: Counter,
     pub(super) keys_swept: Counter,
     pub(super) reads_refused: Counter,
 }
@@ -24,6 +25,7 @@ impl Metrics {
             queue_depth: Gauge::default(),
             full: Counter::default(),
             fsyncs: Counter::default(),
+            checkpoints: Counter::default(),
             keys_swept: Counter::default(),
             reads_refused: Counter::default(),
         };
@@ -31,7 +33,12 @@ impl Metrics {
         registry.register("bobchat_store_commit_seconds", "Time of one commit", metrics.commit_seconds.clone());
         registry.register("bobchat_store_queue_depth", "Writes that wait", metrics.queue_depth.clone());
         registry.register("bobchat_store_full", "Writes refused for want of room", metrics.full.clone());
-        registry.register("bobchat_store_fsyncs", "Syncs of the file", metrics.fsyncs.clone());
+        registry.register("bobchat_store_fsyncs", "Syncs of the store's files", metrics.fsyncs.clone());
+        registry.register(
+            "bobchat_store_checkpoints",
+            "Commits that took the journal into the file",
+            metrics.checkpoints.clone(),
+        );
         registry.register("bobchat_store_keys_swept", "Idempotency keys forgotten", metrics.keys_swept.clone());
         registry.register(
             "bobchat_store_reads_refused",

@@ -1,22 +1,33 @@
-//! Opening a store: the folder, the file, the lock, the format.
+//! Opening a store: the folder, the file, the lock, the format, the journal.
 
 use std::path::Path;
+use std::time::Duration;
 
 use redb::Database;
 
 use super::OpenError;
 use super::file::{FileOptions, LOCK_PATIENCE, create_private, make_folder, publish, unfinished};
+use super::journal::{self, Journal};
 use super::meta;
 
 /// Opens the store of a data folder, and makes what is missing.
-pub(super) fn open(folder: &Path, options: &FileOptions) -> Result<Database, OpenError> {
+pub(super) fn open(folder: &Path, options: &FileOptions) -> Result<(Database, Journal), OpenError> {
     make_folder(folder)?;
     if !options.file.exists() {
         create(folder, options)?;
     }
-    let database = options.open(LOCK_PATIENCE)?;
+    open_existing(options, LOCK_PATIENCE)
+}
+
+/// Opens a store that is there, and puts into it what its journal holds. Waits `patience` for another holder.
+pub(super) fn open_existing(options: &FileOptions, patience: Duration) -> Result<(Database, Journal), OpenError> {
+    let database = options.open(patience)?;
     meta::check(&database, &options.file)?;
-    Ok(database)
+    let damaged = |source| OpenError::Damaged { file: options.file.clone(), source: Box::new(source) };
+    meta::upgrade(&database).map_err(damaged)?;
+    let journal = Journal::open(&options.journal, options.fsyncs.clone())?;
+    journal::replay(&database, &journal)?;
+    Ok((database, journal))
 }
 
 /// Makes an empty store beside its place and gives it its name when it is whole: a process that dies in

@@ -10,6 +10,7 @@ use redb::{Builder, Database, ReadableTable as _};
 
 use super::copy::{BackupError, BackupReport, finish, io_error, mark, open_copy, refuse_existing, report, sized};
 use super::file::{FILE_NAME, create_private, has_magic, make_folder};
+use super::journal::JOURNAL_NAME;
 use super::meta::{self, Format};
 use super::tables::{HEADS, SPANS, decode};
 
@@ -26,6 +27,8 @@ pub fn restore(backup: &Path, folder: &Path, now_micros: i64) -> Result<BackupRe
     make_folder(folder)?;
     let file = folder.join(FILE_NAME);
     refuse_existing(&file)?;
+    // Of a store that was moved away without it: it may have what that store has not.
+    refuse_existing(&folder.join(JOURNAL_NAME))?;
     finish(&file, |unfinished| {
         let failed = |source| io_error(unfinished, source);
         let mut target = create_private(unfinished).map_err(failed)?;

@@ -93,7 +93,7 @@ impl Sweeper {
 
 /// Removes those keys that were not used again meanwhile.
 fn forget(transaction: &mut Transaction<'_>, keys: &[Vec<u8>], now_micros: i64) -> Result<u64, redb::Error> {
-    let table = &mut transaction.log()?.keys;
+    let table = transaction.keys_mut()?;
     let mut removed = 0;
     for key in keys {
         let used: Option<record::Key> = table.get(key.as_slice())?.map(|used| decode(used.value())).transpose()?;

@@ -1,19 +1,27 @@
-//! The one thread that writes: whatever waits becomes one transaction and one sync to disk.
+//! The one thread that writes: whatever waits becomes one transaction, synced to disk.
+//!
+//! A batch of nothing but messages is on disk in the journal, any other in the store's file, which then
+//! has all that the journal had: see [`super::journal`].
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bobchat_actors::ports::Unavailable;
+use redb::{Durability, WriteTransaction};
+use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
 
 use super::OpenError;
 use super::command::{Command, Growth, Refusal};
 use super::file::FileOptions;
-use super::meta;
+use super::journal::{Journal, Rows};
+use super::meta::JOURNAL_KEY;
 use super::metrics::Metrics;
+use super::open::open_existing;
 use super::shared::Shared;
 use super::space::{FULL_RETRY_AFTER, Reserve};
+use super::tables::META;
 use super::transaction::Transaction;
 
 /// The first wait before a failed database is opened again; doubles up to [`REOPEN_WAIT_MAX`].
@@ -29,30 +37,72 @@ pub(super) struct Writer {
     pub(super) queue: mpsc::Receiver<Command>,
     /// Commands of one transaction at most.
     pub(super) batch_max: usize,
+    pub(super) checkpoint_when_idle: Duration,
     pub(super) file: FileOptions,
+    pub(super) journal: Journal,
+    /// What the batch under way puts, for the journal; kept for its capacity.
+    pub(super) rows: Rows,
     pub(super) reserve: Reserve,
     pub(super) metrics: Metrics,
+}
+
+/// What the queue gave.
+enum Received {
+    Writes,
+    /// Nothing for a while.
+    Idle,
+    /// Nothing any more.
+    Closed,
 }
 
 impl Writer {
     /// Starts the thread. It ends when the last sender of the queue is gone and everything is answered.
     pub(super) fn spawn(self) -> Result<JoinHandle<()>, OpenError> {
-        thread::Builder::new().name("store-writer".to_owned()).spawn(|| self.run()).map_err(OpenError::Thread)
+        // It has the clock that waiting for a limited time takes, and nothing else.
+        let runtime = runtime::Builder::new_current_thread().enable_time().build().map_err(OpenError::Thread)?;
+        let thread = thread::Builder::new().name("store-writer".to_owned());
+        thread.spawn(move || self.run(&runtime)).map_err(OpenError::Thread)
     }
 
-    fn run(mut self) {
+    fn run(mut self, runtime: &Runtime) {
         let _end = EndProcessOnPanic;
         let mut batch = Vec::with_capacity(self.batch_max);
-        while self.queue.blocking_recv_many(&mut batch, self.batch_max) > 0 {
-            self.metrics.queue_depth.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-            if !self.reserve.is_kept() {
-                self.refuse_growing(&mut batch);
-            }
-            if !batch.is_empty() {
-                self.commit(&mut batch);
+        loop {
+            match runtime.block_on(self.receive(&mut batch)) {
+                Received::Writes => self.take(&mut batch),
+                Received::Idle => self.checkpoint(),
+                Received::Closed => break,
             }
         }
+        if self.journal.is_used() {
+            self.checkpoint();
+        }
         self.shared.replace(None);
+    }
+
+    /// Waits for writes; not for ever while the journal holds something.
+    async fn receive(&mut self, batch: &mut Vec<Command>) -> Received {
+        let receiving = self.queue.recv_many(batch, self.batch_max);
+        let received = if self.journal.is_used() {
+            tokio::time::timeout(self.checkpoint_when_idle, receiving).await
+        } else {
+            Ok(receiving.await)
+        };
+        match received {
+            Ok(0) => Received::Closed,
+            Ok(_) => Received::Writes,
+            Err(_) => Received::Idle,
+        }
+    }
+
+    fn take(&mut self, batch: &mut Vec<Command>) {
+        self.metrics.queue_depth.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+        if !self.reserve.is_kept() {
+            self.refuse_growing(batch);
+        }
+        if !batch.is_empty() {
+            self.commit(batch);
+        }
     }
 
     fn refuse_growing(&self, batch: &mut Vec<Command>) {
@@ -85,22 +135,25 @@ impl Writer {
         }
     }
 
-    fn write(&self, batch: &mut [Command]) -> Result<(), redb::Error> {
+    fn write(&mut self, batch: &mut [Command]) -> Result<(), redb::Error> {
         let database = self.shared.database().ok_or(redb::Error::DatabaseClosed)?;
         let started = Instant::now();
-        let mut inner = database.begin_write()?;
-        // A reopen after SIGKILL then takes milliseconds instead of a walk over the file.
-        inner.set_quick_repair(true);
-        let mut transaction = Transaction::new(&inner);
+        let inner = database.begin_write()?;
+        let mut transaction = Transaction::new(&inner, &mut self.rows);
         for command in batch {
             transaction.run(|transaction| command.job.apply(transaction))?;
         }
         let (is_changed, events) = (transaction.is_changed(), transaction.events);
+        let rows_are_all = transaction.rows_are_all();
         drop(transaction);
         if !is_changed {
             return Ok(inner.abort()?);
         }
-        inner.commit()?;
+        if rows_are_all && self.journal.has_room(&self.rows) {
+            self.commit_to_journal(inner)?;
+        } else {
+            self.commit_to_file(inner)?;
+        }
         tracing::Span::current().record("events", events);
         self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         if events > 0 {
@@ -109,14 +162,51 @@ impl Writer {
         Ok(())
     }
 
+    /// On disk first, then in the store, where readers see it. If the second fails, whoever waits is told
+    /// that the outcome is unknown, and opening again puts it there.
+    fn commit_to_journal(&mut self, mut transaction: WriteTransaction) -> Result<(), redb::Error> {
+        transaction.set_durability(Durability::None)?;
+        self.journal.append(&mut self.rows)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Commits to the store's file, and with it everything that the journal held.
+    fn commit_to_file(&mut self, mut transaction: WriteTransaction) -> Result<(), redb::Error> {
+        // A reopen after SIGKILL then takes milliseconds instead of a walk over the file.
+        transaction.set_quick_repair(true);
+        let name = self.journal.next_name()?;
+        if let Some(name) = name {
+            transaction.open_table(META)?.insert(JOURNAL_KEY, name)?;
+        }
+        transaction.commit()?;
+        if self.journal.is_used() {
+            self.metrics.checkpoints.inc();
+        }
+        if let Some(name) = name {
+            self.journal.begin(name);
+        }
+        Ok(())
+    }
+
+    /// Takes what the journal holds into the store's file.
+    fn checkpoint(&mut self) {
+        let database = self.shared.database().ok_or(redb::Error::DatabaseClosed);
+        let begun = database.and_then(|database| Ok(database.begin_write()?));
+        if let Err(error) = begun.and_then(|transaction| self.commit_to_file(transaction)) {
+            tracing::error!(error = %error, "could not take the journal into the store: opening it again");
+            self.reopen();
+        }
+    }
+
     /// redb refuses everything after an error of input or output until it is opened again.
     fn reopen(&mut self) {
         self.shared.replace(None);
         let mut wait = REOPEN_WAIT_MIN;
         loop {
             self.refuse_for(wait);
-            match self.open() {
-                Ok(database) => {
+            match open_existing(&self.file, Duration::ZERO) {
+                Ok((database, journal)) => {
+                    self.journal = journal;
                     tracing::info!(file = %self.file.file.display(), "the store is open again");
                     return self.shared.replace(Some(database));
                 }
@@ -127,12 +217,6 @@ impl Writer {
             }
             wait = (wait * 2).min(REOPEN_WAIT_MAX);
         }
-    }
-
-    fn open(&self) -> Result<redb::Database, OpenError> {
-        let database = self.file.open(Duration::ZERO)?;
-        meta::check(&database, &self.file.file)?;
-        Ok(database)
     }
 
     /// Answers everything that comes within `wait`, instead of letting it wait as well.
