@@ -110,7 +110,7 @@ async fn figures() {
         println!("batches of {size}: p50 {:?}, p99 {:?}; CPU of the server {cpu:.0} us", took[500], took[990]);
     }
     for size in [1, 8] {
-        many_rooms(&server, &log, size).await;
+        println!("{}", many_rooms(&server, &log, size).await);
     }
     let memory = |server: &RedisServer| server.info("memory", "used_memory").parse::<u64>().unwrap();
     let before = memory(&server);
@@ -134,7 +134,7 @@ async fn figures() {
     println!("when they are archived: {} bytes", (memory(&server) - before) / 200);
 }
 
-async fn many_rooms(server: &RedisServer, log: &RedisLog, size: u64) {
+async fn many_rooms(server: &RedisServer, log: &RedisLog, size: u64) -> String {
     let (begin, cpu) = (Instant::now(), cpu_seconds(server));
     let rooms = (0..100).map(|number| async move {
         let id = room(1_000 * size + number);
@@ -148,5 +148,6 @@ async fn many_rooms(server: &RedisServer, log: &RedisLog, size: u64) {
     futures_util::future::join_all(rooms).await;
     let (events, seconds) = (1e4 * f64::from(u32::try_from(size).unwrap()), begin.elapsed().as_secs_f64());
     let cpu = (cpu_seconds(server) - cpu) / events * 1e6;
-    println!("100 rooms, batches of {size}: {:.0} events/s, CPU of the server {cpu:.1} us an event", events / seconds);
+    let rate = events / seconds;
+    format!("100 rooms, batches of {size}: {rate:.0} events/s, CPU of the server {cpu:.1} us an event")
 }
