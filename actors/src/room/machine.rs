@@ -109,7 +109,7 @@ pub struct Machine<T> {
     waiting: VecDeque<Pending<T>>,
     /// What is with the log, in the order of the batch.
     in_flight: Vec<Pending<T>>,
-    /// The [`Head::state_seq`] that it was decided on.
+    /// The [`Append::state_seq`] that it was decided on.
     decided_on: Sequence,
     phase: Phase,
     /// Set when the log has events that the room has not seen, while a batch is with it.

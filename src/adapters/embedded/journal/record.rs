@@ -17,7 +17,7 @@ use super::row::Row;
 /// What stands before the rows.
 pub(in super::super) const HEADER_BYTES: usize = 40;
 
-/// So records are found without those before them: see [`super::replay`].
+/// So records are found without those before them: see [`super::replay()`].
 pub(super) const ALIGNMENT: u64 = 64;
 
 /// The checksum, which does not cover itself.
