@@ -317,11 +317,17 @@ impl LocalHub {
         self.metrics.outbound_bytes.set(i64::try_from(self.budget.waiting()).unwrap_or(i64::MAX));
     }
 
-    /// Closes the connection of this thread for which most bytes wait.
+    /// Closes the connection of this thread for which most bytes wait; of several with about as many, the one that
+    /// has been silent longest.
     pub(super) fn cut_largest(&self) {
+        let now = self.second();
         let sessions = self.sessions.borrow();
-        let largest = sessions.values().filter(|outlet| outlet.is_open()).max_by_key(|outlet| outlet.waiting());
-        if let Some(outlet) = largest.filter(|outlet| outlet.waiting() > 0) {
+        let waiting = sessions.values().filter(|outlet| outlet.is_open() && outlet.waiting() > 0);
+        let largest = waiting.max_by_key(|outlet| {
+            let silence = now.saturating_sub(outlet.heard());
+            (outlet.waiting().checked_ilog2(), silence, outlet.waiting())
+        });
+        if let Some(outlet) = largest {
             outlet.close(CloseCode::SlowConsumer);
         }
     }

@@ -227,13 +227,15 @@ impl Outlet {
             drop(queue);
             self.settle(self.waiting.get().saturating_sub(keep));
         }
-        self.enqueue_unbounded(frame::close(code));
+        self.leave_budget();
         self.state.set(State::Closing);
+        self.enqueue_unbounded(frame::close(code));
         self.wake();
     }
 
     /// Gives up on the socket.
     pub fn die(&self) {
+        self.leave_budget();
         self.state.set(State::Dead);
         self.queue.replace(VecDeque::new());
         self.settle(self.waiting.get());
@@ -320,7 +322,9 @@ impl Outlet {
 
     fn enqueue_unbounded(&self, bytes: Bytes) {
         self.waiting.set(self.waiting.get() + bytes.len());
-        self.budget.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        if self.is_open() {
+            self.budget.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
         self.queue.borrow_mut().push_back(bytes);
     }
 
@@ -341,12 +345,22 @@ impl Outlet {
 impl<W: Wire + ?Sized> Outlet<W> {
     fn settle(&self, bytes: usize) {
         self.waiting.set(self.waiting.get().saturating_sub(bytes));
-        self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if self.state.get() == State::Open {
+            self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// What still waits for a connection that ends is one piece at most, which it shares with others, and is gone
+    /// within seconds. Counted on, the leftovers of many that were cut would have those cut who read.
+    fn leave_budget(&self) {
+        if self.state.get() == State::Open {
+            self.budget.waiting.fetch_sub(self.waiting.get(), Ordering::Relaxed);
+        }
     }
 }
 
 impl<W: Wire + ?Sized> Drop for Outlet<W> {
     fn drop(&mut self) {
-        self.settle(self.waiting.get());
+        self.leave_budget();
     }
 }
