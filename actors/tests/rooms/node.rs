@@ -69,7 +69,7 @@ impl TestNode {
             clock: clock.clone(),
             ids: Arc::new(IdGenerator::open(clock.clone(), &**store).await.unwrap()),
         };
-        let send_rate = Rate { per_second: 1_000.0, burst: 1_000.0 };
+        let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
         let core = Core::new(ports, options, Metrics::register(&mut Registry::default()));
         Self { worker: Worker::start(core), log }
