@@ -38,6 +38,7 @@ async fn subscribers_of_a_thread_that_lags_far_behind_are_told_and_go_on() {
     }
     tokio::time::sleep(HAND_OVER).await;
     assert_eq!(node.metrics().resets.get(), 1);
+    say(&node, room, "heard").await;
     go_on.send(()).unwrap();
     let (reset, next) = heard.await.unwrap();
     let head = reset.head.unwrap().seq;
