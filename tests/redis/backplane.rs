@@ -158,7 +158,7 @@ async fn what_was_not_heard_is_found_by_the_beat() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     bob.notes.take();
     // What an append leaves behind whose frame was lost.
-    let now = server.cli(&["TIME"]).replace('\n', "");
+    let now = server.time();
     for heads in server.keys("bob:{s*}:heads") {
         let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
         server.cli(&["ZADD", &heads, &now, &changed]);

@@ -134,6 +134,13 @@ impl RedisServer {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// Its clock, in microseconds. `TIME` prints two numbers, the second one without leading zeros.
+    pub(crate) fn time(&self) -> String {
+        let time = self.cli(&["TIME"]);
+        let (seconds, microseconds) = time.split_once('\n').expect("seconds and microseconds");
+        format!("{seconds}{microseconds:0>6}")
+    }
+
     /// The keys that match a pattern.
     pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
         self.cli(&["KEYS", pattern]).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
