@@ -112,12 +112,23 @@ pub(crate) enum FormatName {
     Protobuf,
 }
 
+/// Does what the arguments of this process ask for, and says why when it cannot.
+pub fn run() -> ExitCode {
+    match Command::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
 impl Command {
     /// Does what was asked.
     ///
     /// # Errors
     /// When it cannot be done; not when a promise was broken, which the exit code says.
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(run) => on_one_thread(run.run()),
             Self::Floor(options) => floor::serve(&options).map(|()| ExitCode::SUCCESS),
