@@ -61,9 +61,7 @@ pub(super) struct Person {
 /// What a request was for.
 #[derive(Debug)]
 enum Asked {
-    Subscribe {
-        room: u64,
-    },
+    Subscribe,
     Send {
         number: u64,
     },
@@ -167,7 +165,8 @@ impl Person {
                 },
                 _ = ticks.tick() => {
                     if self.act(&mut visit).await? {
-                        return Ok(self.leave(visit).await);
+                        self.leave(visit).await;
+                        return Ok(());
                     }
                 }
             }
@@ -199,9 +198,9 @@ impl Person {
             self.resumed(&mut visit, subscribed).await?;
         }
         for &room in later {
-            let cursor = self.cursors.get(&room).copied().map(Into::into);
+            let cursor = Some(self.cursors.get(&room).copied().unwrap_or_default().into());
             let request = Request::Subscribe(wire::Subscribe { room, cursor });
-            visit.ask(Asked::Subscribe { room }, request).await?;
+            visit.ask(Asked::Subscribe, request).await?;
         }
         Ok(visit)
     }
@@ -297,7 +296,7 @@ impl Person {
 
     async fn answered(&mut self, visit: &mut Visit, asked: Asked, answer: wire::Ok) -> anyhow::Result<()> {
         match (asked, answer.result) {
-            (Asked::Subscribe { .. }, Some(ok::Result::Subscribe(subscribed))) => {
+            (Asked::Subscribe, Some(ok::Result::Subscribe(subscribed))) => {
                 return self.resumed(visit, &subscribed).await;
             }
             (Asked::Send { number }, Some(ok::Result::MessageSend(ack))) => {
@@ -327,7 +326,7 @@ impl Person {
         let Asked::Send { number } = asked else {
             self.refused(error, &format!("{asked:?}"));
             // Without its stream a connection is of no use.
-            return if matches!(asked, Asked::Subscribe { .. }) { bail!("subscribe: {}", error.code) } else { Ok(()) };
+            return if matches!(asked, Asked::Subscribe) { bail!("subscribe: {}", error.code) } else { Ok(()) };
         };
         match self.outbox.refused(number, error) {
             Refusal::Again { sure } => {
