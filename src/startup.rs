@@ -53,6 +53,9 @@ pub enum StartError {
     /// The secret for the operator's commands could not be written.
     #[error("could not write admin.token to the data folder")]
     Secret(std::io::Error),
+    /// The configuration asks for a node of a cluster.
+    #[error("this version cannot be a node of a cluster yet: leave redis and cassandra out of the configuration")]
+    Cluster,
     /// The threads could not be started.
     #[error("could not start the server")]
     Serve(std::io::Error),
@@ -194,6 +197,9 @@ struct Opened {
 
 impl Opened {
     async fn open(config: &Config, registry: &mut Registry) -> Result<Self, StartError> {
+        if config.cluster.is_some() {
+            return Err(StartError::Cluster);
+        }
         // Before the store: a mistake in a file of keys shall not touch the data.
         let external = ExternalIssuers::load(&config.auth.external).map_err(StartError::Keys)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -39,6 +39,7 @@ pub use fill::{Fill, FillEnd};
 pub use keys::{Attempt, KEYS_REMEMBERED, KeyAge, asks_the_table, judge_key};
 pub(crate) use plant::Plant;
 pub use raise::{Raise, RaiseEnd};
+pub(crate) use runs::as_stored;
 pub use salvage::{Salvage, SalvageEnd};
 pub use send::{Need, Outgoing, Send, SendEnd, SendJob};
 pub use unarchived::{Permit, Unarchived};

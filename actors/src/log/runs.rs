@@ -12,7 +12,7 @@ use crate::room::body_hash;
 pub(super) type Rows = BTreeMap<(Sequence, Epoch), StoredEvent>;
 
 /// The form in which an event is stored.
-pub(super) fn as_stored(event: wire::Event) -> StoredEvent {
+pub(crate) fn as_stored(event: wire::Event) -> StoredEvent {
     let body_hash = event.body.as_ref().map_or(0, body_hash);
     StoredEvent { event, body_hash, renumbered: false }
 }

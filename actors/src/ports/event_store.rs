@@ -101,7 +101,8 @@ pub trait EventStore: Send + Sync {
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable>;
 
     /// Stores events: for each its key, its message row and what the directory derives from it, and **last** the
-    /// row that says "stored" (rule 19). On return all of it is durable.
+    /// row that says "stored" (rule 19). On return all of it is durable, and a [`super::Directory`] over this store
+    /// knows it: events can come twice, late and in any order, and those of a lost run count for nothing.
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable>;
 
     /// Reads at most `limit` stored events with a seq at or above `from`, by seq and epoch, orphans included.
@@ -117,6 +118,7 @@ pub trait EventStore: Send + Sync {
     /// scan, and never later than what is stored.
     async fn noted_head(&self, room: RoomId) -> Result<Option<Head>, Unavailable>;
 
-    /// Notes where a room's stored events end. An older head never replaces a newer one.
+    /// Notes where a room's stored events end: all up to there are stored, and owned for ever. An older head never
+    /// replaces a newer one.
     async fn note_head(&self, room: RoomId, head: Head) -> Result<(), Unavailable>;
 }
