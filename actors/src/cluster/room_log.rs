@@ -2,10 +2,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, Sequence};
-use bobchat_proto::wire::{self, event::Body};
+use bobchat_proto::wire;
 
 use super::{Ack, Cluster};
 use crate::log::{Attempt, Need, Outgoing, Send, SendEnd, SendJob, asks_the_table, run};
+use crate::ports::projection::changes_state;
 use crate::ports::{Append, AppendError, Head, NewEvent, Outcome, RoomLog, Unavailable};
 
 /// The wait that is advised where nothing better is known.
@@ -74,7 +75,8 @@ impl Cluster {
             None => self.node.store.log_row(append.room, false).await?,
         };
         let opened_at = row.filter(|row| row.epoch == append.epoch).and_then(|row| row.opened_at);
-        let history = self.options.ack == Ack::History || append.events.iter().any(changes_state);
+        // Members and settings are stored before anybody is told, so that the directory is never behind an answer.
+        let history = self.options.ack == Ack::History || append.events.iter().any(|new| changes_state(&new.event));
         let deadline = i64::try_from(self.options.deadline.as_micros()).unwrap_or(i64::MAX);
         Ok(SendJob {
             room: append.room,
@@ -94,11 +96,6 @@ impl Cluster {
         let ask = asks_the_table(attempt, opened_at, self.clock.now_micros());
         Outgoing { new, ask }
     }
-}
-
-/// Members and settings are stored before anybody is told, so that the directory is never behind an answer.
-fn changes_state(new: &NewEvent) -> bool {
-    !matches!(new.event.body, Some(Body::Message(_)))
 }
 
 fn again(need: Need) -> AppendError {
