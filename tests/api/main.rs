@@ -9,6 +9,8 @@
 )]
 
 mod authorization;
+#[path = "backend/alone.rs"]
+mod backend;
 mod chat;
 mod cli;
 mod client;

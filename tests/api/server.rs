@@ -12,6 +12,7 @@ use bobchat_actors::Core;
 use bobchat_proto::wire;
 use tokio::sync::oneshot;
 
+use crate::backend;
 use crate::client::Client;
 
 /// A running server with its data in a folder of its own. Stops when it is dropped.
@@ -149,7 +150,7 @@ impl Drop for TestServer {
 fn config(folder: &str, settings: &[(String, String)]) -> Config {
     let defaults = [("STORE__RESERVE_BYTES", "1MiB"), ("SERVER__DRAIN_TIMEOUT", "5s")];
     let defaults = defaults.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let all = defaults.into_iter().chain(settings.iter().cloned());
+    let all = defaults.into_iter().chain(backend::settings()).chain(settings.iter().cloned());
     let environment: HashMap<String, String> = all.map(|(key, value)| (format!("BOBCHAT__{key}"), value)).collect();
     let free = Some("127.0.0.1:0".to_owned());
     let overrides = Overrides { listen: free.clone(), admin_listen: free, data: Some(folder.to_owned()) };

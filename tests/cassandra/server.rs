@@ -64,9 +64,14 @@ impl Server {
 
     /// Ends the node as a power cut does.
     pub(crate) fn kill(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.starter);
-        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        self.signal(rustix::process::Signal::KILL);
         self.starter.wait().unwrap();
+    }
+
+    /// Sends a signal to all processes of the node: stopped, it stands where it is and answers nothing.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let group = rustix::process::Pid::from_child(&self.starter);
+        rustix::process::kill_process_group(group, signal).unwrap();
     }
 
     fn wait_until_it_serves(&mut self) {

@@ -13,10 +13,23 @@
 )]
 
 mod alone;
+#[path = "../cassandra/server.rs"]
+#[expect(dead_code, reason = "the tests of the adapter use more of it")]
+mod cassandra;
+#[path = "../api/client.rs"]
+#[expect(dead_code, reason = "the tests of one node use more of it")]
+mod client;
+mod faults;
 #[path = "../support/guard.rs"]
 mod guard;
 mod node;
 mod planted;
 #[path = "../../loadtest/tests/support/proxy.rs"]
 mod proxy;
+#[path = "../redis/server.rs"]
+#[expect(dead_code, reason = "the tests of the adapter use more of it")]
+mod redis;
+mod removal;
 mod run;
+mod set;
+mod switch;

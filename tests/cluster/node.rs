@@ -88,6 +88,14 @@ impl Node {
         ureq::get(format!("http://{}/readyz", self.admin)).call().is_ok()
     }
 
+    /// A figure that it shows its operator.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let mut page = ureq::get(format!("http://{}/metrics", self.admin)).call().unwrap();
+        let page = page.body_mut().read_to_string().unwrap();
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no figure {name} in {page}")).parse().unwrap()
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };

@@ -1,0 +1,77 @@
+//! Three nodes and the servers that they stand on.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::cassandra;
+use crate::node::Node;
+use crate::redis::RedisServer;
+use crate::run::PATIENCE;
+
+/// How many nodes a set has.
+pub(crate) const NODES: usize = 3;
+
+/// Nodes, and what they keep on disk. Dropping it ends all of them.
+pub(crate) struct Set {
+    pub(crate) nodes: Vec<Node>,
+    _folder: TempDir,
+}
+
+impl Set {
+    /// Nodes on a Redis and on the Cassandra that all tests share.
+    pub(crate) fn on(redis: &RedisServer) -> Self {
+        Self::with(&redis.url(), cassandra::shared().address(), &[])
+    }
+
+    /// Nodes on servers at these places, with more settings. All are ready.
+    pub(crate) fn with(redis: &str, cassandra: &str, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let keyspace = new_keyspace();
+        let common = [
+            ("REDIS__URL", redis),
+            ("CASSANDRA__NODES", cassandra),
+            ("CASSANDRA__KEYSPACE", &keyspace),
+            ("CASSANDRA__REPLICATION", "1"),
+            ("LIMITS__ROOM_IDLE", "500ms"),
+        ];
+        let settings: Vec<(String, String)> =
+            common.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut nodes: Vec<_> = (0..NODES)
+            .map(|number| {
+                let name = format!("node-{number}");
+                let mut settings = settings.clone();
+                settings.push(("CLUSTER__NODE".to_owned(), name.clone()));
+                Node::spawn(folder.path(), &name, &settings)
+            })
+            .collect();
+        nodes.iter_mut().for_each(Node::wait_until_ready);
+        Self { nodes, _folder: folder }
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
+    }
+
+    /// Rooms in memory, over all nodes.
+    pub(crate) fn rooms_in_memory(&self) -> u64 {
+        self.nodes.iter().map(|node| node.metric("bobchat_rooms_active")).sum()
+    }
+
+    /// Waits until so many rooms are in memory, over all nodes, or fewer.
+    pub(crate) fn wait_until_rooms(&self, count: u64) {
+        let begin = Instant::now();
+        while self.rooms_in_memory() > count {
+            assert!(begin.elapsed() < PATIENCE, "more than {count} rooms stay in memory");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// A name that no other set of this run has.
+fn new_keyspace() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("cluster_{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+}
