@@ -40,6 +40,11 @@ test: web ## Runs every test: Rust, browser, examples, faults
 	@scripts/need python jq
 	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
 
+.PHONY: torture
+torture: ## The faults of a cluster as long as they are promised to be outlived (some ten minutes)
+	@scripts/need redis cassandra
+	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
+
 .PHONY: quick
 quick: web/node_modules/.package-lock.json ## The checks and tests that answer within minutes
 	@$(STEP) "format" cargo fmt --all --check

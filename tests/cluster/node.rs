@@ -63,7 +63,7 @@ impl Node {
         let mut command = guard::command(env!("CARGO_BIN_EXE_bobchat"));
         let (listen, admin) = (self.address.to_string(), self.admin.to_string());
         command.args(["--listen", &listen, "--admin-listen", &admin]);
-        command.arg("--data").arg(self.folder.join(&self.name));
+        command.arg("--data").arg(self.data());
         for (key, value) in SETTINGS.iter().copied().chain(self.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())))
         {
             command.env(format!("BOBCHAT__{key}"), value);
@@ -117,6 +117,19 @@ impl Node {
 
     pub(crate) fn resume(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Runs one of its operator's commands on its data.
+    pub(crate) fn operate(&self, arguments: &[&str]) {
+        let mut command = guard::command(env!("CARGO_BIN_EXE_bobchat"));
+        command.args(["--config", "/dev/null"]).args(arguments).arg("--data").arg(self.data());
+        let output = command.args(["--admin-listen", &self.admin.to_string()]).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Where it keeps its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join(&self.name)
     }
 
     fn signal(&self, signal: Signal) {
