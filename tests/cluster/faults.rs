@@ -35,6 +35,8 @@ fn clients() -> Vec<Client> {
 
 /// Clients that talk in the three rooms, of which one is cold and the others are not.
 fn begin(set: &Set) -> Torture {
+    // Of the rooms of a test before.
+    set.wait_until_rooms(0);
     let torture = Torture::start(plan(set.addresses(), 3, clients())).unwrap();
     torture.talk(200, PATIENCE).unwrap();
     let rooms = set.rooms_in_memory();

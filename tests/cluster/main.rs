@@ -24,6 +24,7 @@ mod faults;
 mod guard;
 mod node;
 mod planted;
+mod pool;
 #[path = "../../loadtest/tests/support/proxy.rs"]
 mod proxy;
 #[path = "../redis/server.rs"]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::client::Client;
-use crate::redis::RedisServer;
+use crate::pool;
 use crate::set::Set;
 
 /// How often somebody joins and leaves.
@@ -29,10 +29,9 @@ async fn talk(mut ada: Client, room: String, mut stop: tokio::sync::oneshot::Rec
 
 #[tokio::test]
 async fn whoever_left_at_one_node_is_refused_and_hears_nothing_at_the_others() {
-    let redis = RedisServer::start();
-    let set = tokio::task::spawn_blocking(move || (Set::on(&redis), redis)).await.unwrap();
-    let (set, _redis) = set;
-    let (ada, bob) = (sign_up(&set, "Ada"), sign_up(&set, "Bob"));
+    let standing = tokio::task::spawn_blocking(pool::take).await.unwrap();
+    let set = &standing.set;
+    let (ada, bob) = (sign_up(set, "Ada"), sign_up(set, "Bob"));
     let [at_0, at_1, at_2] = [0, 1, 2].map(|node| set.nodes[node].address);
     let mut owner = Client::signed_in(at_2, &ada).await;
     let room = owner.make_room("door").await;

@@ -1,14 +1,13 @@
 //! Three nodes and the servers that they stand on.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::cassandra;
 use crate::node::Node;
-use crate::redis::RedisServer;
 use crate::run::PATIENCE;
 
 /// How many nodes a set has.
@@ -17,15 +16,10 @@ pub(crate) const NODES: usize = 3;
 /// Nodes, and what they keep on disk. Dropping it ends all of them.
 pub(crate) struct Set {
     pub(crate) nodes: Vec<Node>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Set {
-    /// Nodes on a Redis and on the Cassandra that all tests share.
-    pub(crate) fn on(redis: &RedisServer) -> Self {
-        Self::with(&redis.url(), cassandra::shared().address(), &[])
-    }
-
     /// Nodes on servers at these places, with more settings. All are ready.
     pub(crate) fn with(redis: &str, cassandra: &str, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -48,7 +42,12 @@ impl Set {
             })
             .collect();
         nodes.iter_mut().for_each(Node::wait_until_ready);
-        Self { nodes, _folder: folder }
+        Self { nodes, folder }
+    }
+
+    /// Where its nodes keep their data and what they said.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {

@@ -4,6 +4,7 @@ use bobchat_loadtest::torture::{Kind, Torture};
 
 use super::{AFTER, begin};
 use crate::cassandra;
+use crate::pool::{self, Standing};
 use crate::redis::RedisServer;
 use crate::run::{AGREED_WITHIN, PATIENCE, judge};
 use crate::set::Set;
@@ -34,10 +35,10 @@ fn with_ack_history_nothing_is_lost() {
 
 #[test]
 fn with_ack_log_the_one_class_that_is_named_is_lost_and_no_other() {
-    let mut redis = RedisServer::start();
-    let mut set = Set::on(&redis);
-    let mut torture = begin(&set);
-    lose_redis_and_a_node(&mut redis, &mut set, &mut torture);
+    let mut standing = pool::take();
+    let Standing { set, redis } = &mut *standing;
+    let mut torture = begin(set);
+    lose_redis_and_a_node(redis, set, &mut torture);
     let verdict = judge(torture);
     assert!(verdict.broken().all(|kind| matches!(kind, Kind::Loss | Kind::Vanished)), "{verdict}");
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bobchat_loadtest::torture::{Client, Torture};
 
 use super::end;
-use crate::redis::RedisServer;
+use crate::pool;
 use crate::run::{PATIENCE, lasting, must_be_clean, plan};
 use crate::set::{NODES, Set};
 
@@ -17,9 +17,9 @@ fn begin(set: &Set) -> Torture {
 
 #[test]
 fn nodes_are_killed_in_the_middle_of_bursts() {
-    let redis = RedisServer::start();
-    let mut set = Set::on(&redis);
-    let torture = begin(&set);
+    let mut standing = pool::take();
+    let set = &mut standing.set;
+    let torture = begin(set);
     for number in 0..NODES {
         set.nodes[number].kill();
         torture.talk(100, PATIENCE).unwrap();
@@ -31,9 +31,9 @@ fn nodes_are_killed_in_the_middle_of_bursts() {
 
 #[test]
 fn a_node_stands_still_for_longer_than_its_leases_and_goes_on() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let set = &standing.set;
+    let torture = begin(set);
     set.nodes[1].pause();
     std::thread::sleep(lasting(Duration::from_secs(30)));
     set.nodes[1].resume();
@@ -42,9 +42,9 @@ fn a_node_stands_still_for_longer_than_its_leases_and_goes_on() {
 
 #[test]
 fn nodes_are_restarted_one_after_the_other() {
-    let redis = RedisServer::start();
-    let mut set = Set::on(&redis);
-    let torture = begin(&set);
+    let mut standing = pool::take();
+    let set = &mut standing.set;
+    let torture = begin(set);
     for number in 0..NODES {
         set.nodes[number].stop();
         set.nodes[number].run();
@@ -57,8 +57,8 @@ fn nodes_are_restarted_one_after_the_other() {
 
 #[test]
 fn clients_move_from_node_to_node_at_random() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
+    let standing = pool::take();
+    let set = &standing.set;
     let clients = (0..8).map(|_| Client::roaming()).collect();
     let torture = Torture::start(plan(set.addresses(), 3, clients)).unwrap();
     torture.talk(600, PATIENCE).unwrap();

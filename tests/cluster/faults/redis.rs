@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::{COLD, ELSEWHERE, HOT, begin, end};
 use crate::cassandra;
+use crate::pool;
 use crate::redis::RedisServer;
 use crate::run::{PATIENCE, lasting};
 use crate::set::Set;
@@ -9,9 +10,9 @@ use crate::switch::Switch;
 
 #[test]
 fn redis_is_killed_and_comes_back_with_its_data() {
-    let mut redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let mut standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &mut standing.redis;
     redis.kill();
     redis.run();
     end(torture);
@@ -19,9 +20,9 @@ fn redis_is_killed_and_comes_back_with_its_data() {
 
 #[test]
 fn redis_is_killed_and_comes_back_empty() {
-    let mut redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let mut standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &mut standing.redis;
     redis.kill();
     redis.forget();
     redis.run();
@@ -46,18 +47,18 @@ fn a_replica_that_lags_takes_the_place_of_the_primary() {
 
 #[test]
 fn everything_in_redis_is_deleted() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &standing.redis;
     redis.cli(&["FLUSHALL"]);
     end(torture);
 }
 
 #[test]
 fn the_keys_of_rooms_are_deleted_one_room_after_the_other() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &standing.redis;
     for room in [HOT, ELSEWHERE, COLD] {
         let keys = redis.keys(&format!("bob:*:{}:*", torture.rooms()[room]));
         assert!(!keys.is_empty(), "a room has keys in Redis");
@@ -70,9 +71,9 @@ fn the_keys_of_rooms_are_deleted_one_room_after_the_other() {
 
 #[test]
 fn redis_stands_still_for_longer_than_any_request_waits() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &standing.redis;
     redis.pause();
     std::thread::sleep(lasting(Duration::from_secs(35)));
     redis.resume();
@@ -81,9 +82,9 @@ fn redis_stands_still_for_longer_than_any_request_waits() {
 
 #[test]
 fn the_memory_of_redis_is_full_for_a_while() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let torture = begin(&standing.set);
+    let redis = &standing.redis;
     redis.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let busy = torture.errors("busy");
     let begun = std::time::Instant::now();

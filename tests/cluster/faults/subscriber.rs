@@ -3,15 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::{HOT, begin, end};
-use crate::redis::RedisServer;
+use crate::pool;
 use crate::run::PATIENCE;
-use crate::set::Set;
 
 #[test]
 fn the_connections_of_subscribers_are_cut_again_and_again() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let (set, redis) = (&standing.set, &standing.redis);
+    let torture = begin(set);
     for _ in 0..10 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
         torture.talk(20, PATIENCE).unwrap();
@@ -24,9 +23,9 @@ fn the_connections_of_subscribers_are_cut_again_and_again() {
 /// which nobody takes.
 #[test]
 fn a_subscriber_that_lags_is_cut_and_misses_nothing() {
-    let redis = RedisServer::start();
-    let set = Set::on(&redis);
-    let torture = begin(&set);
+    let standing = pool::take();
+    let (set, redis) = (&standing.set, &standing.redis);
+    let torture = begin(set);
     redis.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 1"]);
     let channel = redis.cli(&["PUBSUB", "CHANNELS", &format!("*:{}:new", torture.rooms()[HOT])]);
     let subscribers = || redis.cli(&["CLIENT", "LIST", "TYPE", "pubsub"]).lines().count();
@@ -39,6 +38,7 @@ fn a_subscriber_that_lags_is_cut_and_misses_nothing() {
     }
     std::thread::sleep(Duration::from_secs(1));
     set.nodes[2].resume();
+    redis.cli(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60"]);
     let verdict = end(torture);
     assert_eq!((verdict.renumbered(), verdict.resets()), (0, 0), "nothing was lost that had to be put back");
 }
