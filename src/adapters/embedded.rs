@@ -37,6 +37,7 @@ mod sweep;
 mod tables;
 mod transaction;
 mod users;
+mod worker_leases;
 mod writer;
 
 use std::path::Path;
