@@ -32,7 +32,7 @@ pub use live_log::{
     LiveRefusal, LiveTail, Opening,
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
-pub use span::{Cursor, Span, judge_cursor};
+pub use span::{Cursor, Span, judge_cursor, owner};
 pub use worker_leases::{LeaseUpdate, WorkerLease, WorkerLeases, Workers};
 
 /// Why a store could not answer. Nothing that was asked has been done, unless the method says otherwise.

@@ -15,6 +15,7 @@ mod people;
 mod room;
 mod room_log;
 mod stored_directory;
+mod stored_history;
 mod worker_leases;
 
 use std::collections::{BTreeMap, HashMap};
