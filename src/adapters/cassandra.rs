@@ -18,6 +18,7 @@ mod credentials;
 mod error;
 mod event_store;
 mod history;
+mod inspect;
 mod messages;
 mod options;
 mod place;
@@ -40,6 +41,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
 pub use error::{Failure, OpenError};
+pub use inspect::{CassandraFacts, NodeFacts};
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
 pub use schema::SchemaStatus;
@@ -80,6 +82,23 @@ impl CassandraStore {
     pub async fn show_schema(options: &CassandraOptions) -> Result<SchemaStatus, OpenError> {
         let session = session::connect(options).await?;
         Schema { session: &session, keyspace: &options.keyspace }.show().await
+    }
+
+    /// Makes what is missing of a keyspace's schema, as [`CassandraStore::open`] does.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn apply_schema(options: &CassandraOptions) -> Result<(), OpenError> {
+        let session = session::connect(options).await?;
+        Schema { session: &session, keyspace: &options.keyspace }.bring_up_to_date(&options.replication).await
+    }
+
+    /// Looks at the cluster and the keyspace, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`CassandraStore::show_schema`].
+    pub async fn inspect(options: &CassandraOptions) -> Result<CassandraFacts, OpenError> {
+        inspect::inspect(options).await
     }
 
     /// Runs a statement whose answer fits one page.
