@@ -80,7 +80,6 @@ impl Node {
             log: stores.log,
             history: stores.history,
             directory: stores.directory,
-            credentials: stores.credentials,
             authenticator: auth.clone(),
             backplane: stores.backplane,
             clock,

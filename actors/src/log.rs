@@ -33,6 +33,7 @@ mod unarchived;
 
 pub use archive::{Archive, ArchiveEnd};
 pub use calls::{Call, Job, Reply, Step};
+pub(crate) use drive::wait;
 pub use drive::{Node, run};
 pub use fill::{Fill, FillEnd};
 pub use keys::{Attempt, KEYS_REMEMBERED, KeyAge, asks_the_table, judge_key};

@@ -1,12 +1,12 @@
 //! The store that all nodes of a cluster share, and that outlives each of them: Cassandra.
 //!
 //! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore),
-//! [`Credentials`](bobchat_actors::ports::Credentials) and, for what is archived,
-//! [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
+//! [`Credentials`](bobchat_actors::ports::Credentials), [`WorkerLeases`](bobchat_actors::ports::WorkerLeases) and,
+//! for what is archived, [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
 //!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
-//! - What may be said once alone goes by compare and set: `room_log`, `credentials`.
+//! - What may be said once alone goes by compare and set: `room_log`, `credentials`, `worker_leases`.
 //! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
 //!   partition, and what orders writes), `buckets` (how far a scan has to go).
 //! - Pages: `history` (which side of an anchor) -> `messages` (reads partitions) -> `search` (finds the place).
@@ -30,6 +30,7 @@ mod session;
 mod statements;
 mod steps;
 mod store;
+mod worker_leases;
 
 use std::sync::Arc;
 

@@ -38,6 +38,7 @@ mod sweep;
 mod tables;
 mod transaction;
 mod users;
+mod worker_leases;
 mod writer;
 
 use std::path::Path;

@@ -70,7 +70,7 @@ mod tests {
     fn row(spans: &[(u64, u64)]) -> LogRow {
         let spans: Vec<Span> =
             spans.iter().map(|(epoch, base)| Span { epoch: Epoch(*epoch), base: Sequence(*base) }).collect();
-        LogRow { epoch: Epoch(9), raiser: Raiser(1), spans, deleted: false }
+        LogRow { epoch: Epoch(9), raiser: Raiser(1), spans, deleted: false, opened_at: None }
     }
 
     fn rows(places: &[(u64, u64, &str)]) -> Rows {

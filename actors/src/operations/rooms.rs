@@ -9,7 +9,7 @@ use bobchat_proto::wire::{self, Role, event::Body as EventBody, server_frame::Bo
 use super::ask::{ask, ask_room, unavailable};
 use super::{Acting, parse};
 use crate::ports::RoomRow;
-use crate::room::{Command, Frames, Inspect, TypingHint, listed};
+use crate::room::{Command, Frames, Inspect, Key, TypingHint, listed};
 use crate::user::Tell;
 use crate::worker::Worker;
 
@@ -31,7 +31,7 @@ pub(super) async fn create(
         check_room_limit(&worker, acting.user).await?;
     }
     core.log.open(room).await.map_err(|error| unavailable(&error))?;
-    ask(&worker, acting, room, Command::Create(settings.clone()), Some(key)).await?;
+    ask(&worker, acting, room, Command::Create(settings.clone()), Some(Key::repeated(key))).await?;
     if room != proposed {
         check_same_creation(&worker, room, settings).await?;
     }

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
 use bobchat_proto::wire;
 
-use super::{Head, Span, Unavailable};
+use super::{Head, Span, Unavailable, owner};
 
 /// Who raises an epoch: random, so that an attempt whose outcome was not heard can be told from another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,19 +19,22 @@ pub struct LogRow {
     pub spans: Vec<Span>,
     /// Whether the room is gone.
     pub deleted: bool,
+    /// When the newest span began, in microseconds since 1970 by the store's clock: later than everything that was
+    /// appended before it. What idempotency keys are judged by (rule 8).
+    pub opened_at: Option<i64>,
 }
 
 impl LogRow {
     /// What stands for the row of a room that has none: before its first epoch.
     #[must_use]
     pub fn missing() -> Self {
-        Self { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false }
+        Self { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false, opened_at: None }
     }
 
     /// Whose event stands at a seq: the last epoch that begins at or below it.
     #[must_use]
     pub fn owner(&self, seq: Sequence) -> Option<Epoch> {
-        self.spans.iter().rev().find(|span| span.base <= seq).map(|span| span.epoch)
+        owner(&self.spans, seq)
     }
 
     /// Whether the newest epoch may be used.
@@ -93,7 +96,7 @@ pub trait EventStore: Send + Sync {
     /// same token: that is [`Raised::Won`] as long as it is the newest epoch.
     async fn raise(&self, room: RoomId, from: Option<Epoch>, raiser: Raiser) -> Result<Raised, Unavailable>;
 
-    /// Says where the epoch begins that `raiser` raised, by compare and set; `false` when it is not theirs any
+    /// Says where the epoch begins that `raiser` raised, and notes when, by compare and set; `false` when it is not theirs any
     /// more. Saying the same again is `true`; it is never moved: saying another base again is `false`.
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable>;
 

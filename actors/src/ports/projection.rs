@@ -95,7 +95,7 @@ pub fn empty_head() -> Head {
 pub fn admit(head: &Head, append: &Append) -> Result<(), AppendError> {
     let epoch = head.position.epoch;
     if epoch > append.epoch {
-        return Err(AppendError::StaleEpoch(epoch));
+        return Err(AppendError::StaleEpoch);
     }
     // A log that ends before what the room has applied has lost something, whatever its epoch says.
     if epoch < append.epoch || head.position.seq < append.known_seq {

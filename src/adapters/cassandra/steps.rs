@@ -18,7 +18,11 @@ pub const STEPS: &[Step] = &[
         what: "room logs: what decides about epochs, events, messages, idempotency keys, heads",
         cql: &[ROOM_LOG, EVENTS, MESSAGES, KEYS, ROOM_HEAD],
     },
-    Step { version: 2, what: "credentials: refresh families, signing keys", cql: &[FAMILIES, DEPLOYMENT] },
+    Step {
+        version: 2,
+        what: "credentials: refresh families, signing keys; who makes identifiers",
+        cql: &[FAMILIES, DEPLOYMENT, WORKERS],
+    },
 ];
 
 /// The newest version that there is.
@@ -26,13 +30,15 @@ pub(super) fn newest() -> u32 {
     STEPS.last().map_or(0, |step| step.version)
 }
 
-/// Only changed by compare and set. `spans` is epoch -> base.
+/// Only changed by compare and set. `spans` is epoch -> base; `opened_at` is when the newest of them began, in
+/// milliseconds by the clock of the coordinator.
 const ROOM_LOG: &str = "CREATE TABLE IF NOT EXISTS room_log (
     room bigint PRIMARY KEY,
     epoch bigint,
     raiser blob,
     spans map<bigint, bigint>,
-    deleted boolean
+    deleted boolean,
+    opened_at bigint
 )";
 
 /// A row says that the event is stored. Bucket = seq / 5 000; `event` is the protobuf message.
@@ -89,9 +95,11 @@ const FAMILIES: &str = "CREATE TABLE IF NOT EXISTS families (device bigint PRIMA
 /// One row, 0, only changed by compare and set. `signing_keys` is kid -> protobuf message.
 const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
     id int PRIMARY KEY,
-    signing_keys frozen<map<text, blob>>,
-    ids_reserved bigint
+    signing_keys frozen<map<text, blob>>
 )";
+
+/// Only changed by compare and set. A row stays when its lease has ended: the next one begins there.
+const WORKERS: &str = "CREATE TABLE IF NOT EXISTS workers (worker int PRIMARY KEY, holder blob, valid_until bigint)";
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,10 @@ pub(super) const FORMAT: u64 = 2;
 
 /// Under which name the format stands.
 pub(super) const FORMAT_KEY: &str = "format";
-/// Up to which time identifiers are reserved, in microseconds.
-pub(super) const IDS_RESERVED_KEY: &str = "ids_reserved_until";
+/// Up to which time identifiers are leased, in microseconds.
+pub(super) const IDS_UNTIL_KEY: &str = "ids_reserved_until";
+/// Who leased them, in two halves; missing in stores that an older version made.
+pub(super) const IDS_HOLDER_KEYS: [&str; 2] = ["ids_holder_high", "ids_holder_low"];
 /// When the file was made as a backup, in microseconds; only in backups.
 pub(super) const BACKUP_KEY: &str = "backup_at";
 /// Which run of the journal belongs to this state of the store: see [`super::journal`].

@@ -29,7 +29,7 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct StoredRoom {
     pub(super) row: Option<LogRow>,
-    events: BTreeMap<(Sequence, Epoch), StoredEvent>,
+    pub(super) events: BTreeMap<(Sequence, Epoch), StoredEvent>,
     /// What history pages are read from.
     messages: BTreeSet<Position>,
     /// By author and key: each use, and when it was written.
@@ -152,7 +152,7 @@ impl StoredRoom {
         Raised::Won
     }
 
-    fn begin(&mut self, span: Span, raiser: Raiser) -> bool {
+    fn begin(&mut self, span: Span, raiser: Raiser, now: i64) -> bool {
         let theirs = |row: &&mut LogRow| row.epoch == span.epoch && row.raiser == raiser;
         let anybody = Plant::AnybodyBegins.is_planted();
         let Some(row) = self.row.as_mut().filter(|row| theirs(row) || anybody) else { return false };
@@ -164,6 +164,7 @@ impl StoredRoom {
         }
         if !row.is_loaded() {
             row.spans.push(span);
+            row.opened_at = Some(now);
         }
         row.spans.last() == Some(&span)
     }
@@ -190,7 +191,8 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable> {
-        Ok(self.reached()?.rooms.entry(room).or_default().begin(span, raiser))
+        let now = self.clock.now_micros();
+        Ok(self.reached()?.rooms.entry(room).or_default().begin(span, raiser, now))
     }
 
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable> {

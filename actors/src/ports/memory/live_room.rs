@@ -35,6 +35,7 @@ pub(super) struct Meta {
     life: Option<u64>,
     head: Head,
     archived: Sequence,
+    opened_at: i64,
     salvage_until: i64,
     pub(super) closed: bool,
 }
@@ -112,12 +113,13 @@ impl LiveRoom {
         if open.is_some_and(|open| open >= epoch) || !fenced {
             return Err(FenceError::Superseded(open.max(self.fence.map(|(fenced, _)| fenced))));
         }
-        let closed = self.meta.as_ref().is_some_and(|meta| meta.closed);
+        let closed = opening.closed || self.meta.as_ref().is_some_and(|meta| meta.closed);
         let salvage = i64::try_from(opening.salvage_for.as_micros()).unwrap_or(i64::MAX);
         self.meta = Some(Meta {
             life: Some(life),
             head: opening.head,
             archived: opening.head.position.seq,
+            opened_at: now,
             salvage_until: now.saturating_add(salvage),
             closed,
         });
@@ -178,7 +180,8 @@ fn admit(meta: &Meta, append: &LiveAppend, life: u64, now: i64, bytes: u64) -> R
     if append.known_seq > head.position.seq {
         return Err(LiveRefusal::Stale);
     }
-    if now < meta.salvage_until && !salvage {
+    // A clock that was set back to before the window does not make it longer.
+    if (meta.opened_at..meta.salvage_until).contains(&now) && !salvage {
         return Err(LiveRefusal::Opening);
     }
     if append.state_seq < head.state_seq && !salvage && !Plant::NotBehind.is_planted() {
@@ -221,7 +224,8 @@ mod tests {
         let position = Position { epoch: Epoch(epoch), seq: Sequence(seq) };
         let head = Head { position, ..Head::default() };
         let incarnation = Incarnation(String::new());
-        room.open(&Opening { room: room_id, head, incarnation, salvage_for: Duration::ZERO }, LIFE, 0).unwrap();
+        room.open(&Opening { room: room_id, head, incarnation, salvage_for: Duration::ZERO, closed: false }, LIFE, 0)
+            .unwrap();
         room
     }
 
@@ -233,7 +237,7 @@ mod tests {
             epoch: Epoch(2),
             known_seq: Sequence::ZERO,
             state_seq: Sequence::ZERO,
-            events: vec![NewEvent { event, body_hash: 1 }],
+            events: vec![NewEvent { event, body_hash: 1, made_at: None }],
         };
         let bounds = LiveBounds { events: 100, bytes: 100_000 };
         let append = LiveAppend { append, deadline: i64::MAX, bounds, salvage: false };
