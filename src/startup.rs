@@ -8,7 +8,7 @@ mod error;
 mod listen;
 mod open;
 mod operators;
-mod options;
+pub(crate) mod options;
 mod prepare;
 
 use std::net::SocketAddr;

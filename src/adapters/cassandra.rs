@@ -20,6 +20,7 @@ mod deployment;
 mod error;
 mod event_store;
 mod history;
+mod inspect;
 mod messages;
 mod options;
 mod place;
@@ -42,7 +43,9 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
+pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
+pub use inspect::{CassandraFacts, NodeFacts};
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
 pub use schema::SchemaStatus;
@@ -93,6 +96,23 @@ impl CassandraStore {
     pub async fn show_schema(options: &CassandraOptions) -> Result<SchemaStatus, OpenError> {
         let session = session::connect(options).await?;
         Schema { session: &session, keyspace: &options.keyspace }.show().await
+    }
+
+    /// Makes what is missing of a keyspace's schema, as [`CassandraStore::open`] does.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn apply_schema(options: &CassandraOptions) -> Result<(), OpenError> {
+        let session = session::connect(options).await?;
+        Schema { session: &session, keyspace: &options.keyspace }.bring_up_to_date(&options.replication).await
+    }
+
+    /// Looks at the cluster and the keyspace, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`CassandraStore::show_schema`].
+    pub async fn inspect(options: &CassandraOptions) -> Result<CassandraFacts, OpenError> {
+        inspect::inspect(options).await
     }
 
     /// Runs a statement whose answer fits one page.

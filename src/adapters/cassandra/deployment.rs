@@ -40,9 +40,29 @@ pub(super) async fn settle(
     Ok(identity)
 }
 
+/// Whether an identity is one of a deployment with this name.
+#[must_use]
+pub fn is_identity_of(identity: &str, name: &str) -> bool {
+    let digits = identity.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// The name and the identity.
 async fn read(session: &Session, statements: &Statements) -> Result<Option<(String, String)>, Failure> {
     let rows = session.execute_unpaged(&statements.deployment_serial, ()).await?.into_rows_result()?;
     let row = rows.maybe_first_row::<(Option<String>, Option<String>)>()?;
     Ok(row.and_then(|(name, identity)| name.zip(identity)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_identity_of;
+
+    #[test]
+    fn an_identity_is_a_name_and_digits() {
+        assert!(is_identity_of("bob-chat-00c0ffee00c0ffee", "bob-chat"));
+        for other in ["bob-00c0ffee00c0ffee", "bob-chat-eu-00c0ffee00c0ffee", "bob-chat", "bob-chat-00c0ffee00c0ffe"] {
+            assert!(!is_identity_of(other, "bob-chat"), "{other}");
+        }
+    }
 }
