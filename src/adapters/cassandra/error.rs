@@ -8,12 +8,12 @@ use scylla::errors::{
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No node answered, or none let the server in. Worth trying again.
-    #[error("could not connect to Cassandra at {}", .nodes.join(", "))]
+    #[error("could not connect to Cassandra at {}: {cause}", .nodes.join(", "))]
     Connect {
         /// The nodes that were asked.
         nodes: Vec<String>,
         /// What the driver said.
-        source: Box<NewSessionError>,
+        cause: String,
     },
     /// The authorities cannot be read, or there are none in the file.
     #[error("could not read the certificates in {}: {cause}", file.display())]
@@ -39,6 +39,27 @@ pub enum OpenError {
         /// The keyspace.
         keyspace: String,
     },
+    /// It holds the data of another deployment.
+    #[error(
+        "keyspace {keyspace} belongs to deployment \"{found}\", this is \"{expected}\": name another keyspace, or that \
+         deployment"
+    )]
+    OtherDeployment {
+        /// The keyspace.
+        keyspace: String,
+        /// Whose it is.
+        found: String,
+        /// Who asked.
+        expected: String,
+    },
+    /// Whose the keyspace is could not be read or written. Worth trying again.
+    #[error("could not learn which deployment keyspace {keyspace} belongs to: {cause}")]
+    Deployment {
+        /// The keyspace.
+        keyspace: String,
+        /// What was said.
+        cause: Failure,
+    },
     /// The schema could not be read or changed. Worth trying again.
     #[error("could not bring keyspace {keyspace} up to date: {cause}")]
     Schema {
@@ -47,6 +68,17 @@ pub enum OpenError {
         /// What was said.
         cause: Failure,
     },
+}
+
+impl OpenError {
+    /// No session: of the driver's causes, each of which repeats all below it, the one at the bottom says it.
+    pub(super) fn connect(nodes: &[String], error: &NewSessionError) -> Self {
+        let mut root: &dyn std::error::Error = error;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        Self::Connect { nodes: nodes.to_vec(), cause: root.to_string() }
+    }
 }
 
 /// What the driver said about one request. Its text is for the operator's log.

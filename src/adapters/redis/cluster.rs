@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use redis::cluster::ClusterClientBuilder;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, RedisResult, Value};
@@ -19,26 +19,21 @@ const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 /// A cluster: a connection to each of its primaries.
 ///
 /// The library's own retries are off, for it repeats after a broken connection as well, and what was sent on that
-/// may have been done. What the server refused is repeated here. Each script compares the replication id of the
-/// server that runs it, so a connection that was made anew needs no check of its own.
+/// may have been done. What the server refused is repeated here. A connection that was made anew needs no check of
+/// its own: each script compares the replication id of the server that runs it, and the one that would make it ours,
+/// `fence`, compares the deployment.
 pub(super) struct Cluster {
     connection: ClusterConnection,
+    deployment: String,
 }
 
 impl Cluster {
     pub(super) async fn connect(urls: Vec<String>, deployment: &str, timeout: Duration) -> Result<Self, CheckError> {
-        let client = ClusterClientBuilder::new(urls)
-            .retries(0)
-            .connection_timeout(timeout)
-            .response_timeout(timeout.saturating_mul(5))
-            .overall_response_timeout(None)
-            .tcp_settings(tcp_settings(timeout))
-            .build()
-            .map_err(CheckError::unreachable)?;
+        let client = client(urls, timeout)?;
         let connected = async {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
             check(&Connection::Cluster(connection.clone()), deployment).await?;
-            Ok(Self { connection })
+            Ok(Self { connection, deployment: deployment.to_owned() })
         };
         let connected = tokio::time::timeout(timeout.saturating_mul(5), connected).await;
         connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))?
@@ -62,9 +57,24 @@ impl Cluster {
         }
     }
 
+    pub(super) fn deployment(&self) -> &str {
+        &self.deployment
+    }
+
     pub(super) fn connection(&self) -> Connection {
         Connection::Cluster(self.connection.clone())
     }
+}
+
+/// A client of the cluster that these nodes belong to.
+pub(super) fn client(urls: Vec<String>, timeout: Duration) -> Result<ClusterClient, CheckError> {
+    let builder = ClusterClientBuilder::new(urls)
+        .retries(0)
+        .connection_timeout(timeout)
+        .response_timeout(timeout.saturating_mul(5))
+        .overall_response_timeout(None)
+        .tcp_settings(tcp_settings(timeout));
+    builder.build().map_err(CheckError::unreachable)
 }
 
 /// Asks all primaries; one text each, ordered by their addresses.
