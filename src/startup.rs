@@ -12,6 +12,7 @@ use actix_server::{Server, ServerHandle};
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::IdGenerator;
 use bobchat_actors::metrics::Metrics;
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::ports::{Alone, Clock, Unavailable};
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker, operations};
 use prometheus_client::registry::Registry;
@@ -101,14 +102,18 @@ impl Node {
             backplane: Arc::new(Alone),
             clock,
             ids,
+            nodes: NodePort::alone(env!("CARGO_PKG_VERSION"), address),
         };
         let core = Core::new(ports, core_options(&config.limits), Metrics::register(&mut registry));
         // The core owns the authenticator: a strong reference back would keep both for ever.
         let closing = Arc::downgrade(&core);
-        auth.on_sign_out(move |user, device| {
-            if let Some(core) = closing.upgrade() {
-                core.sign_out(user, device);
-            }
+        auth.on_sign_out(move |who| {
+            let core = closing.upgrade();
+            Box::pin(async move {
+                if let Some(core) = core {
+                    core.sign_out(who).await;
+                }
+            })
         });
         let metrics = HttpMetrics::register(&mut registry);
         let readiness = Arc::new(Readiness::default());
@@ -144,11 +149,14 @@ impl Node {
 
 /// Makes what has to be there before the first client: the welcome room; and starts what goes on for ever.
 async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), StartError> {
+    core.join_nodes().await?;
     let worker = Worker::start(core.clone());
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
     welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let among_nodes = core.clone();
+    actix_rt::spawn(async move { among_nodes.tend_nodes().await });
     let catching_up = core.clone();
     actix_rt::spawn(async move { catching_up.catch_up().await });
     let watched = core.clone();

@@ -8,9 +8,11 @@
 //!   server has forgotten it) -> `connection` (a deadline on every call; what is known when it fails: `error`).
 //! - Connections: `standalone` (one connection for all commands, made anew when it breaks, never used before
 //!   `check` has compared whose server it is), `cluster`.
+//! - `backplane`: what nodes tell each other about rooms. `nodes`: how they know of each other and ask one another.
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
+mod backoff;
 mod backplane;
 mod check;
 mod cluster;
@@ -20,6 +22,7 @@ mod error;
 mod frame;
 mod keys;
 mod log;
+mod nodes;
 mod reply;
 mod script;
 mod standalone;
@@ -31,6 +34,7 @@ pub use backplane::{BackplaneMetrics, RedisBackplane};
 pub use check::{CheckError, check};
 use connection::Link;
 pub use connection::{Connection, Servers};
+pub use nodes::{NodesMetrics, RedisNodes};
 use script::Scripts;
 
 /// What an operator sets about Redis. Not printable: addresses may hold a password.

@@ -14,6 +14,7 @@ mod cluster;
 mod contract;
 mod memory;
 mod migration;
+mod nodes;
 mod outage;
 mod promotion;
 mod publish;

@@ -13,6 +13,7 @@ mod event_store;
 mod history;
 mod keys;
 mod live;
+mod nodes;
 mod room_log;
 mod scenario;
 mod search;
@@ -28,6 +29,7 @@ pub use directory::directory;
 pub use event_store::event_store;
 pub use history::history;
 pub use live::{LiveLoss, LiveSubject, MakeLive, MemoryLiveSubject, live_log};
+pub use nodes::{MakeNodes, MemoryNodesSubject, NodesSubject, node_link};
 pub use room_log::room_log;
 
 /// What a suite is run on: stores that are empty at first, and see each other's writes at once.
@@ -114,6 +116,11 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_live_log() {
         live_log(&MemoryLiveSubject::boxed).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_keeps_the_contract_of_links_between_nodes() {
+        node_link(&MemoryNodesSubject::boxed).await;
     }
 
     #[tokio::test]

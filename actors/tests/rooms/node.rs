@@ -9,10 +9,12 @@ use async_trait::async_trait;
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::IdGenerator;
 use bobchat_actors::metrics::Metrics;
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
 use bobchat_actors::ports::{
-    Alone, Append, AppendError, Authenticator, Backplane, Directory as _, Head, Identity, Outcome, RoomLog, Unavailable,
+    Alone, Append, AppendError, Authenticator, Backplane, Directory as _, Head, Identity, Outcome, RoomLog,
+    SignedOutDevice, Unavailable,
 };
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
 use bobchat_proto::ids::{RoomId, Sequence, UserId};
@@ -68,6 +70,7 @@ impl TestNode {
             backplane,
             clock: clock.clone(),
             ids: Arc::new(IdGenerator::open(clock.clone(), &**store).await.unwrap()),
+            nodes: NodePort::alone("test", "memory"),
         };
         let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
@@ -93,6 +96,8 @@ impl Authenticator for Trusting {
         let acting = Acting { user, device: None, admin: false };
         Ok(Identity { acting, user: wire::User { id: user.get(), ..wire::User::default() }, expires_at })
     }
+
+    fn forget(&self, _: SignedOutDevice) {}
 }
 
 /// The reference log, which can make the room that asks it panic when its batch is in the log already: the
