@@ -7,10 +7,14 @@
 //! `config.toml` in the repository lists every key; a test holds it against this module.
 
 mod auth;
+mod cassandra;
+mod cluster;
 mod fault;
 mod limits;
+mod login;
 mod network;
 mod read;
+mod redis;
 mod server;
 mod sources;
 mod store;
@@ -18,10 +22,14 @@ mod telemetry;
 mod units;
 
 pub use auth::{Auth, ExternalIssuer, KeySource};
+pub use cassandra::{Cassandra, CassandraNode};
+pub use cluster::{Ack, Cluster};
 pub use fault::{Fault, Faults};
 pub use limits::Limits;
+pub use login::Login;
 pub use network::Network;
 pub use read::Effective;
+pub use redis::{Redis, RedisServers, RedisUrl};
 pub use server::{Origin, Server};
 pub use sources::{Overrides, Sources};
 pub use store::Store;
@@ -36,6 +44,8 @@ pub struct Config {
     pub server: Server,
     /// Where it keeps its data.
     pub store: Store,
+    /// The services that it shares with other nodes; `None`: it is alone and keeps everything itself.
+    pub cluster: Option<Cluster>,
     /// Who may sign in and for how long.
     pub auth: Auth,
     /// How much anybody may ask for.
@@ -62,6 +72,7 @@ impl Config {
         let config = Self {
             server: Server::read(&mut reader),
             store: Store::read(&mut reader),
+            cluster: Cluster::read(&mut reader),
             auth: Auth::read(&mut reader),
             limits: Limits::read(&mut reader),
             telemetry: Telemetry::read(&mut reader),

@@ -19,6 +19,7 @@
 //! the core also runs in a simulated network under a simulated clock.
 
 pub mod bucket;
+pub mod cluster;
 pub mod core;
 pub mod hub;
 pub mod ids;

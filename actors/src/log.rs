@@ -33,11 +33,13 @@ mod unarchived;
 
 pub use archive::{Archive, ArchiveEnd};
 pub use calls::{Call, Job, Reply, Step};
+pub(crate) use drive::wait;
 pub use drive::{Node, run};
 pub use fill::{Fill, FillEnd};
 pub use keys::{Attempt, KEYS_REMEMBERED, KeyAge, asks_the_table, judge_key};
 pub(crate) use plant::Plant;
 pub use raise::{Raise, RaiseEnd};
+pub(crate) use runs::as_stored;
 pub use salvage::{Salvage, SalvageEnd};
 pub use send::{Need, Outgoing, Send, SendEnd, SendJob};
 pub use unarchived::{Permit, Unarchived};

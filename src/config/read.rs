@@ -10,6 +10,7 @@ use config::{Map, Value, ValueKind};
 
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{Fault, Faults};
+use crate::secret::Secret;
 
 /// What holds for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Reader {
         match value.kind {
             ValueKind::Table(table) => table,
             _ => {
-                self.wrong(key.to_owned(), &value, "expected a section of keys".to_owned());
+                self.wrong(key.to_owned(), &value, show_raw(&value), "expected a section of keys".to_owned());
                 Map::new()
             }
         }
@@ -91,9 +92,9 @@ impl Reader {
         self.faults.push(Fault { key, value: None, origin, expected });
     }
 
-    fn wrong(&mut self, key: String, value: &Value, expected: String) {
+    fn wrong(&mut self, key: String, value: &Value, shown: String, expected: String) {
         let origin = value.origin().map(str::to_owned);
-        self.faults.push(Fault { key, value: Some(show_raw(value)), origin, expected });
+        self.faults.push(Fault { key, value: Some(shown), origin, expected });
     }
 }
 
@@ -130,7 +131,7 @@ impl Section<'_> {
             Some(raw) => match T::parse(&raw).and_then(|value| judge(&value).map(|()| value)) {
                 Ok(value) => value,
                 Err(expected) => {
-                    self.wrong(key, &raw, expected);
+                    self.wrong(key, &raw, T::show_refused(&raw), expected);
                     default
                 }
             },
@@ -144,7 +145,7 @@ impl Section<'_> {
     pub(super) fn tables<T>(&mut self, key: &str, read: impl Fn(&mut Section<'_>) -> T) -> Vec<T> {
         let Some(raw) = self.values.remove(key) else { return Vec::new() };
         let ValueKind::Array(items) = raw.kind.clone() else {
-            self.wrong(key, &raw, format!("expected tables under [[{}.{key}]]", self.name));
+            self.wrong(key, &raw, show_raw(&raw), format!("expected tables under [[{}.{key}]]", self.name));
             return Vec::new();
         };
         let name = format!("{}.{key}", self.name);
@@ -164,8 +165,36 @@ impl Section<'_> {
         self.reader.faults.push(Fault { key, value, origin: None, expected: expected.into() });
     }
 
-    fn wrong(&mut self, key: &str, value: &Value, expected: String) {
-        self.reader.wrong(format!("{}.{key}", self.name), value, expected);
+    /// Reads a secret: `key` itself, or the file that `key_file` names, less the line break at its end.
+    pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
+        let file_key = format!("{key}_file");
+        let given: Option<Secret> = self.get(key, None);
+        let file: Option<PathBuf> = self.get(&file_key, None);
+        match (given, file) {
+            (given, None) => given,
+            (None, Some(file)) => match std::fs::read_to_string(&file) {
+                Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+                Err(error) => {
+                    self.fault(&file_key, file.show(), format!("cannot be read: {error}"));
+                    // That there is none would be a second fault for one cause.
+                    Some(Secret::new(""))
+                }
+            },
+            (given, Some(_)) => {
+                self.contradiction(&[key, &file_key], "both are given; one is enough");
+                given
+            }
+        }
+    }
+
+    /// Says that keys of this section do not go together.
+    pub(super) fn contradiction(&mut self, keys: &[&str], expected: impl Into<String>) {
+        let keys: Vec<_> = keys.iter().map(|key| format!("{}.{key}", self.name)).collect();
+        self.reader.contradiction(&keys.join(", "), expected);
+    }
+
+    fn wrong(&mut self, key: &str, value: &Value, shown: String, expected: String) {
+        self.reader.wrong(format!("{}.{key}", self.name), value, shown, expected);
     }
 }
 
@@ -185,6 +214,11 @@ pub(super) trait Setting: Sized {
 
     /// Writes the value as it would stand in the file.
     fn show(&self) -> String;
+
+    /// Writes a value that is not allowed, for the operator to find it again.
+    fn show_refused(value: &Value) -> String {
+        show_raw(value)
+    }
 }
 
 fn text_of<T>(value: &Value, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, String> {
@@ -318,6 +352,10 @@ impl<T: Setting> Setting for Vec<T> {
     fn show(&self) -> String {
         format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
     }
+
+    fn show_refused(value: &Value) -> String {
+        T::show_refused(value)
+    }
 }
 
 /// Empty text for "none".
@@ -332,14 +370,22 @@ impl<T: Setting> Setting for Option<T> {
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| "\"\"".to_owned(), T::show)
     }
+
+    fn show_refused(value: &Value) -> String {
+        T::show_refused(value)
+    }
 }
 
-impl Setting for crate::secret::Secret {
+impl Setting for Secret {
     fn parse(value: &Value) -> Result<Self, String> {
         String::parse(value).map(Self::new)
     }
 
     fn show(&self) -> String {
+        "\"***\"".to_owned()
+    }
+
+    fn show_refused(_: &Value) -> String {
         "\"***\"".to_owned()
     }
 }

@@ -2,6 +2,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::*;
+use crate::secret::Secret;
+
+mod cluster;
 
 /// The file of the repository, as the sources of a server that is started beside it.
 const DOCUMENTED: &str = include_str!("../../config.toml");

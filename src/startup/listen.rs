@@ -13,7 +13,7 @@ use actix_web::{App, HttpServer, web};
 use bobchat_actors::{Core, Worker};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::StartError;
+use super::error::StartError;
 use crate::auth;
 use crate::config::Config;
 use crate::telemetry::metrics::HttpMetrics;
@@ -43,12 +43,27 @@ pub(super) struct Public {
     pub(super) metrics: HttpMetrics,
 }
 
+/// An address that is ours already and where nobody listens yet: who connects is refused, and does not hang.
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    socket: Socket,
+}
+
 /// Takes an address; 0 as its port takes any. A restart must not wait for old connections to time out.
-pub(super) fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+pub(super) fn reserve(wanted: SocketAddr) -> Result<Place, StartError> {
     let failed = |source| StartError::Listen { address: wanted, source };
-    let listener = bind_socket(wanted).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
+    let socket = bind(wanted).map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(wanted);
+    Ok(Place { address, socket })
+}
+
+impl Place {
+    /// Listens there.
+    pub(super) fn listen(self) -> Result<TcpListener, StartError> {
+        let listening = self.socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX));
+        listening.map_err(|source| StartError::Listen { address: self.address, source })?;
+        Ok(self.socket.into())
+    }
 }
 
 /// Serves clients: the chat socket by upgrade, everything else by the application.
@@ -104,12 +119,11 @@ pub(super) fn serve_admin(listener: TcpListener, admin: Admin) -> std::io::Resul
     Ok(server.listen(listener)?.run())
 }
 
-fn bind_socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> std::io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn worker_count(configured: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,8 +15,8 @@ use super::process::Process;
 /// The media type of [`render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Makes the registry of this process: what runs, on what, and for how long. Names of ours begin with
-/// `bobchat_`; the caller hands `sub_registry_with_prefix("bobchat")` to the core.
+/// Makes the registry of this process: what runs, on what, and for how long. The node has one of its own; names
+/// of ours begin with `bobchat_`.
 #[must_use]
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
@@ -26,12 +26,15 @@ pub fn registry() -> Registry {
     registry
 }
 
-/// Writes all metrics as a scrape expects them.
+/// Writes the metrics of these registries, one after the other, as a scrape expects them.
 #[must_use]
-pub fn render(registry: &Registry) -> String {
+pub fn render<'a>(registries: impl IntoIterator<Item = &'a Registry>) -> String {
     let mut text = String::new();
     // Writing to memory fails only when a collector does; the scrape then shows what there is.
-    let _ = encode(&mut text, registry);
+    for registry in registries {
+        let _ = encode_registry(&mut text, registry);
+    }
+    let _ = encode_eof(&mut text);
     text
 }
 
@@ -94,7 +97,7 @@ mod tests {
         let mut registry = registry();
         let http = HttpMetrics::register(&mut registry);
         http.observe("GET", "/api/v1/rooms/{room}", 200, 0.003);
-        let text = render(&registry);
+        let text = render([&registry]);
         for line in [
             "process_cpu_seconds_total ",
             "process_resident_memory_bytes ",

@@ -1,11 +1,11 @@
 //! The operator's listener: metrics, health and administration. It stands apart from the public one, on an
 //! address that the public does not reach.
 
+mod readiness;
 mod secret_file;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -21,41 +21,27 @@ use crate::operator::{LoadToken, Operator};
 use crate::secret::Secret;
 use crate::telemetry::metrics;
 
+pub use readiness::{Readiness, Service};
 pub use secret_file::{create as create_secret, read as read_secret};
 
 /// Tokens of one request: more users than a test machine has ports.
 const TOKENS_MAX: u32 = 100_000;
 
-/// Whether a balancer may send clients here.
-#[derive(Debug, Default)]
-pub struct Readiness {
-    open: AtomicBool,
-}
-
-impl Readiness {
-    /// The server serves: from now on it is ready, also while a service that it needs is away.
-    pub fn open(&self) {
-        self.open.store(true, Ordering::Relaxed);
-    }
-
-    /// The server is about to end.
-    pub fn close(&self) {
-        self.open.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether it serves and is not about to end.
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
-    }
-}
-
 /// What the routes of the listener need; shared by its threads.
 #[derive(Clone)]
 pub struct Admin {
-    /// Everything that is counted.
-    pub registry: Arc<Registry>,
+    /// What is counted of the process.
+    pub process: Arc<Registry>,
     /// Whether clients may come.
     pub readiness: Arc<Readiness>,
+    /// The node, once it is there.
+    pub node: Arc<OnceLock<Administered>>,
+}
+
+/// A node that is there to be measured and administered.
+pub struct Administered {
+    /// What it counts.
+    pub metrics: Registry,
     /// Does what is asked.
     pub operator: Operator,
     /// Who knows it may ask.
@@ -122,19 +108,21 @@ pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 async fn show_metrics(admin: web::Data<Admin>) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(metrics::render(&admin.registry))
+    let registries = [Some(&*admin.process), admin.node.get().map(|node| &node.metrics)];
+    let text = metrics::render(registries.into_iter().flatten());
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(text)
 }
 
 async fn show_readiness(admin: web::Data<Admin>) -> HttpResponse {
-    match admin.readiness.is_open() {
-        true => HttpResponse::Ok().body("ready\n"),
-        false => HttpResponse::ServiceUnavailable().body("not ready\n"),
+    match admin.readiness.obstacle() {
+        None => HttpResponse::Ok().body("ready\n"),
+        Some(obstacle) => HttpResponse::ServiceUnavailable().body(format!("not ready: {obstacle}\n")),
     }
 }
 
 async fn backup(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<BackupRequest>) -> Answer {
-    admit(&request, &admin)?;
-    let (copy, path) = (admin.operator.backup.clone(), body.into_inner().path);
+    let operator = admit(&request, &admin)?;
+    let (copy, path) = (operator.backup.clone(), body.into_inner().path);
     let copied = web::block(move || copy(&path)).await;
     let copied = copied.map_err(|_| Failure::new(ErrorCode::Busy, "the server has too much to do"))?;
     let bytes = copied.map_err(|error| Failure::in_field("path", error))?;
@@ -142,29 +130,32 @@ async fn backup(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<B
 }
 
 async fn grant(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<GrantRequest>) -> Answer {
-    admit(&request, &admin)?;
-    match admin.operator.grant(&body.handle).await.map_err(|error| unavailable(&error))? {
+    let operator = admit(&request, &admin)?;
+    match operator.grant(&body.handle).await.map_err(|error| unavailable(&error))? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Failure::new(ErrorCode::NotFound, "nobody has that handle")),
     }
 }
 
 async fn token(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<TokenRequest>) -> Answer {
-    admit(&request, &admin)?;
+    let operator = admit(&request, &admin)?;
     if body.count > TOKENS_MAX {
         return Err(Failure::in_field("count", format!("at most {TOKENS_MAX}")));
     }
     let lifetime = Duration::from_secs(u64::from(body.seconds));
-    let tokens = admin.operator.tokens(body.count, lifetime).await.map_err(|error| unavailable(&error))?;
+    let tokens = operator.tokens(body.count, lifetime).await.map_err(|error| unavailable(&error))?;
     Ok(HttpResponse::Ok().json(TokensDone { tokens }))
 }
 
 /// Lets in who knows the secret. Compared in constant time: the answer's delay says nothing about it.
-fn admit(request: &HttpRequest, admin: &Admin) -> Result<(), Failure> {
+fn admit<'a>(request: &HttpRequest, admin: &'a Admin) -> Result<&'a Operator, Failure> {
+    let Some(node) = admin.node.get() else {
+        return Err(Failure::new(ErrorCode::Unavailable, "the server is starting; /readyz says what it waits for"));
+    };
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    match bool::from(given.as_bytes().ct_eq(admin.secret.reveal().as_bytes())) {
-        true => Ok(()),
+    match bool::from(given.as_bytes().ct_eq(node.secret.reveal().as_bytes())) {
+        true => Ok(&node.operator),
         false => Err(Failure::new(ErrorCode::Unauthenticated, "the secret stands in admin.token in the data folder")),
     }
 }

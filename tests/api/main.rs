@@ -14,6 +14,8 @@ mod cli;
 mod client;
 mod crash;
 mod errors;
+#[path = "../support/guard.rs"]
+mod guard;
 mod memory;
 mod process;
 mod rest;

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 
 use bobchat_proto::wire::TokenGrant;
+
+use crate::guard::{self, GUARD};
 
 /// Limits that are not what these tests are about.
 const LIMITS: [(&str, &str); 8] = [
@@ -36,22 +38,22 @@ impl Process {
     /// Starts the server as the last arguments of another command, with more settings.
     pub(crate) fn under(command: &[&str], data: &Path, settings: &[(&str, &str)]) -> Self {
         let binary = env!("CARGO_BIN_EXE_bobchat");
+        // Each is guarded: when a tracer is killed, what it traced would go on.
         let mut words: Vec<OsString> = command.iter().map(OsString::from).collect();
+        if !command.is_empty() {
+            words.extend(GUARD.map(OsString::from));
+        }
         words.push(binary.into());
         words.extend(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data"].map(OsString::from));
         words.push(data.into());
-        let mut command = Command::new(&words[0]);
+        let mut command = guard::command(&words[0]);
         for (key, value) in LIMITS.iter().chain(settings) {
             command.env(format!("BOBCHAT__{key}"), value);
         }
         // A configuration file in the working directory must not matter.
-        let mut child = command
-            .args(&words[1..])
-            .current_dir(data.parent().unwrap())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("could not start {words:?}: {error}"));
+        command.args(&words[1..]).current_dir(data.parent().unwrap());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = guard::spawn(command).expect("setpriv of util-linux can be run");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.next().expect("the server ended without a word").unwrap();
         let address = ready.split("http://").nth(1).expect(&ready).trim().parse().unwrap();

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
 use bobchat::adapters::cassandra::{CassandraStore, Keyspace};
-use bobchat_actors::ports::contract::{self, BEGIN_MICROS, MemorySubject, Stores, Subject};
+use bobchat_actors::ports::contract::{self, ArchivedLog, BEGIN_MICROS, MemorySubject, Stores, Subject};
 use bobchat_actors::ports::memory::ManualClock;
 
-use crate::archive::ArchivedLog;
 use crate::support::{new_keyspace, on_driver, open, options};
 
 /// Cassandra in a keyspace of its own, for credentials and history; the live log and the directory are the
@@ -33,7 +32,7 @@ impl Subject for CassandraSubject {
         let Stores { log, directory, .. } = self.live.stores();
         let store = Arc::clone(&self.store);
         Stores {
-            log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) }),
+            log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) as _, note_every: 4 }),
             history: Arc::clone(&store) as _,
             credentials: store,
             directory,

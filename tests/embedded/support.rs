@@ -49,7 +49,7 @@ pub(crate) fn event(room: RoomId, key: &str, body: Body) -> NewEvent {
     let body_hash = body_hash(&body);
     let (room, key) = (room.get(), Some(key.to_owned()));
     let event = wire::Event { room, id: 1, author: 1, key, body: Some(body), ..wire::Event::default() };
-    NewEvent { event, body_hash }
+    NewEvent { event, body_hash, made_at: None }
 }
 
 /// Makes a public room of user 1.

@@ -12,6 +12,8 @@ mod backplane;
 mod check;
 mod cluster;
 mod contract;
+#[path = "../support/guard.rs"]
+mod guard;
 mod memory;
 mod migration;
 mod nodes;

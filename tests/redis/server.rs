@@ -1,4 +1,4 @@
-//! Redis servers on 127.0.0.1, each in a folder of its own, that end with the test.
+//! Redis servers on 127.0.0.1, each in a folder of its own, that end with the test, also with one that is killed.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use crate::guard;
 
 /// How long a server may take for what is asked of it; on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,12 +45,12 @@ impl RedisServer {
     }
 
     fn try_run(&mut self) -> bool {
-        let mut command = Command::new("redis-server");
+        let mut command = guard::command("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""]);
         command.args(["--appendonly", "yes", "--appendfsync", "always", "--repl-diskless-sync-delay", "0"]);
         command.arg("--dir").arg(self.folder.path()).args(&self.options);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.child = Some(child.expect("redis-server can be run: scripts/need redis installs it"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(guard::spawn(command).expect("setpriv of util-linux can be run"));
         eventually("the server answers", || match self.child.as_mut().unwrap().try_wait() {
             Ok(None) => (self.try_cli(&["PING"]).as_deref() == Some("PONG")).then_some(true),
             Ok(Some(_)) | Err(_) => Some(false),

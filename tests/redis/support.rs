@@ -32,7 +32,7 @@ pub(crate) fn message(room: RoomId, id: u64, key: Option<&str>, text: &str) -> N
     let body = Body::Message(wire::Message { text: text.to_owned() });
     let (body_hash, key) = (body_hash(&body), key.map(str::to_owned));
     let event = wire::Event { room: room.get(), id, author: 1, key, body: Some(body), ..wire::Event::default() };
-    NewEvent { event, body_hash }
+    NewEvent { event, body_hash, made_at: None }
 }
 
 /// Makes the room's log under an epoch, from `seq` on.
@@ -40,7 +40,7 @@ pub(crate) async fn open(log: &RedisLog, room: RoomId, epoch: u64, seq: u64) {
     let fenced = log.fence(room, Epoch(epoch)).await.unwrap();
     let position = Position { epoch: Epoch(epoch), seq: Sequence(seq) };
     let head = Head { position, ..Head::default() };
-    let opening = Opening { room, head, incarnation: fenced.incarnation, salvage_for: Duration::ZERO };
+    let opening = Opening { room, head, incarnation: fenced.incarnation, salvage_for: Duration::ZERO, closed: false };
     log.open(opening).await.unwrap();
 }
 

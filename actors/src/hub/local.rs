@@ -1,4 +1,5 @@
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
@@ -141,6 +142,7 @@ impl LocalHub {
     /// A hub without connections.
     #[must_use]
     pub fn new(budget: std::sync::Arc<OutboundBudget>, metrics: Metrics) -> Self {
+        budget.add_thread();
         Self {
             rooms: RefCell::default(),
             sessions: RefCell::default(),
@@ -317,18 +319,25 @@ impl LocalHub {
         self.metrics.outbound_bytes.set(i64::try_from(self.budget.waiting()).unwrap_or(i64::MAX));
     }
 
-    /// Closes the connection of this thread for which most bytes wait; of several with about as many, the one that
-    /// has been silent longest.
+    /// Cuts the connections of this thread for which most bytes wait, as long as too much waits for all and more than
+    /// the thread's share of it here: nobody is cut for what waits elsewhere. Of several with about as many bytes the
+    /// one goes first that has been silent longest. One that is ending already counts like the others.
     pub(super) fn cut_largest(&self) {
         let now = self.second();
         let sessions = self.sessions.borrow();
-        let waiting = sessions.values().filter(|outlet| outlet.is_open() && outlet.waiting() > 0);
-        let largest = waiting.max_by_key(|outlet| {
+        let mut waiting: Vec<_> = sessions.values().filter(|outlet| outlet.waiting() > 0).collect();
+        waiting.sort_by_cached_key(|outlet| {
             let silence = now.saturating_sub(outlet.heard());
-            (outlet.waiting().checked_ilog2(), silence, outlet.waiting())
+            Reverse((outlet.waiting().checked_ilog2(), silence, outlet.waiting()))
         });
-        if let Some(outlet) = largest {
-            outlet.close(CloseCode::SlowConsumer);
+        let mut here: usize = waiting.iter().map(|outlet| outlet.waiting()).sum();
+        for outlet in waiting {
+            if !self.budget.is_exceeded() || here <= self.budget.share() {
+                return;
+            }
+            let before = outlet.waiting();
+            outlet.cut();
+            here = here.saturating_sub(before.saturating_sub(outlet.waiting()));
         }
     }
 }

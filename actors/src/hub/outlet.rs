@@ -23,6 +23,8 @@ const SLICES_MAX: usize = 64;
 #[derive(Debug)]
 pub struct OutboundBudget {
     waiting: AtomicUsize,
+    /// The threads that share it.
+    threads: AtomicUsize,
     /// The bound on it: over it, the largest backlogs are cut.
     pub total_max: usize,
     /// The bound for one client.
@@ -35,12 +37,23 @@ impl OutboundBudget {
     /// A budget of which nothing is used.
     #[must_use]
     pub fn new(each_max: usize, total_max: usize, slow_consumers: Counter) -> Self {
-        Self { waiting: AtomicUsize::new(0), total_max, each_max, slow_consumers }
+        Self { waiting: AtomicUsize::new(0), threads: AtomicUsize::new(0), total_max, each_max, slow_consumers }
     }
 
     /// Bytes that wait for all clients.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Takes in another thread.
+    pub(super) fn add_thread(&self) {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What may wait on each thread whatever waits on the others: where more waits than may in all, more than this
+    /// waits on one of them at least.
+    pub(super) fn share(&self) -> usize {
+        self.total_max / self.threads.load(Ordering::Relaxed).max(1)
     }
 
     /// Whether more waits than may.
@@ -227,15 +240,22 @@ impl Outlet {
             drop(queue);
             self.settle(self.waiting.get().saturating_sub(keep));
         }
-        self.leave_budget();
-        self.state.set(State::Closing);
         self.enqueue_unbounded(frame::close(code));
+        self.state.set(State::Closing);
         self.wake();
+    }
+
+    /// Ends the connection because too much waits for all clients. If what is left of it, the piece that is partly
+    /// written, is still too much, it goes too, and with it the close frame that could only stand behind it.
+    pub(super) fn cut(&self) {
+        self.close(CloseCode::SlowConsumer);
+        if self.budget.is_exceeded() {
+            self.die();
+        }
     }
 
     /// Gives up on the socket.
     pub fn die(&self) {
-        self.leave_budget();
         self.state.set(State::Dead);
         self.queue.replace(VecDeque::new());
         self.settle(self.waiting.get());
@@ -322,9 +342,7 @@ impl Outlet {
 
     fn enqueue_unbounded(&self, bytes: Bytes) {
         self.waiting.set(self.waiting.get() + bytes.len());
-        if self.is_open() {
-            self.budget.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
-        }
+        self.budget.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
         self.queue.borrow_mut().push_back(bytes);
     }
 
@@ -345,22 +363,12 @@ impl Outlet {
 impl<W: Wire + ?Sized> Outlet<W> {
     fn settle(&self, bytes: usize) {
         self.waiting.set(self.waiting.get().saturating_sub(bytes));
-        if self.state.get() == State::Open {
-            self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// What still waits for a connection that ends is one piece at most, which it shares with others, and is gone
-    /// within seconds. Counted on, the leftovers of many that were cut would have those cut who read.
-    fn leave_budget(&self) {
-        if self.state.get() == State::Open {
-            self.budget.waiting.fetch_sub(self.waiting.get(), Ordering::Relaxed);
-        }
+        self.budget.waiting.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl<W: Wire + ?Sized> Drop for Outlet<W> {
     fn drop(&mut self) {
-        self.leave_budget();
+        self.settle(self.waiting.get());
     }
 }

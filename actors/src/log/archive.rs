@@ -56,6 +56,24 @@ impl Archive {
         Self { room, state: State::ReadingHead, live: None, noted: None, events: Vec::new(), head: None }
     }
 
+    /// How many events were stored.
+    #[must_use]
+    pub fn stored_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there may be more of them.
+    #[must_use]
+    pub fn was_full(&self) -> bool {
+        self.events.len() >= EVENTS_PER_CALL
+    }
+
+    /// When the oldest of them was added, in microseconds since 1970.
+    #[must_use]
+    pub fn oldest_at(&self) -> Option<i64> {
+        self.events.first().map(|event| event.at)
+    }
+
     fn live(&mut self, live: Option<LiveHead>) -> State {
         let Some(live) = live else { return State::Done(ArchiveEnd::Cold) };
         if live.archived >= live.head.position.seq {

@@ -30,6 +30,22 @@ pub trait Job {
     fn on(&mut self, reply: Reply);
 }
 
+impl<J: Job> Job for &mut J {
+    type End = J::End;
+
+    fn room(&self) -> RoomId {
+        (**self).room()
+    }
+
+    fn next(&mut self) -> Step<J::End> {
+        (**self).next()
+    }
+
+    fn on(&mut self, reply: Reply) {
+        (**self).on(reply);
+    }
+}
+
 /// What a job wants.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step<End> {

@@ -77,11 +77,16 @@ impl Node {
                 Reply::Noted
             }
             Call::Wait { attempt } => {
-                tokio::time::sleep(pause(attempt)).await;
+                wait(attempt).await;
                 Reply::Noted
             }
         }
     }
+}
+
+/// Waits after so many failures.
+pub(crate) async fn wait(attempt: u32) {
+    tokio::time::sleep(pause(attempt)).await;
 }
 
 /// Between a half and the whole of a time that doubles with each attempt, so that many that failed at once do
@@ -133,7 +138,7 @@ mod tests {
             epoch: Epoch(epoch),
             known_seq: Sequence::ZERO,
             state_seq: Sequence::ZERO,
-            events: vec![Outgoing { new: NewEvent { event, body_hash }, ask: true }],
+            events: vec![Outgoing { new: NewEvent { event, body_hash, made_at: None }, ask: true }],
             deadline: crate::ports::Clock::now_micros(clock) + 10_000_000,
             bounds: LiveBounds { events: 100, bytes: 1 << 20 },
             history: false,

@@ -131,7 +131,7 @@ mod tests {
     /// A log of epoch 2 that begins at 3.
     fn fill(applied: u64) -> Fill {
         let spans = vec![Span::FIRST, Span { epoch: Epoch(2), base: Sequence(3) }];
-        let row = LogRow { epoch: Epoch(2), raiser: Raiser(1), spans, deleted: false };
+        let row = LogRow { epoch: Epoch(2), raiser: Raiser(1), spans, deleted: false, opened_at: None };
         Fill::new(ROOM, row, Sequence(applied), 100)
     }
 

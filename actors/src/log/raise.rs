@@ -9,10 +9,6 @@ use super::runs::{Rows, as_stored};
 use super::{Call, Job, Plant, Reply, Step};
 use crate::ports::{FenceError, Fenced, Head, LogRow, Opening, Raised, Raiser, Span, StoredEvent, projection};
 
-/// How long a new epoch takes only salvage, so that what nodes still hold comes before what is new: a round trip
-/// of everybody's beat.
-const SALVAGE_FOR: Duration = Duration::from_secs(1);
-
 /// What a raise comes to. Whatever it is, the room is loaded again after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RaiseEnd {
@@ -35,6 +31,7 @@ pub struct Raise {
     from: Option<Epoch>,
     epoch: Epoch,
     raiser: Raiser,
+    salvage_for: Duration,
     state: State,
     row: Option<LogRow>,
     fenced: Option<Fenced>,
@@ -81,6 +78,7 @@ impl Raise {
             from,
             epoch: Epoch(from.map_or(0, |from| from.0).saturating_add(1)),
             raiser,
+            salvage_for: Duration::ZERO,
             state: if Plant::ScanFirst.is_planted() { State::FindingFloor } else { State::Raising },
             row: None,
             fenced: None,
@@ -90,6 +88,13 @@ impl Raise {
             renumbering: None,
             tries: 0,
         }
+    }
+
+    /// Has the new epoch take only salvage for a while, so that what nodes still hold comes before what is new.
+    #[must_use]
+    pub fn salvage_for(mut self, salvage_for: Duration) -> Self {
+        self.salvage_for = salvage_for;
+        self
     }
 
     fn raised(&mut self, raised: Raised) -> State {
@@ -229,7 +234,8 @@ impl Raise {
                 room: self.room,
                 head: self.head(),
                 incarnation: self.fenced.as_ref()?.incarnation.clone(),
-                salvage_for: SALVAGE_FOR,
+                salvage_for: self.salvage_for,
+                closed: self.row.as_ref().is_some_and(|row| row.deleted),
             }),
             State::Done(_) => return None,
         })

@@ -12,7 +12,7 @@ use crate::room::body_hash;
 pub(super) type Rows = BTreeMap<(Sequence, Epoch), StoredEvent>;
 
 /// The form in which an event is stored.
-pub(super) fn as_stored(event: wire::Event) -> StoredEvent {
+pub(crate) fn as_stored(event: wire::Event) -> StoredEvent {
     let body_hash = event.body.as_ref().map_or(0, body_hash);
     StoredEvent { event, body_hash, renumbered: false }
 }
@@ -70,7 +70,7 @@ mod tests {
     fn row(spans: &[(u64, u64)]) -> LogRow {
         let spans: Vec<Span> =
             spans.iter().map(|(epoch, base)| Span { epoch: Epoch(*epoch), base: Sequence(*base) }).collect();
-        LogRow { epoch: Epoch(9), raiser: Raiser(1), spans, deleted: false }
+        LogRow { epoch: Epoch(9), raiser: Raiser(1), spans, deleted: false, opened_at: None }
     }
 
     fn rows(places: &[(u64, u64, &str)]) -> Rows {

@@ -62,7 +62,7 @@ fn outgoing(event: wire::Event) -> Outgoing {
     let first = event.first.or(Some(event.position().into())).filter(|_| !Plant::ForgetFirst.is_planted());
     let body_hash = event.body.as_ref().map_or(0, body_hash);
     let event = wire::Event { first, epoch: 0, seq: 0, at: 0, ordinal: None, ..event };
-    Outgoing { new: NewEvent { event, body_hash }, ask: true }
+    Outgoing { new: NewEvent { event, body_hash, made_at: None }, ask: true }
 }
 
 impl Job for Salvage {

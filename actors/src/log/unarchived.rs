@@ -115,6 +115,14 @@ impl Unarchived {
         self.state().rooms.keys().copied().collect()
     }
 
+    /// The oldest event that is held of each room.
+    #[must_use]
+    pub fn oldest(&self) -> Vec<(RoomId, Position)> {
+        let state = self.state();
+        let first = |held: &Held| held.events.keys().next().copied();
+        state.rooms.iter().filter_map(|(room, held)| Some((*room, first(held)?))).collect()
+    }
+
     /// The encoded bytes that are held.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -203,7 +211,7 @@ mod tests {
 
     fn row(epoch: u64, spans: &[(u64, u64)]) -> LogRow {
         let spans = spans.iter().map(|(epoch, base)| Span { epoch: Epoch(*epoch), base: Sequence(*base) }).collect();
-        LogRow { epoch: Epoch(epoch), raiser: Raiser(1), spans, deleted: false }
+        LogRow { epoch: Epoch(epoch), raiser: Raiser(1), spans, deleted: false, opened_at: None }
     }
 
     fn places(events: &[wire::Event]) -> Vec<(u64, u64)> {

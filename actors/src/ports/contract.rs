@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a suite fails by panicking")]
 
 mod append;
+mod archived;
 mod credentials;
 mod directory;
 mod epochs;
@@ -22,8 +23,9 @@ mod users;
 
 use std::sync::Arc;
 
-use super::memory::{ManualClock, MemoryStore};
+use super::memory::{ManualClock, MemoryEventStore, MemoryStore};
 use super::{Credentials, Directory, History, RoomLog};
+pub use archived::ArchivedLog;
 pub use credentials::credentials;
 pub use directory::directory;
 pub use event_store::event_store;
@@ -97,10 +99,41 @@ impl Subject for MemorySubject {
     fn reopen(&mut self) {}
 }
 
+/// The reference of what live logs let go of as a subject; its live log is the reference's too.
+pub struct MemoryStoredSubject {
+    live: MemorySubject,
+    store: Arc<MemoryEventStore>,
+    note_every: u64,
+}
+
+impl MemoryStoredSubject {
+    /// Makes an empty one, in which heads are noted at every so manieth event.
+    #[must_use]
+    pub fn boxed(note_every: u64) -> Box<dyn Subject> {
+        let clock = Arc::new(ManualClock::new(BEGIN_MICROS));
+        let live = MemorySubject { store: MemoryStore::new(Arc::clone(&clock) as _), clock: Arc::clone(&clock) };
+        Box::new(Self { live, store: MemoryEventStore::new(clock), note_every })
+    }
+}
+
+impl Subject for MemoryStoredSubject {
+    fn stores(&self) -> Stores {
+        let live = self.live.stores();
+        let store = Arc::clone(&self.store);
+        let log = ArchivedLog { log: live.log, store: Arc::clone(&store) as _, note_every: self.note_every };
+        Stores { log: Arc::new(log), directory: store, ..live }
+    }
+
+    fn clock(&self) -> Arc<ManualClock> {
+        self.live.clock()
+    }
+
+    fn reopen(&mut self) {}
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::memory::MemoryEventStore;
 
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_event_store() {
@@ -131,6 +164,11 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_directory() {
         directory(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_the_directory_of_what_is_stored() {
+        directory(&|| MemoryStoredSubject::boxed(1)).await;
     }
 
     #[tokio::test]

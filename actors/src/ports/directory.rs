@@ -11,11 +11,13 @@ pub struct RoomRow {
     pub id: RoomId,
     /// Its settings and the number of its members.
     pub room: record::Room,
-    /// The head of its log.
+    /// The head of its log; over an [`super::EventStore`] an earlier one, which was noted last.
     pub head: Head,
 }
 
-/// Everything a room actor needs to decide: the fold of the log up to `row.head`.
+/// Everything a room actor needs to decide: the fold of the log up to `row.head`. Over an [`super::EventStore`] the
+/// log goes on: the events above have to be folded on top, and a membership that has some of them already ignores
+/// them ([`super::projection::fold_membership`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoomSnapshot {
     /// The room.
@@ -27,7 +29,8 @@ pub struct RoomSnapshot {
 }
 
 /// Knows which rooms and users there are. What it says of rooms and members is derived from their logs
-/// ([`super::projection`]), in the same transaction where the log is in the same store.
+/// ([`super::projection`]): in the transaction that appends, where the log is in the same store; else when an event
+/// is stored ([`super::EventStore::store`]), whether or not those before it are.
 ///
 /// Lists are in the order of identifiers; `after` is the last one of the page before; a page that is
 /// shorter than `limit` is the last. A room is there from the first event of its log on.

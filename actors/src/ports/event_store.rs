@@ -19,13 +19,16 @@ pub struct LogRow {
     pub spans: Vec<Span>,
     /// Whether the room is gone.
     pub deleted: bool,
+    /// When the newest span began, in microseconds since 1970 by the store's clock: later than everything that was
+    /// appended before it. What idempotency keys are judged by (rule 8).
+    pub opened_at: Option<i64>,
 }
 
 impl LogRow {
     /// What stands for the row of a room that has none: before its first epoch.
     #[must_use]
     pub fn missing() -> Self {
-        Self { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false }
+        Self { epoch: Epoch(0), raiser: Raiser(0), spans: Vec::new(), deleted: false, opened_at: None }
     }
 
     /// Whose event stands at a seq: the last epoch that begins at or below it.
@@ -93,12 +96,13 @@ pub trait EventStore: Send + Sync {
     /// same token: that is [`Raised::Won`] as long as it is the newest epoch.
     async fn raise(&self, room: RoomId, from: Option<Epoch>, raiser: Raiser) -> Result<Raised, Unavailable>;
 
-    /// Says where the epoch begins that `raiser` raised, by compare and set; `false` when it is not theirs any
+    /// Says where the epoch begins that `raiser` raised, and notes when, by compare and set; `false` when it is not theirs any
     /// more. Saying the same again is `true`; it is never moved: saying another base again is `false`.
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable>;
 
     /// Stores events: for each its key, its message row and what the directory derives from it, and **last** the
-    /// row that says "stored" (rule 19). On return all of it is durable.
+    /// row that says "stored" (rule 19). On return all of it is durable, and a [`super::Directory`] over this store
+    /// knows it: events can come twice, late and in any order, and those of a lost run count for nothing.
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable>;
 
     /// Reads at most `limit` stored events with a seq at or above `from`, by seq and epoch, orphans included.
@@ -114,6 +118,7 @@ pub trait EventStore: Send + Sync {
     /// scan, and never later than what is stored.
     async fn noted_head(&self, room: RoomId) -> Result<Option<Head>, Unavailable>;
 
-    /// Notes where a room's stored events end. An older head never replaces a newer one.
+    /// Notes where a room's stored events end: all up to there are stored, and owned for ever. An older head never
+    /// replaces a newer one.
     async fn note_head(&self, room: RoomId, head: Head) -> Result<(), Unavailable>;
 }

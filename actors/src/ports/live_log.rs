@@ -121,6 +121,8 @@ pub struct Opening {
     pub incarnation: Incarnation,
     /// How long only salvage is taken.
     pub salvage_for: Duration,
+    /// Whether the room takes nothing any more.
+    pub closed: bool,
 }
 
 /// What a live log holds behind a seq, read at one moment.
@@ -202,4 +204,11 @@ pub trait LiveLog: Send + Sync {
     /// # Errors
     /// [`Unavailable`].
     async fn incarnation(&self) -> Result<Incarnation, Unavailable>;
+
+    /// The server's own clock, which deadlines are judged by, in microseconds since 1970; of several servers, the
+    /// latest.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    async fn time(&self) -> Result<i64, Unavailable>;
 }

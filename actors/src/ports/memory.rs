@@ -8,16 +8,19 @@ mod credentials;
 mod directory;
 mod event_store;
 mod history;
+mod lists;
 mod live_log;
 mod live_room;
 mod node_link;
+mod people;
 mod room;
 mod room_log;
+mod stored_directory;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bobchat_proto::ids::{DeviceId, RoomId, UserId};
+use bobchat_proto::ids::{DeviceId, RoomId};
 use bobchat_proto::record;
 
 use super::Clock;
@@ -26,6 +29,7 @@ pub use clock::ManualClock;
 pub use event_store::MemoryEventStore;
 pub use live_log::{LiveImage, MemoryLiveLog};
 pub use node_link::{MemoryNodeLink, MemoryNodes};
+use people::People;
 use room::Room;
 
 /// All four stores over one state, so that the directory and the history are never behind the log.
@@ -37,12 +41,7 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     rooms: BTreeMap<RoomId, Room>,
-    /// Rooms to be made, by owner and idempotency key.
-    claims: HashMap<(UserId, String), RoomId>,
-    users: BTreeMap<UserId, record::User>,
-    handles: HashMap<String, UserId>,
-    /// By issuer and subject.
-    subjects: HashMap<(String, String), UserId>,
+    people: People,
     families: HashMap<DeviceId, record::RefreshFamily>,
     signing_keys: Vec<record::SigningKey>,
     ids_reserved_until: i64,

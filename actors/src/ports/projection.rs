@@ -1,6 +1,8 @@
 //! What the directory knows of rooms, derived from events: the one place that says it, used by every
 //! store when it takes an event, and by room actors when they apply one.
 
+use std::collections::BTreeMap;
+
 use bobchat_proto::ids::{Ordinal, Position, Sequence, UserId};
 use bobchat_proto::limits::KEY_LIFETIME;
 use bobchat_proto::record;
@@ -13,15 +15,61 @@ use super::{Append, AppendError, Head, Visible};
 /// often loses sight of the oldest: rows stay small, whatever a client does.
 const INTERVALS_MAX: usize = 16;
 
+/// What the directory knows of a room, its head aside: the fold of its events.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Derived {
+    /// Settings and the number of members.
+    pub room: record::Room,
+    /// Everybody who is or was a member.
+    pub memberships: BTreeMap<UserId, record::Membership>,
+}
+
+impl Derived {
+    /// Applies the next event.
+    pub fn apply(&mut self, event: &wire::Event) {
+        fold_settings(self.room.settings.get_or_insert_default(), event);
+        let Some((user, change)) = membership_change(event) else { return };
+        let membership = self.memberships.entry(user).or_default();
+        let was_member = is_member(membership);
+        fold_membership(membership, change, event);
+        let (count, member) = (self.room.member_count, is_member(membership));
+        if membership.intervals.is_empty() {
+            self.memberships.remove(&user);
+        }
+        self.room.member_count = counted(count, was_member, member);
+    }
+
+    /// The user's membership, while it lasts.
+    #[must_use]
+    pub fn member(&self, user: UserId) -> Option<&record::Membership> {
+        self.memberships.get(&user).filter(|membership| is_member(membership))
+    }
+}
+
+/// How many members there are after one of them, or somebody else, became or stopped being one.
+#[must_use]
+pub fn counted(members: u64, was_member: bool, is_member: bool) -> u64 {
+    match (was_member, is_member) {
+        (false, true) => members.saturating_add(1),
+        (true, false) => members.saturating_sub(1),
+        _ => members,
+    }
+}
+
+/// Whether the directory derives anything from an event: everything but a message changes the room's state.
+#[must_use]
+pub fn changes_state(event: &wire::Event) -> bool {
+    !matches!(event.body, Some(Body::Message(_)))
+}
+
 /// Moves a head on by one event.
 #[must_use]
 pub fn advance(head: Head, event: &wire::Event) -> Head {
-    let is_message = matches!(event.body, Some(Body::Message(_)));
     Head {
         position: event.position(),
         at: event.at,
         ordinal: event.ordinal.map_or(head.ordinal, Ordinal),
-        state_seq: if is_message { head.state_seq } else { Sequence(event.seq) },
+        state_seq: if changes_state(event) { Sequence(event.seq) } else { head.state_seq },
     }
 }
 
@@ -47,7 +95,7 @@ pub fn empty_head() -> Head {
 pub fn admit(head: &Head, append: &Append) -> Result<(), AppendError> {
     let epoch = head.position.epoch;
     if epoch > append.epoch {
-        return Err(AppendError::StaleEpoch(epoch));
+        return Err(AppendError::StaleEpoch);
     }
     // A log that ends before what the room has applied has lost something, whatever its epoch says.
     if epoch < append.epoch || head.position.seq < append.known_seq {
@@ -104,8 +152,12 @@ pub enum MembershipChange {
     Left,
 }
 
-/// Changes a membership at an event's place in the log. Joining twice and leaving twice change nothing.
+/// Changes a membership at an event's place in the log. Joining twice and leaving twice change nothing; nor does an
+/// event that the membership is the fold of already, so events may be folded again (log protocol, rule 21).
 pub fn fold_membership(membership: &mut record::Membership, change: MembershipChange, event: &wire::Event) {
+    if last_change(membership).is_some_and(|last| event.seq <= last.0) {
+        return;
+    }
     let inside = is_member(membership);
     match change {
         MembershipChange::Joined(role) if !inside => {
@@ -124,6 +176,12 @@ pub fn fold_membership(membership: &mut record::Membership, change: MembershipCh
         }
         MembershipChange::Joined(_) | MembershipChange::Left => {}
     }
+}
+
+/// The seq of the last event that changed a membership.
+#[must_use]
+pub fn last_change(membership: &record::Membership) -> Option<Sequence> {
+    membership.intervals.last().map(|interval| Sequence(interval.left.unwrap_or(interval.joined)))
 }
 
 /// Whether a membership lasts.

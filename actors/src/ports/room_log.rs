@@ -26,6 +26,9 @@ pub struct NewEvent {
     pub event: wire::Event,
     /// Tells two bodies under the same key apart: [`crate::room::body_hash`].
     pub body_hash: u64,
+    /// When its client made the key, in microseconds since 1970 by the client's clock, where this is surely the first
+    /// attempt to send it; `None` when it may have been sent before.
+    pub made_at: Option<i64>,
 }
 
 /// A batch of events for one room, and what their author knew when they were decided.
@@ -75,11 +78,14 @@ pub enum AppendError {
     #[error("the room has no open log")]
     Cold,
     /// The log has a newer epoch: load the room again, decide again.
-    #[error("the log was opened again under epoch {0}")]
-    StaleEpoch(Epoch),
+    #[error("the log was opened again under a newer epoch")]
+    StaleEpoch,
     /// The state was changed by an event that the room has not applied: catch up, decide again.
     #[error("the room's state has changed since the decision")]
     Behind,
+    /// The room takes nothing any more.
+    #[error("the room is closed")]
+    Closed,
     /// The log is full, or has no room on disk: answer `busy`.
     #[error("the log takes nothing for now")]
     Full {

@@ -242,8 +242,9 @@ impl<T> Machine<T> {
         self.phase = Phase::Ready;
         let mut effects = match answer {
             Ok(outcomes) => self.placed(outcomes),
-            Err(AppendError::Cold | AppendError::StaleEpoch(_)) => self.decide_again(Effect::Reload),
+            Err(AppendError::Cold | AppendError::StaleEpoch) => self.decide_again(Effect::Reload),
             Err(AppendError::Behind) => self.decide_again(Effect::Fill(self.state.applied())),
+            Err(AppendError::Closed) => self.refuse_in_flight(closed()),
             Err(AppendError::Full { retry_after }) => self.refuse_in_flight(busy(retry_after)),
             Err(AppendError::Unknown(_)) => self.retry_or_give_up(now),
         };
@@ -402,7 +403,7 @@ fn new_event<T>(room: RoomId, pending: &Pending<T>, body: Body) -> NewEvent {
         body: Some(body),
         ..wire::Event::default()
     };
-    NewEvent { event, body_hash }
+    NewEvent { event, body_hash, made_at: None }
 }
 
 fn placement_of(event: &wire::Event) -> Placement {
@@ -430,6 +431,10 @@ fn unavailable() -> wire::Error {
 
 fn unknown() -> wire::Error {
     ErrorCode::Unknown.error("it is not known whether the request took effect").with_retry_after(BUSY_RETRY)
+}
+
+fn closed() -> wire::Error {
+    ErrorCode::Forbidden.error("the room is closed").with_field("room")
 }
 
 fn conflict() -> wire::Error {

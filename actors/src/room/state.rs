@@ -43,7 +43,17 @@ impl RoomState {
     #[must_use]
     pub fn empty(id: RoomId, head: Head) -> Self {
         let settings = wire::RoomSettings::default();
-        Self { id, settings, head, spans: vec![Span::FIRST], memberships: HashMap::new(), member_count: 0 }
+        let spans = vec![Span { epoch: head.position.epoch, base: Sequence(1) }];
+        Self { id, settings, head, spans, memberships: HashMap::new(), member_count: 0 }
+    }
+
+    /// The state as a store keeps it.
+    #[must_use]
+    pub fn into_snapshot(self) -> RoomSnapshot {
+        let room = record::Room { settings: Some(self.settings), member_count: self.member_count };
+        let mut memberships: Vec<_> = self.memberships.into_iter().collect();
+        memberships.sort_unstable_by_key(|(user, _)| *user);
+        RoomSnapshot { row: RoomRow { id: self.id, room, head: self.head }, spans: self.spans, memberships }
     }
 
     /// The seq up to which every event is applied.

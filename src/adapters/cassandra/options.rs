@@ -84,6 +84,12 @@ impl Keyspace {
     }
 }
 
+impl Default for Keyspace {
+    fn default() -> Self {
+        Self("bobchat".to_owned())
+    }
+}
+
 impl FromStr for Keyspace {
     type Err = InvalidKeyspace;
 

@@ -9,7 +9,7 @@ use super::CassandraStore;
 use super::cas::applied;
 use super::error::Failure;
 
-type Columns = (Option<i64>, Option<Vec<u8>>, Option<BTreeMap<i64, i64>>, Option<bool>);
+type Columns = (Option<i64>, Option<Vec<u8>>, Option<BTreeMap<i64, i64>>, Option<bool>, Option<i64>);
 
 impl CassandraStore {
     pub(super) async fn read_log_row(&self, room: RoomId, serial: bool) -> Result<Option<LogRow>, Failure> {
@@ -72,7 +72,7 @@ impl CassandraStore {
     }
 }
 
-fn log_row((epoch, raiser, spans, deleted): Columns) -> Result<LogRow, Failure> {
+fn log_row((epoch, raiser, spans, deleted, opened_at): Columns) -> Result<LogRow, Failure> {
     let token = raiser.as_deref().and_then(|raiser| <[u8; 16]>::try_from(raiser).ok());
     let (Some(epoch), Some(token)) = (epoch, token) else {
         return Err(Failure("a row of room_log lacks its epoch or its raiser".to_owned()));
@@ -84,6 +84,7 @@ fn log_row((epoch, raiser, spans, deleted): Columns) -> Result<LogRow, Failure> 
         raiser: Raiser(u128::from_be_bytes(token)),
         spans: spans.unwrap_or_default().into_iter().map(span).collect(),
         deleted: deleted.unwrap_or(false),
+        opened_at: opened_at.map(|millis| millis.saturating_mul(1_000)),
     })
 }
 

@@ -49,7 +49,7 @@ pub(super) struct Statements {
     pub(super) replace_ids_reserved: PreparedStatement,
 }
 
-const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted FROM room_log WHERE room = ?";
+const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted, opened_at FROM room_log WHERE room = ?";
 const FAMILY: &str = "SELECT family FROM families WHERE device = ?";
 const DEPLOYMENT: &str = "SELECT signing_keys, ids_reserved FROM deployment WHERE id = 0";
 
@@ -66,7 +66,8 @@ impl Statements {
             ).await?,
             raise: prepare("UPDATE room_log SET epoch = ?, raiser = ? WHERE room = ? IF epoch = ?").await?,
             begin: prepare(
-                "UPDATE room_log SET spans[?] = ? WHERE room = ? IF epoch = ? AND raiser = ? AND spans[?] = null",
+                "UPDATE room_log SET spans[?] = ?, opened_at = toUnixTimestamp(now()) \
+                 WHERE room = ? IF epoch = ? AND raiser = ? AND spans[?] = null",
             ).await?,
 
             put_key: prepare(

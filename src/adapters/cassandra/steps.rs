@@ -26,13 +26,15 @@ pub(super) fn newest() -> u32 {
     STEPS.last().map_or(0, |step| step.version)
 }
 
-/// Only changed by compare and set. `spans` is epoch -> base.
+/// Only changed by compare and set. `spans` is epoch -> base; `opened_at` is when the newest of them began, in
+/// milliseconds by the clock of the coordinator.
 const ROOM_LOG: &str = "CREATE TABLE IF NOT EXISTS room_log (
     room bigint PRIMARY KEY,
     epoch bigint,
     raiser blob,
     spans map<bigint, bigint>,
-    deleted boolean
+    deleted boolean,
+    opened_at bigint
 )";
 
 /// A row says that the event is stored. Bucket = seq / 5 000; `event` is the protobuf message.

@@ -50,7 +50,7 @@ pub(super) fn call(append: &LiveAppend, publish: &str, node: u64) -> Call {
 }
 
 fn push_event(call: &mut Call, new: &NewEvent) {
-    let NewEvent { event, body_hash } = new;
+    let NewEvent { event, body_hash, made_at: _ } = new;
     let kind = if is_message(event) { "message" } else { "state" };
     call.push(event.key.as_deref().map(|key| used_key(event.author, key)).unwrap_or_default());
     call.push(body_hash.to_le_bytes());

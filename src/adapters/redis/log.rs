@@ -65,7 +65,7 @@ impl LiveLog for RedisLog {
     }
 
     async fn open(&self, opening: Opening) -> Result<(), FenceError> {
-        let Opening { room, head, incarnation, salvage_for } = opening;
+        let Opening { room, head, incarnation, salvage_for, closed } = opening;
         let keys = RoomKeys::new(room);
         let [d0, d1] = keys.used();
         let call = Call::new([keys.meta(), keys.stream(), d0, d1, keys.dirty(), keys.heads()])
@@ -76,7 +76,8 @@ impl LiveLog for RedisLog {
             .with(head.ordinal.0)
             .with(head.state_seq)
             .with(salvage_for.as_micros())
-            .with(room);
+            .with(room)
+            .with(u8::from(closed));
         let reply = self.run(&self.scripts.open, &call).await.map_err(Unavailable::from)?;
         if reply.word == "OK" { Ok(()) } else { Err(superseded(reply)) }
     }
@@ -134,6 +135,12 @@ impl LiveLog for RedisLog {
             return Err(Unavailable::new("redis does not tell its replication id"));
         }
         Ok(Incarnation(ids.join(",")))
+    }
+
+    async fn time(&self) -> Result<i64, Unavailable> {
+        let infos = self.link.info("server", self.timeout).await?;
+        let times = infos.iter().filter_map(|info| field(info, "server_time_usec")?.parse::<i64>().ok());
+        times.max().ok_or_else(|| Unavailable::new("redis does not tell the time"))
     }
 }
 

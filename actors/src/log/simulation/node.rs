@@ -13,6 +13,9 @@ use crate::room::body_hash;
 /// How long the live log may take an append.
 const DEADLINE_MICROS: i64 = 10_000_000;
 
+/// How long a new epoch takes only salvage.
+pub(super) const SALVAGE_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+
 const BOUNDS: LiveBounds = LiveBounds { events: 1_000, bytes: 1 << 20 };
 
 /// How often a node decides a batch again.
@@ -132,7 +135,10 @@ impl World {
         };
         // One clock for all: without the skew, so that schedules need not last for minutes.
         let opened_at = opened_at.map(|opened| opened - 120_000_000);
-        Outgoing { new: NewEvent { event, body_hash }, ask: asks_the_table(attempt, opened_at, self.now()) }
+        Outgoing {
+            new: NewEvent { event, body_hash, made_at: None },
+            ask: asks_the_table(attempt, opened_at, self.now()),
+        }
     }
 
     fn sent(&mut self, at: usize, mut sending: Sending, end: SendEnd) {
@@ -195,7 +201,7 @@ impl World {
         if self.nodes[at].raise.is_none() {
             let from = Some(view.row.epoch);
             let raiser = self.next_raiser();
-            self.nodes[at].raise = Some(Raise::new(ROOM, from, raiser));
+            self.nodes[at].raise = Some(Raise::new(ROOM, from, raiser).salvage_for(SALVAGE_FOR));
         }
     }
 

@@ -199,7 +199,7 @@ impl World {
     }
 
     fn make_room(&mut self) {
-        self.nodes[0].raise = Some(Raise::new(ROOM, None, Raiser(0)));
+        self.nodes[0].raise = Some(Raise::new(ROOM, None, Raiser(0)).salvage_for(super::node::SALVAGE_FOR));
         while self.nodes[0].raise.is_some() {
             self.step(0, Who::Raise, Fault::None);
         }

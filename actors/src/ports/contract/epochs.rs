@@ -78,7 +78,10 @@ async fn an_epoch_is_raised_from_what_it_is(nodes: &Nodes) {
     assert_eq!(store.log_row(room, true).await.expect("it is read"), None, "and none was made");
     assert_eq!(raise(store, room, None, 7).await, Raised::Won);
     let first = row(nodes, room).await;
-    assert_eq!(first, LogRow { epoch: Epoch::FIRST, raiser: Raiser(7), spans: vec![], deleted: false });
+    assert_eq!(
+        first,
+        LogRow { epoch: Epoch::FIRST, raiser: Raiser(7), spans: vec![], deleted: false, opened_at: None }
+    );
     assert!(!first.is_loaded());
     for from in [Some(2), Some(0)] {
         assert_eq!(raise(store, room, from, 8).await, Raised::Lost(first.clone()), "from {from:?}");

@@ -110,8 +110,13 @@ async fn link(subject: &dyn NodesSubject, node: u64) -> (Arc<Notes>, Arc<dyn Nod
 
 async fn take(link: &Arc<dyn NodeLink>, peer: &Peer, lasting: Duration) {
     let held = link.hold(peer, lasting, false).await.expect("the link answers");
-    let Hold::Held(leases) = held else { panic!("not held: {held:?}") };
+    let leases = leases_of(held);
     assert!(leases.iter().any(|leased| leased.peer == *peer && leased.remaining <= lasting), "{leases:?}");
+}
+
+fn leases_of(hold: Hold) -> Vec<Leased> {
+    let held = if let Hold::Held(leases) = hold { Some(leases) } else { None };
+    held.expect("the lease is held")
 }
 
 async fn leases(link: &Arc<dyn NodeLink>) -> Vec<Leased> {
@@ -142,7 +147,7 @@ async fn a_lease_that_is_missing_is_not_renewed(subject: Box<dyn NodesSubject>) 
     assert_eq!(leases(&link).await, []);
     take(&link, &peer(1, 10), SHORT).await;
     let renewed = link.hold(&peer(1, 10), LONG, true).await.expect("it answers");
-    let Hold::Held(held) = renewed else { panic!("not renewed: {renewed:?}") };
+    let held = leases_of(renewed);
     assert!(held[0].remaining > SHORT, "for longer now");
 }
 

@@ -82,7 +82,7 @@ pub(super) fn event(room: RoomId, author: u64, key: Option<&str>, body: Body) ->
     let id = NEXT_EVENT_ID.fetch_add(1, Ordering::Relaxed);
     let key = key.map(str::to_owned);
     let event = wire::Event { room: room.get(), id, author, key, body: Some(body), ..wire::Event::default() };
-    NewEvent { event, body_hash }
+    NewEvent { event, body_hash, made_at: None }
 }
 
 pub(super) fn appended(outcome: &Outcome) -> &wire::Event {

@@ -2,8 +2,8 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::record;
 
-use super::{MemoryStore, Room, State};
-use crate::ports::projection::{is_found, search_words};
+use super::{MemoryStore, State, lists};
+use crate::ports::projection::Derived;
 use crate::ports::{Directory, RoomRow, RoomSnapshot, Unavailable};
 
 #[async_trait]
@@ -17,12 +17,12 @@ impl Directory for MemoryStore {
         let Some((found, row)) = state.rooms.get(&room).and_then(|found| Some((found, found.row(room)?))) else {
             return Ok(None);
         };
-        let memberships = found.memberships.iter().map(|(user, membership)| (*user, membership.clone())).collect();
+        let memberships = found.derived.memberships.clone().into_iter().collect();
         Ok(Some(RoomSnapshot { row, spans: found.spans.clone(), memberships }))
     }
 
     async fn claim_room(&self, owner: UserId, key: &str, proposed: RoomId) -> Result<RoomId, Unavailable> {
-        Ok(*self.state().claims.entry((owner, key.to_owned())).or_insert(proposed))
+        Ok(self.state().people.claim_room(owner, key, proposed))
     }
 
     async fn rooms_of(
@@ -31,22 +31,17 @@ impl Directory for MemoryStore {
         after: Option<RoomId>,
         limit: usize,
     ) -> Result<Vec<(RoomRow, record::Membership)>, Unavailable> {
-        let state = self.state();
-        let rooms = state.rooms_after(after);
-        let joined = rooms.filter_map(|(id, room)| Some((room.row(id)?, room.member(user)?.clone())));
-        Ok(joined.take(limit).collect())
+        Ok(lists::rooms_of(self.state().rooms_after(after), user).take(limit).collect())
     }
 
     async fn room_count_of(&self, user: UserId) -> Result<u64, Unavailable> {
-        Ok(self.state().rooms.values().filter(|room| room.member(user).is_some()).count() as u64)
+        Ok(lists::rooms_of(self.state().rooms_after(None), user).count() as u64)
     }
 
     async fn search(&self, query: &str, after: Option<RoomId>, limit: usize) -> Result<Vec<RoomRow>, Unavailable> {
-        let words = search_words(query);
         let state = self.state();
-        let rows = state.rooms_after(after).filter_map(|(id, room)| room.row(id));
-        let found = rows.filter(|row| row.room.settings.as_ref().is_some_and(|settings| is_found(settings, &words)));
-        Ok(found.take(limit).collect())
+        let rows = state.rooms_after(after).map(|(row, _)| row);
+        Ok(lists::found(rows, query).take(limit).collect())
     }
 
     async fn members(
@@ -56,23 +51,19 @@ impl Directory for MemoryStore {
         limit: usize,
     ) -> Result<Vec<(UserId, record::Membership)>, Unavailable> {
         let state = self.state();
-        let room = state.rooms.get(&room);
-        let users = room.into_iter().flat_map(|room| room.memberships.keys().map(move |user| (*user, room)));
-        let members = users.filter_map(|(user, room)| Some((user, room.member(user)?.clone())));
-        Ok(members.filter(|(user, _)| Some(*user) > after).take(limit).collect())
+        Ok(state.rooms.get(&room).map(|room| lists::members(&room.derived, after, limit)).unwrap_or_default())
     }
 
     async fn users(&self, users: &[UserId]) -> Result<Vec<(UserId, record::User)>, Unavailable> {
-        let state = self.state();
-        Ok(users.iter().filter_map(|id| Some((*id, state.users.get(id)?.clone()))).collect())
+        Ok(self.state().people.users(users))
     }
 
     async fn user_by_handle(&self, handle: &str) -> Result<Option<UserId>, Unavailable> {
-        Ok(self.state().handles.get(handle).copied())
+        Ok(self.state().people.by_handle(handle))
     }
 
     async fn user_by_subject(&self, issuer: &str, subject: &str) -> Result<Option<UserId>, Unavailable> {
-        Ok(self.state().subjects.get(&(issuer.to_owned(), subject.to_owned())).copied())
+        Ok(self.state().people.by_subject(issuer, subject))
     }
 
     async fn create_user(
@@ -81,29 +72,17 @@ impl Directory for MemoryStore {
         user: record::User,
         subject: Option<(String, String)>,
     ) -> Result<bool, Unavailable> {
-        let mut state = self.state();
-        let subject_taken = subject.as_ref().is_some_and(|subject| state.subjects.contains_key(subject));
-        if subject_taken || state.users.contains_key(&id) || state.handles.contains_key(&user.handle) {
-            return Ok(false);
-        }
-        state.handles.insert(user.handle.clone(), id);
-        if let Some(subject) = subject {
-            state.subjects.insert(subject, id);
-        }
-        state.users.insert(id, user);
-        Ok(true)
+        Ok(self.state().people.create(id, user, subject))
     }
 
     async fn update_user(&self, id: UserId, user: record::User) -> Result<bool, Unavailable> {
-        let mut state = self.state();
-        let Some(known) = state.users.get_mut(&id) else { return Ok(false) };
-        *known = record::User { handle: std::mem::take(&mut known.handle), ..user };
-        Ok(true)
+        Ok(self.state().people.update(id, user))
     }
 }
 
 impl State {
-    fn rooms_after(&self, after: Option<RoomId>) -> impl Iterator<Item = (RoomId, &Room)> {
-        self.rooms.iter().map(|(id, room)| (*id, room)).filter(move |(id, _)| Some(*id) > after)
+    fn rooms_after(&self, after: Option<RoomId>) -> impl Iterator<Item = (RoomRow, &Derived)> {
+        let rooms = self.rooms.iter().filter(move |(id, _)| lists::is_after(**id, after));
+        rooms.filter_map(|(id, room)| Some((room.row(*id)?, &room.derived)))
     }
 }

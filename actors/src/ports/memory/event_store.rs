@@ -4,34 +4,39 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
 use bobchat_proto::limits::KEY_LIFETIME;
-use bobchat_proto::wire::event::Body;
+use bobchat_proto::wire::{self, event::Body};
 
+use super::people::People;
 use crate::log::Plant;
+use crate::ports::projection::changes_state;
 use crate::ports::{Clock, EventStore, Head, LogRow, Raised, Raiser, Span, StoredEvent, StoredKey, Unavailable};
 
-/// What live logs let go of, in memory: every write is seen at once.
+/// What live logs let go of, and the directory that follows from it, in memory: every write is seen at once.
 pub struct MemoryEventStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     unreachable: bool,
     /// How many rows the next [`EventStore::store`] writes before it fails.
     interrupt: Option<usize>,
-    rooms: BTreeMap<RoomId, StoredRoom>,
+    pub(super) rooms: BTreeMap<RoomId, StoredRoom>,
+    pub(super) people: People,
 }
 
 #[derive(Default)]
-struct StoredRoom {
-    row: Option<LogRow>,
+pub(super) struct StoredRoom {
+    pub(super) row: Option<LogRow>,
     events: BTreeMap<(Sequence, Epoch), StoredEvent>,
     /// What history pages are read from.
     messages: BTreeSet<Position>,
     /// By author and key: each use, and when it was written.
     keys: HashMap<(u64, String), Vec<(StoredKey, i64)>>,
-    noted_head: Option<Head>,
+    pub(super) noted_head: Option<Head>,
+    /// What the directory is derived from: events that change the state, orphans included.
+    pub(super) changes: BTreeMap<(Sequence, Epoch), wire::Event>,
 }
 
 impl MemoryEventStore {
@@ -47,7 +52,7 @@ impl MemoryEventStore {
     }
 
     /// Has the next [`EventStore::store`] write only so many rows before it fails: keys first, then message
-    /// rows, then the rows that say "stored", the newest first.
+    /// rows, then what the directory is derived from, then the rows that say "stored", the newest first.
     pub fn interrupt_next_store(&self, rows: usize) {
         self.state().interrupt = Some(rows);
     }
@@ -75,7 +80,7 @@ impl MemoryEventStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reached(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
+    pub(super) fn reached(&self) -> Result<MutexGuard<'_, State>, Unavailable> {
         let state = self.state();
         if state.unreachable { Err(Unavailable::new("the store was made unreachable")) } else { Ok(state) }
     }
@@ -85,6 +90,7 @@ impl MemoryEventStore {
 enum Write {
     Key(StoredEvent),
     Message(Position),
+    Change(wire::Event),
     Event(StoredEvent),
 }
 
@@ -93,7 +99,9 @@ fn writes(events: Vec<StoredEvent>) -> Vec<Write> {
     let keys: Vec<Write> = events.iter().cloned().map(Write::Key).collect();
     let said = events.iter().filter(|stored| matches!(stored.event.body, Some(Body::Message(_))));
     let messages = said.map(|stored| Write::Message(stored.event.position()));
-    let before: Vec<Write> = keys.into_iter().chain(messages).collect();
+    let changes = events.iter().filter(|stored| changes_state(&stored.event));
+    let changes = changes.map(|stored| Write::Change(stored.event.clone()));
+    let before: Vec<Write> = keys.into_iter().chain(messages).chain(changes).collect();
     let last = events.into_iter().rev().map(Write::Event);
     if Plant::RowFirst.is_planted() {
         return last.chain(before).collect();
@@ -107,6 +115,10 @@ impl StoredRoom {
             Write::Key(stored) => self.write_key(&stored, now),
             Write::Message(position) => {
                 self.messages.insert(position);
+            }
+            Write::Change(event) => {
+                let Position { epoch, seq } = event.position();
+                self.changes.insert((seq, epoch), event);
             }
             Write::Event(stored) => {
                 let Position { epoch, seq } = stored.event.position();
@@ -140,7 +152,7 @@ impl StoredRoom {
         Raised::Won
     }
 
-    fn begin(&mut self, span: Span, raiser: Raiser) -> bool {
+    fn begin(&mut self, span: Span, raiser: Raiser, now: i64) -> bool {
         let theirs = |row: &&mut LogRow| row.epoch == span.epoch && row.raiser == raiser;
         let anybody = Plant::AnybodyBegins.is_planted();
         let Some(row) = self.row.as_mut().filter(|row| theirs(row) || anybody) else { return false };
@@ -152,6 +164,7 @@ impl StoredRoom {
         }
         if !row.is_loaded() {
             row.spans.push(span);
+            row.opened_at = Some(now);
         }
         row.spans.last() == Some(&span)
     }
@@ -178,7 +191,8 @@ impl EventStore for MemoryEventStore {
     }
 
     async fn begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable> {
-        Ok(self.reached()?.rooms.entry(room).or_default().begin(span, raiser))
+        let now = self.clock.now_micros();
+        Ok(self.reached()?.rooms.entry(room).or_default().begin(span, raiser, now))
     }
 
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable> {

@@ -179,4 +179,9 @@ impl LiveLog for MemoryLiveLog {
     async fn incarnation(&self) -> Result<Incarnation, Unavailable> {
         Ok(incarnation(self.reached()?.life))
     }
+
+    async fn time(&self) -> Result<i64, Unavailable> {
+        drop(self.reached()?);
+        Ok(self.clock.now_micros())
+    }
 }

@@ -112,7 +112,7 @@ impl LiveRoom {
         if open.is_some_and(|open| open >= epoch) || !fenced {
             return Err(FenceError::Superseded(open.max(self.fence.map(|(fenced, _)| fenced))));
         }
-        let closed = self.meta.as_ref().is_some_and(|meta| meta.closed);
+        let closed = opening.closed || self.meta.as_ref().is_some_and(|meta| meta.closed);
         let salvage = i64::try_from(opening.salvage_for.as_micros()).unwrap_or(i64::MAX);
         self.meta = Some(Meta {
             life: Some(life),
@@ -221,7 +221,8 @@ mod tests {
         let position = Position { epoch: Epoch(epoch), seq: Sequence(seq) };
         let head = Head { position, ..Head::default() };
         let incarnation = Incarnation(String::new());
-        room.open(&Opening { room: room_id, head, incarnation, salvage_for: Duration::ZERO }, LIFE, 0).unwrap();
+        room.open(&Opening { room: room_id, head, incarnation, salvage_for: Duration::ZERO, closed: false }, LIFE, 0)
+            .unwrap();
         room
     }
 
@@ -233,7 +234,7 @@ mod tests {
             epoch: Epoch(2),
             known_seq: Sequence::ZERO,
             state_seq: Sequence::ZERO,
-            events: vec![NewEvent { event, body_hash: 1 }],
+            events: vec![NewEvent { event, body_hash: 1, made_at: None }],
         };
         let bounds = LiveBounds { events: 100, bytes: 100_000 };
         let append = LiveAppend { append, deadline: i64::MAX, bounds, salvage: false };

@@ -1,11 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use bobchat_proto::ids::{EventId, Ordinal, RoomId, Sequence, UserId};
+use bobchat_proto::ids::{EventId, Ordinal, RoomId, Sequence};
 use bobchat_proto::{record, wire};
 
-use crate::ports::projection::{
-    advance, empty_head, fold_membership, fold_settings, is_honoured, is_member, membership_change, place,
-};
+use crate::ports::projection::{Derived, advance, empty_head, is_honoured, place};
 use crate::ports::{Head, NewEvent, Outcome, Placement, RoomRow, Span};
 
 /// A room's log and what follows from it.
@@ -16,8 +14,7 @@ pub(super) struct Room {
     pub(super) events: Vec<wire::Event>,
     /// By author and key.
     keys: HashMap<(u64, String), record::Key>,
-    room: record::Room,
-    pub(super) memberships: BTreeMap<UserId, record::Membership>,
+    pub(super) derived: Derived,
 }
 
 impl Room {
@@ -27,20 +24,14 @@ impl Room {
             spans: vec![Span::FIRST],
             events: Vec::new(),
             keys: HashMap::new(),
-            room: record::Room::default(),
-            memberships: BTreeMap::new(),
+            derived: Derived::default(),
         }
     }
 
     /// How the directory lists the room: not before its first event.
     pub(super) fn row(&self, id: RoomId) -> Option<RoomRow> {
         let begun = self.head.position.seq > Sequence::ZERO;
-        begun.then(|| RoomRow { id, room: self.room.clone(), head: self.head })
-    }
-
-    /// The user's membership, while it lasts.
-    pub(super) fn member(&self, user: UserId) -> Option<&record::Membership> {
-        self.memberships.get(&user).filter(|membership| is_member(membership))
+        begun.then(|| RoomRow { id, room: self.derived.room.clone(), head: self.head })
     }
 
     pub(super) fn add(&mut self, new: NewEvent, now_micros: i64) -> Outcome {
@@ -56,7 +47,7 @@ impl Room {
             self.keys.insert(key, record::Key { epoch, seq, at, body_hash: new.body_hash });
         }
         self.head = advance(self.head, &event);
-        self.project(&event);
+        self.derived.apply(&event);
         self.events.push(event.clone());
         Outcome::Appended(event)
     }
@@ -65,18 +56,6 @@ impl Room {
         let index = usize::try_from(used.seq.saturating_sub(1)).unwrap_or(usize::MAX);
         let placement = self.events.get(index).and_then(placement);
         placement.filter(|_| used.body_hash == body_hash).map_or(Outcome::Conflict, Outcome::Repeated)
-    }
-
-    /// Changes what the directory derives from the log.
-    fn project(&mut self, event: &wire::Event) {
-        fold_settings(self.room.settings.get_or_insert_default(), event);
-        if let Some((user, change)) = membership_change(event) {
-            let membership = self.memberships.entry(user).or_default();
-            fold_membership(membership, change, event);
-            self.memberships.retain(|_, membership| !membership.intervals.is_empty());
-            let members = self.memberships.values().filter(|membership| is_member(membership)).count();
-            self.room.member_count = members as u64;
-        }
     }
 }
 

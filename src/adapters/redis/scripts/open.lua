@@ -4,7 +4,8 @@
 -- Runs without memory too, and lets go of everything first.
 --
 -- KEYS    meta, stream, keys 0, keys 1, dirty rooms, changed heads
--- ARGV    1 epoch, 2 replid that was fenced, 3 seq, 4 at, 5 ordinal, 6 state seq, 7 micros of salvage, 8 the room
+-- ARGV    1 epoch, 2 replid that was fenced, 3 seq, 4 at, 5 ordinal, 6 state seq, 7 micros of salvage, 8 the room,
+--         9 "1" for a room that takes nothing any more
 -- Answer  {"OK"} or {"SUPERSEDED", epoch that stands, "" for none}
 
 local meta = redis.call('HMGET', KEYS[1], 'fence', 'fence_replid', 'epoch')
@@ -22,5 +23,6 @@ redis.call('HDEL', KEYS[1], 'fence', 'fence_replid')
 redis.call('HSET', KEYS[1], 'replid', replid, 'epoch', ARGV[1], 'seq', ARGV[3], 'at', ARGV[4], 'ordinal', ARGV[5],
   'state_seq', ARGV[6], 'archived', ARGV[3], 'bytes', '0', 'archived_bytes', '0',
   'salvage_until', whole(now + tonumber(ARGV[7])), 'turn', '0', 'turned_at', whole(now), 'turned_seq', '0')
+if ARGV[9] == '1' then redis.call('HSET', KEYS[1], 'closed', '1') end
 redis.call('ZADD', KEYS[6], whole(now), ARGV[8])
 return {'OK'}

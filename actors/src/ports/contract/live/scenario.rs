@@ -48,7 +48,7 @@ impl Room {
     }
 
     pub(super) fn opening(&self, head: Head, incarnation: Incarnation) -> Opening {
-        Opening { room: self.id, head, incarnation, salvage_for: Duration::ZERO }
+        Opening { room: self.id, head, incarnation, salvage_for: Duration::ZERO, closed: false }
     }
 
     pub(super) async fn live_head(&self) -> LiveHead {

@@ -1,24 +1,29 @@
+//! How the suites are run on stores that only keep what live logs let go of.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bobchat::adapters::cassandra::CassandraStore;
-use bobchat_actors::ports::{
-    Append, AppendError, EventStore, Head, Outcome, Raised, Raiser, RoomLog, Span, StoredEvent, Unavailable,
-};
 use bobchat_proto::ids::{RoomId, Sequence};
 use bobchat_proto::wire;
 
-/// The reference's log, from which every batch is archived to Cassandra before it is acknowledged.
-pub(crate) struct ArchivedLog {
-    pub(crate) log: Arc<dyn RoomLog>,
-    pub(crate) store: Arc<CassandraStore>,
+use crate::log::as_stored;
+use crate::ports::{Append, AppendError, EventStore, Head, Outcome, Raised, Raiser, RoomLog, Span, Unavailable};
+
+/// The reference's log, from which every batch is stored before it is acknowledged.
+pub struct ArchivedLog {
+    /// Gives events their order.
+    pub log: Arc<dyn RoomLog>,
+    /// What is tested.
+    pub store: Arc<dyn EventStore>,
+    /// The head is noted at every so manieth event: it may be late.
+    pub note_every: u64,
 }
 
 #[async_trait]
 impl RoomLog for ArchivedLog {
     async fn open(&self, room: RoomId) -> Result<Head, Unavailable> {
         if self.store.raise(room, None, Raiser(1)).await? == Raised::Won {
-            assert!(self.store.begin(room, Span::FIRST, Raiser(1)).await?);
+            assert!(self.store.begin(room, Span::FIRST, Raiser(1)).await?, "the epoch is its raiser's");
         }
         self.log.open(room).await
     }
@@ -42,11 +47,9 @@ impl RoomLog for ArchivedLog {
 
 impl ArchivedLog {
     async fn archive(&self, room: RoomId, events: Vec<wire::Event>) -> Result<(), Unavailable> {
-        let stored = events.into_iter().map(|event| StoredEvent { event, body_hash: 1, renumbered: false });
-        self.store.store(room, stored.collect()).await?;
-        // A hint may be late: it is noted now and then.
+        self.store.store(room, events.into_iter().map(as_stored).collect()).await?;
         match self.log.head(room).await? {
-            Some(head) if head.position.seq.0 % 4 == 0 => self.store.note_head(room, head).await,
+            Some(head) if head.position.seq.0 % self.note_every == 0 => self.store.note_head(room, head).await,
             _ => Ok(()),
         }
     }

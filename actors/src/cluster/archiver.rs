@@ -1,0 +1,135 @@
+//! Stores what live logs hold, so that they may let go of it (rules 19 and 20).
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bobchat_proto::ids::RoomId;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::MissedTickBehavior;
+
+use super::Cluster;
+use crate::log::{Archive, ArchiveEnd, run};
+
+/// How often it is looked for rooms that nobody stores: those of nodes that died.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Rooms that one look finds at most; the next one finds others.
+const SWEEP_ROOMS: usize = 1024;
+
+/// Rounds of one room before another room gets its turn.
+const ROUNDS_MAX: usize = 16;
+
+/// Rooms that have something to be stored, as far as this node knows.
+#[derive(Default)]
+pub(super) struct Dirty(Mutex<HashSet<RoomId>>);
+
+impl Dirty {
+    pub(super) fn add(&self, room: RoomId) {
+        self.rooms().insert(room);
+    }
+
+    fn take(&self) -> HashSet<RoomId> {
+        std::mem::take(&mut *self.rooms())
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, HashSet<RoomId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cluster {
+    /// Stores what this node's rooms appended, and what nobody else stores, for as long as it is polled.
+    pub(super) async fn archive(&self) {
+        futures_util::future::join(self.sweep(), self.work()).await;
+    }
+
+    /// Finds the rooms of nodes that died.
+    async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            match self.node.live.unarchived(SWEEP_ROOMS).await {
+                Ok(rooms) => rooms.into_iter().for_each(|room| self.dirty.add(room)),
+                Err(error) => tracing::warn!(error = %error, "could not look for rooms that nobody stores"),
+            }
+        }
+    }
+
+    /// Each room is in the works once; a burst is stored together.
+    async fn work(&self) {
+        let mut ticks = tokio::time::interval(self.options.archive_after);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting: Vec<RoomId> = Vec::new();
+        let (mut in_work, mut rounds) = (HashSet::new(), FuturesUnordered::new());
+        loop {
+            tokio::select! {
+                Some(room) = rounds.next() => drop(in_work.remove(&room)),
+                _ = ticks.tick(), if waiting.is_empty() => {
+                    let (again, now): (Vec<_>, Vec<_>) = self.dirty.take().into_iter().partition(|room| in_work.contains(room));
+                    again.into_iter().for_each(|room| self.dirty.add(room));
+                    waiting = now;
+                }
+            }
+            while rounds.len() < self.options.archived_at_once
+                && let Some(room) = waiting.pop()
+            {
+                in_work.insert(room);
+                rounds.push(self.archive_room(room));
+            }
+        }
+    }
+
+    /// Stores what a room's live log holds, and says which room that was.
+    async fn archive_room(&self, room: RoomId) -> RoomId {
+        for _ in 0..ROUNDS_MAX {
+            let mut job = Archive::new(room);
+            match run(&self.node, &mut job).await {
+                ArchiveEnd::Archived(_) => {
+                    self.metrics.archived.inc_by(job.stored_count() as u64);
+                    self.observe_lag(job.oldest_at());
+                    if !job.was_full() {
+                        return room;
+                    }
+                }
+                ArchiveEnd::Nothing => return room,
+                // Its events are put in order by a raise, and what this node holds of them by salvage.
+                ArchiveEnd::Cold | ArchiveEnd::Reload => {
+                    self.worries.add(room);
+                    return room;
+                }
+                ArchiveEnd::Unavailable => {
+                    self.metrics.archive_failed.inc();
+                    break;
+                }
+            }
+        }
+        self.dirty.add(room);
+        room
+    }
+
+    fn observe_lag(&self, oldest_at: Option<i64>) {
+        let Some(oldest_at) = oldest_at else { return };
+        let micros = u64::try_from(self.clock.now_micros().saturating_sub(oldest_at)).unwrap_or(0);
+        self.metrics.archive_lag_seconds.observe(Duration::from_micros(micros).as_secs_f64());
+    }
+
+    /// Waits until everything that this node answered for is stored, at most for `limit`; [`Cluster::tend`] goes on
+    /// meanwhile. Returns how many events are left.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let rooms = self.node.unarchived.rooms();
+            if rooms.is_empty() {
+                return 0;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return rooms.into_iter().map(|room| self.node.unarchived.of(room).len()).sum();
+            }
+            for room in rooms {
+                self.dirty.add(room);
+                self.worries.add(room);
+            }
+            tokio::time::sleep(self.options.archive_after).await;
+        }
+    }
+}
