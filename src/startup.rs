@@ -100,7 +100,7 @@ impl Node {
             })
         });
         let metrics = HttpMetrics::register(&mut registry);
-        operators.administer(&config.store.data, registry, operator)?;
+        operators.administer(&config.store.data, registry, operator, core.clone())?;
         prepare::prepare(&core, &auth).await?;
         let (serving, address) = (Public { core: core.clone(), auth: auth.clone(), metrics }, public.address);
         let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;

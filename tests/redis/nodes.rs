@@ -149,9 +149,9 @@ async fn publish(stream: &mut TcpStream, channel: &str, payload: &[u8]) {
     let head = format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{channel}\r\n${}\r\n", channel.len(), payload.len());
     let command = [head.as_bytes(), payload, b"\r\n"].concat();
     stream.write_all(&command).await.unwrap();
-    let mut answer = [0; 16];
-    let length = stream.read(&mut answer).await.unwrap();
-    assert_ne!(&answer[..length], b":0\r\n", "somebody hears it");
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_ne!(answer, *b":0\r\n", "somebody hears it");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use bobchat_proto::ids::UserId;
 use bobchat_proto::wire::{self, server_frame::Body};
 use futures_util::future::{join, join3};
 use futures_util::{StreamExt as _, stream};
@@ -118,6 +120,25 @@ impl Core {
         signed_out
     }
 
+    /// Tells all devices of a user, at all nodes, that their list of rooms changed; a hint.
+    pub(crate) fn tell_membership(self: &Arc<Self>, user: UserId, signal: wire::MembershipSignal) {
+        self.show_membership(user, signal.clone());
+        if self.nodes.others().is_empty() {
+            return;
+        }
+        // The one who asked need not wait for it. As many of these as requests are in the works.
+        let core = self.clone();
+        tokio::spawn(async move {
+            if core.nodes.tell(Packet::Membership { user, signal }).await.is_err() {
+                core.metrics.signals_dropped.inc();
+            }
+        });
+    }
+
+    fn show_membership(&self, user: UserId, signal: wire::MembershipSignal) {
+        self.users.hint(user, Tell { frames: Frames::of_body(Body::Membership(signal)) });
+    }
+
     /// Closes the connections to this node of who signed out; returns how many. Who is just about to connect, and
     /// was found good before, is refused.
     async fn sign_out_here(&self, who: SignedOutDevice) -> u32 {
@@ -134,9 +155,7 @@ impl NodeListener for Core {
         match self.nodes.heard(from, packet) {
             Some(Packet::Came) => self.nodes.look_soon(),
             Some(Packet::Left) => self.nodes_changed(&self.nodes.left(from)),
-            Some(Packet::Membership { user, signal }) => {
-                self.users.hint(user, Tell { frames: Frames::of_body(Body::Membership(signal)) });
-            }
+            Some(Packet::Membership { user, signal }) => self.show_membership(user, signal),
             Some(Packet::Ask { .. } | Packet::Reply { .. }) | None => {}
         }
     }

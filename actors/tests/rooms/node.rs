@@ -59,6 +59,15 @@ impl TestNode {
     }
 
     pub(crate) async fn with(stores: &Stores, log: Arc<dyn RoomLog>, backplane: Arc<dyn Backplane>) -> Self {
+        Self::among(stores, log, backplane, NodePort::alone("test", "memory")).await
+    }
+
+    pub(crate) async fn among(
+        stores: &Stores,
+        log: Arc<dyn RoomLog>,
+        backplane: Arc<dyn Backplane>,
+        nodes: NodePort,
+    ) -> Self {
         let Stores { clock, store } = stores;
         let log = Arc::new(TrickyLog { inner: log, panic_after_append: AtomicBool::new(false) });
         let ports = CorePorts {
@@ -70,7 +79,7 @@ impl TestNode {
             backplane,
             clock: clock.clone(),
             ids: Arc::new(IdGenerator::open(clock.clone(), &**store).await.unwrap()),
-            nodes: NodePort::alone("test", "memory"),
+            nodes,
         };
         let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
