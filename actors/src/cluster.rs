@@ -26,6 +26,8 @@ mod options;
 mod raising;
 mod room_log;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

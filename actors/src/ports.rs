@@ -35,7 +35,7 @@ pub use node_link::{
     Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice,
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
-pub use span::{Cursor, Span, judge_cursor};
+pub use span::{Cursor, Span, judge_cursor, owner};
 
 /// Why a store could not answer. Nothing that was asked has been done, unless the method says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]

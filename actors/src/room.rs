@@ -23,7 +23,7 @@ pub use actor::Room;
 pub use decide::{Command, Decision, decide};
 pub use frames::Frames;
 pub use machine::{Answer, Effect, Machine};
-pub use messages::{Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, TypingHint};
+pub use messages::{Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, Key, TypingHint};
 pub use state::{RoomState, listed};
 
 /// Tells two bodies under one idempotency key apart: XXH3 (64 bits, its specification is stable) over the

@@ -15,7 +15,8 @@ use crate::time::Nanos;
 
 pub(crate) use receiver::Receiver;
 use room::{Entry, RoomLog};
-pub(crate) use violation::{Kind, Violations};
+pub use violation::Kind;
+pub(crate) use violation::Violations;
 
 /// Latencies are counted in microseconds up to a minute; what takes longer counts as a minute.
 const LATENCY_US_MAX: u64 = 60_000_000;

@@ -24,7 +24,7 @@ fn fanout_arguments(target: &str) -> Vec<&str> {
 
 fn run_through(fault: Fault) -> (Option<i32>, String) {
     let server = Server::start();
-    let target = format!("http://{}", proxy::start(server.address, fault));
+    let target = format!("http://{}", proxy::start(server.address, fault, 10_000));
     let output = harness(&fanout_arguments(&target));
     (output.status.code(), printed(&output))
 }

@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     /// Stores what a room's live log holds, and says which room that was.
-    async fn archive_room(&self, room: RoomId) -> RoomId {
+    pub(super) async fn archive_room(&self, room: RoomId) -> RoomId {
         for _ in 0..ROUNDS_MAX {
             let mut job = Archive::new(room);
             match run(&self.node, &mut job).await {

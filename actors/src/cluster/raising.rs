@@ -79,7 +79,8 @@ impl Cluster {
                     wait(attempt).await;
                     continue;
                 }
-                None if from.is_some() => return Ok(()),
+                // There is no such epoch: whoever named it loads the room.
+                _ if epoch < from => return Ok(()),
                 _ => {}
             }
             match self.raise_once(room, epoch).await? {

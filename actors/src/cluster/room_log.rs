@@ -54,6 +54,12 @@ impl RoomLog for Cluster {
         }
     }
 
+    /// Held like what this node answered for, and salvaged with it (rule 16).
+    fn put_back(&self, room: RoomId, events: Vec<wire::Event>) {
+        self.node.unarchived.hold(room, events);
+        self.worries.add(room);
+    }
+
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
         if let Some(live) = self.node.live.head(room).await? {
             return Ok(Some(live.head));

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::Acting;
 use crate::ports::Unavailable;
-use crate::room::{Answer, Ask, Command, Room};
+use crate::room::{Answer, Ask, Command, Key, Room};
 use crate::worker::Worker;
 
 /// How long a request may take: longer than a room tries, so that the room's own answer comes first.
@@ -29,16 +29,17 @@ pub(super) fn ask(
     acting: Acting,
     room: RoomId,
     command: Command,
-    key: Option<String>,
+    key: Option<Key>,
 ) -> impl Future<Output = Result<Answer, wire::Error>> + 'static {
     let worker = worker.clone();
     let span = tracing::Span::current();
-    let first = hand_over(&worker, acting, room, command.clone(), key.clone(), span.clone());
+    let again = key.as_ref().map(|key| Key::repeated(key.text.clone()));
+    let first = hand_over(&worker, acting, room, command.clone(), key, span.clone());
     async move {
         let waiting = async {
             match first?.await {
                 Ok(answer) => answer,
-                Err(_) => match hand_over(&worker, acting, room, command, key, span)?.await {
+                Err(_) => match hand_over(&worker, acting, room, command, again, span)?.await {
                     Ok(answer) => answer,
                     Err(_) => Err(unknown()),
                 },
@@ -53,7 +54,7 @@ fn hand_over(
     acting: Acting,
     room: RoomId,
     command: Command,
-    key: Option<String>,
+    key: Option<Key>,
     span: tracing::Span,
 ) -> Result<oneshot::Receiver<Result<Answer, wire::Error>>, wire::Error> {
     let (reply, answer) = oneshot::channel();

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use super::ask::{ask, ask_room, unavailable};
 use super::{Acting, parse, people};
 use crate::ports::{Anchor, Visible};
-use crate::room::{Answer, Command, Inspect};
+use crate::room::{Answer, Command, Inspect, Key};
 use crate::worker::Worker;
 
 /// Adds a message: it is on its way to the room when this returns.
@@ -21,7 +21,9 @@ pub(super) fn send(
     request: wire::MessageSend,
 ) -> impl Future<Output = Result<wire::MessageSendOk, wire::Error>> + 'static {
     let valid = valid_send(request);
-    let asked = valid.map(|(room, key, message)| (room, ask(worker, acting, room, Command::Send(message), Some(key))));
+    let asked = valid.map(|(room, key, message)| {
+        (room, ask(worker, acting, room, Command::Send(message), Some(Key::repeated(key))))
+    });
     async move {
         let (room, asked) = asked?;
         match asked.boxed_local().await? {

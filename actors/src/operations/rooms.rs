@@ -9,7 +9,7 @@ use bobchat_proto::wire::{self, Role, event::Body as EventBody};
 use super::ask::{ask, ask_room, unavailable};
 use super::{Acting, parse};
 use crate::ports::RoomRow;
-use crate::room::{Command, Inspect, TypingHint, listed};
+use crate::room::{Command, Inspect, Key, TypingHint, listed};
 use crate::worker::Worker;
 
 /// Makes a room with the asker as its owner; again with the same key, gives the one that was made.
@@ -30,7 +30,7 @@ pub(super) async fn create(
         check_room_limit(&worker, acting.user).await?;
     }
     core.log.open(room).await.map_err(|error| unavailable(&error))?;
-    ask(&worker, acting, room, Command::Create(settings.clone()), Some(key)).await?;
+    ask(&worker, acting, room, Command::Create(settings.clone()), Some(Key::repeated(key))).await?;
     if room != proposed {
         check_same_creation(&worker, room, settings).await?;
     }

@@ -8,7 +8,7 @@ use bobchat_proto::{record, wire};
 
 use super::Acting;
 use super::ask::{ask, unavailable};
-use crate::room::Command;
+use crate::room::{Command, Key};
 use crate::worker::Worker;
 
 /// The user that writes what the server itself has to say. Below every Snowflake.
@@ -60,10 +60,11 @@ pub async fn prepare_welcome(worker: &Rc<Worker>) -> Result<(), wire::Error> {
         kind: RoomKind::Public as i32,
         history: HistoryVisibility::Everything as i32,
     };
-    ask(worker, SYSTEM, WELCOME_ROOM, Command::Create(settings), Some("created".to_owned())).await?;
+    ask(worker, SYSTEM, WELCOME_ROOM, Command::Create(settings), Some(Key::repeated("created".to_owned()))).await?;
     for (number, text) in FIRST_MESSAGES.iter().enumerate() {
         let message = wire::Message { text: (*text).to_owned() };
-        ask(worker, SYSTEM, WELCOME_ROOM, Command::Send(message), Some(format!("welcome-{number}"))).await?;
+        ask(worker, SYSTEM, WELCOME_ROOM, Command::Send(message), Some(Key::repeated(format!("welcome-{number}"))))
+            .await?;
     }
     Ok(())
 }

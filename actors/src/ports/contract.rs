@@ -45,6 +45,11 @@ pub trait Subject {
     /// Closes the stores and opens them again: what was durable is there, and nothing else. Handles from
     /// before are not used any more.
     fn reopen(&mut self);
+
+    /// Whether a key counts as unused from 24 hours on. Else it may be known for longer.
+    fn forgets_keys_in_time(&self) -> bool {
+        true
+    }
 }
 
 /// The stores of a [`Subject`]. Dropped before it is opened again.

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
 use bobchat_proto::wire;
 
-use super::{Head, Span, Unavailable};
+use super::{Head, Span, Unavailable, owner};
 
 /// Who raises an epoch: random, so that an attempt whose outcome was not heard can be told from another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,7 +34,7 @@ impl LogRow {
     /// Whose event stands at a seq: the last epoch that begins at or below it.
     #[must_use]
     pub fn owner(&self, seq: Sequence) -> Option<Epoch> {
-        self.spans.iter().rev().find(|span| span.base <= seq).map(|span| span.epoch)
+        owner(&self.spans, seq)
     }
 
     /// Whether the newest epoch may be used.

@@ -16,6 +16,7 @@ mod people;
 mod room;
 mod room_log;
 mod stored_directory;
+mod stored_history;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -120,6 +120,12 @@ pub trait RoomLog: Send + Sync {
     /// See [`AppendError`]: each variant says what to do.
     async fn append(&self, append: Append) -> Result<Vec<Outcome>, AppendError>;
 
+    /// Takes events that a room on this node had applied and that its log has lost, to put them back under the same
+    /// keys and identifiers. A log that loses nothing is never handed any.
+    fn put_back(&self, room: RoomId, events: Vec<wire::Event>) {
+        let _ = (room, events);
+    }
+
     /// The head of a room's log; `None` when the room has none.
     ///
     /// # Errors

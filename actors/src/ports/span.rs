@@ -14,6 +14,12 @@ impl Span {
     pub const FIRST: Self = Self { epoch: Epoch::FIRST, base: Sequence(1) };
 }
 
+/// Whose event stands at a seq: the last epoch that begins at or below it.
+#[must_use]
+pub fn owner(spans: &[Span], seq: Sequence) -> Option<Epoch> {
+    spans.iter().rev().find(|span| span.base <= seq).map(|span| span.epoch)
+}
+
 /// What a client's cursor is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {

@@ -203,12 +203,8 @@ impl Room {
 
     fn reloaded(&mut self, state: RoomState, context: &mut Context<Self>) {
         let Some(machine) = &mut self.machine else { return };
-        let applied = machine.state().applied();
-        let missed_to = state.applied();
-        machine.reloaded(state);
-        if missed_to > applied {
-            self.catch_subscribers_up(applied, context);
-        }
+        let effects = machine.reloaded(state);
+        self.carry_out(effects, &tracing::Span::none(), context);
     }
 
     pub(super) fn carry_out(
@@ -229,6 +225,9 @@ impl Room {
                 Effect::Fill(after) => self.fill(after, context),
                 Effect::Reload => self.load(context),
                 Effect::Retry(batch) => self.append(batch, span.clone(), Some(RETRY_AFTER), context),
+                Effect::Lost(events) => self.worker.core.log.put_back(self.id, events),
+                Effect::Reset => self.reset_subscribers(context),
+                Effect::CatchUp(after) => self.catch_subscribers_up(after, context),
             }
         }
     }

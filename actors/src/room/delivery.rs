@@ -3,11 +3,11 @@
 use actix::fut::wrap_future;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context};
 use bobchat_proto::ids::{Sequence, UserId};
-use bobchat_proto::wire::{self, server_frame::Body};
+use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
 use std::time::Duration;
 
 use super::subscribers::reset_frames;
-use super::{Frames, Room};
+use super::{Frames, Machine, Room};
 use crate::hub::{HubLink, Job};
 
 /// Pause before a full hub is tried again: long enough that it has done something, short enough that a
@@ -52,7 +52,8 @@ impl Room {
         let Some(head) = self.machine.as_ref().map(|machine| machine.state().head.position) else { return };
         let Some(mut missed) = missed else {
             self.worker.core.metrics.resets.inc();
-            let job = Job::Deliver { frames: reset_frames(self.id, head), last: head.seq };
+            let frames = reset_frames(self.id, head, ResetReason::TooFarBehind);
+            let job = Job::Deliver { frames, last: head.seq };
             return self.subscribers.perform_on(link, &self.worker, self.id, job);
         };
         missed.retain(|event| event.seq <= head.seq.0);
@@ -75,6 +76,20 @@ impl Room {
             }
             room.hand_over_later(context);
         }));
+    }
+
+    /// Tells all subscribers that the log has lost what they have seen last, and takes leave of those who are no members
+    /// by what it says now.
+    pub(super) fn reset_subscribers(&mut self, context: &mut Context<Self>) {
+        let Some(state) = self.machine.as_ref().map(Machine::state) else { return };
+        let head = state.head.position;
+        let gone: Vec<UserId> = self.subscribers.users().filter(|user| state.role(*user).is_none()).collect();
+        self.worker.core.metrics.resets.inc();
+        let frames = reset_frames(self.id, head, ResetReason::NewEpoch);
+        let job = Job::Deliver { frames, last: head.seq };
+        self.subscribers.perform_everywhere(&self.worker, self.id, &job);
+        gone.into_iter().for_each(|user| self.remove_user(user));
+        self.hand_over_later(context);
     }
 
     pub(super) fn fan_out(&mut self, events: Vec<wire::Event>, span: &tracing::Span, context: &mut Context<Self>) {

@@ -8,9 +8,9 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use super::ring::Ring;
-use super::{Command, Decision, RoomState, body_hash, decide};
+use super::{Command, Decision, Key, RoomState, body_hash, decide};
 use crate::operations::Acting;
-use crate::ports::{Append, AppendError, NewEvent, Outcome, Placement, Unavailable};
+use crate::ports::{Append, AppendError, Cursor, NewEvent, Outcome, Placement, Unavailable, judge_cursor, owner};
 
 /// Commands that may wait in a room. A window of 32 from each of a hundred busy members; whoever comes
 /// after that is told `busy`.
@@ -64,6 +64,12 @@ pub enum Effect<T> {
     Reload,
     /// Append this again after a pause, then call [`Machine::appended`].
     Retry(Append),
+    /// The log has lost these, which the room had applied: have them put back (log protocol, rule 16).
+    Lost(Vec<wire::Event>),
+    /// Subscribers have seen what the log has lost: they load the newest page (rule 17).
+    Reset,
+    /// The room is loaded again with more events behind what subscribers have seen: write those after this seq to them.
+    CatchUp(Sequence),
 }
 
 #[derive(Debug)]
@@ -72,13 +78,22 @@ struct Pending<T> {
     acting: Acting,
     command: Command,
     /// The client's idempotency key.
-    key: Option<String>,
+    key: Option<Key>,
     /// The identifier of its event, once it is decided.
     id: u64,
     deadline: Instant,
     attempts: u8,
     /// Whether an attempt had an unknown outcome: it may stand in the log, whatever a later one is told.
     uncertain: bool,
+}
+
+impl<T> Pending<T> {
+    /// An attempt was made: from now on it is a repeat, whatever the client says of its key (rule 8).
+    fn sent_before(&mut self) {
+        if let Some(key) = &mut self.key {
+            key.made_at = None;
+        }
+    }
 }
 
 /// What the machine is waiting for.
@@ -157,7 +172,7 @@ impl<T> Machine<T> {
         ticket: T,
         acting: Acting,
         command: Command,
-        key: Option<String>,
+        key: Option<Key>,
         now: Instant,
     ) -> Result<(), (T, wire::Error)> {
         if self.waiting.len() >= PENDING_MAX {
@@ -203,12 +218,15 @@ impl<T> Machine<T> {
                     continue;
                 }
             };
-            let Ok(id) = next_id() else {
-                effects.push(Effect::Reply(pending.ticket, Err(unavailable())));
-                continue;
-            };
+            // What is decided again keeps its identifier, and so its key where the client gave none.
+            if pending.id == 0 {
+                let Ok(id) = next_id() else {
+                    effects.push(Effect::Reply(pending.ticket, Err(unavailable())));
+                    continue;
+                };
+                pending.id = id;
+            }
             let changes_state = !matches!(body, Body::Message(_));
-            pending.id = id;
             let new = new_event(self.state.id, &pending, body);
             bytes += new.event.encoded_len();
             events.push(new);
@@ -259,6 +277,11 @@ impl<T> Machine<T> {
     pub fn filled(&mut self, events: Vec<wire::Event>, has_more: bool) -> Vec<Effect<T>> {
         self.phase = Phase::Ready;
         let mut effects = Vec::new();
+        if events.iter().any(|event| event.epoch > self.state.head.position.epoch.0) {
+            // What the room has applied may not be what these follow.
+            self.load_again(&mut effects);
+            return effects;
+        }
         let before = self.state.applied();
         self.apply_all(events, &mut effects);
         // One that gave nothing is not asked again at once: whoever said that there is more was wrong.
@@ -269,11 +292,27 @@ impl<T> Machine<T> {
     }
 
     /// Takes the room's state anew: what waits is decided on it.
-    pub fn reloaded(&mut self, state: RoomState) {
+    pub fn reloaded(&mut self, state: RoomState) -> Vec<Effect<T>> {
         self.phase = Phase::Ready;
         self.missed = false;
-        self.ring = Ring::new(state.applied());
+        let (applied, before) = (state.applied(), self.state.head.position);
+        let ring = std::mem::replace(&mut self.ring, Ring::new(applied));
         self.state = state;
+        let mut effects = Vec::new();
+        let lost: Vec<wire::Event> = ring.into_events().filter(|event| !self.owns(event)).collect();
+        if !lost.is_empty() {
+            effects.push(Effect::Lost(lost));
+        }
+        match judge_cursor(&self.state.spans, self.state.head.position, before) {
+            Cursor::Good(seen) if seen < applied => effects.push(Effect::CatchUp(seen)),
+            Cursor::Good(_) => {}
+            Cursor::Lost | Cursor::Never => effects.push(Effect::Reset),
+        }
+        effects
+    }
+
+    fn owns(&self, event: &wire::Event) -> bool {
+        owner(&self.state.spans, Sequence(event.seq)).is_none_or(|epoch| epoch.0 == event.epoch)
     }
 
     fn placed(&mut self, outcomes: Vec<Outcome>) -> Vec<Effect<T>> {
@@ -351,6 +390,7 @@ impl<T> Machine<T> {
                 let error = if pending.uncertain { unknown() } else { busy(BUSY_RETRY) };
                 effects.push(Effect::Reply(pending.ticket, Err(error)));
             } else {
+                pending.sent_before();
                 self.waiting.push_front(pending);
             }
         }
@@ -361,7 +401,10 @@ impl<T> Machine<T> {
 
     /// The same batch again, under the same keys: whatever the first attempt did, it is done once.
     fn retry_or_give_up(&mut self, now: Instant) -> Vec<Effect<T>> {
-        self.in_flight.iter_mut().for_each(|pending| pending.uncertain = true);
+        for pending in &mut self.in_flight {
+            pending.uncertain = true;
+            pending.sent_before();
+        }
         if self.in_flight.iter().any(|pending| pending.deadline > now) {
             if self.decided_on != self.state.head.state_seq {
                 // Another node has changed the state meanwhile: the log would refuse what was decided before.
@@ -394,7 +437,10 @@ fn new_event<T>(room: RoomId, pending: &Pending<T>, body: Body) -> NewEvent {
     let body_hash = body_hash(&body);
     // Without a client's key the event gets one from here, so that an append whose outcome is unknown can
     // be repeated. `~` keeps it apart from what clients may choose by chance.
-    let key = pending.key.clone().unwrap_or_else(|| format!("~{}", pending.id));
+    let (key, made_at) = match &pending.key {
+        Some(key) => (key.text.clone(), key.made_at),
+        None => (format!("~{}", pending.id), None),
+    };
     let event = wire::Event {
         room: room.get(),
         id: pending.id,
@@ -403,7 +449,7 @@ fn new_event<T>(room: RoomId, pending: &Pending<T>, body: Body) -> NewEvent {
         body: Some(body),
         ..wire::Event::default()
     };
-    NewEvent { event, body_hash, made_at: None }
+    NewEvent { event, body_hash, made_at }
 }
 
 fn placement_of(event: &wire::Event) -> Placement {

@@ -20,11 +20,28 @@ pub struct Ask {
     /// What.
     pub command: Command,
     /// The client's idempotency key.
-    pub key: Option<String>,
+    pub key: Option<Key>,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<Answer, wire::Error>>,
     /// What the answer is a part of, for traces.
     pub span: tracing::Span,
+}
+
+/// Names a request, so that a repeat is known as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Unique among all that the same user asks of the same room.
+    pub text: String,
+    /// When the client made it, in microseconds since 1970 by its clock, where it surely asks for the first time.
+    pub made_at: Option<i64>,
+}
+
+impl Key {
+    /// A key that may have been used before.
+    #[must_use]
+    pub fn repeated(text: String) -> Self {
+        Self { text, made_at: None }
+    }
 }
 
 /// Something was told about the room by another node.

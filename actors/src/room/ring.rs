@@ -37,6 +37,11 @@ impl Ring {
         }
     }
 
+    /// All events that are held.
+    pub(super) fn into_events(self) -> impl Iterator<Item = wire::Event> {
+        self.events.into_iter()
+    }
+
     /// The events after `seq`; `None` when some of them are not held any more.
     pub(super) fn after(&self, seq: Sequence) -> Option<impl Iterator<Item = &wire::Event>> {
         let skipped = usize::try_from(seq.0.checked_sub(self.base.0)?).ok()?;

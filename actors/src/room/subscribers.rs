@@ -190,12 +190,13 @@ impl HubHere {
     /// Replaces the deliveries that wait by one that tells the subscribers to load the newest page.
     fn give_up(&mut self, room: RoomId, head: Position) {
         self.backlog.retain(|job| !matches!(job, Job::Deliver { .. }));
-        self.backlog.push_back(Job::Deliver { frames: reset_frames(room, head), last: head.seq });
+        let frames = reset_frames(room, head, ResetReason::TooFarBehind);
+        self.backlog.push_back(Job::Deliver { frames, last: head.seq });
     }
 }
 
 /// What tells subscribers that their stream broke off.
-pub(super) fn reset_frames(room: RoomId, head: Position) -> Frames {
-    let reason = ResetReason::TooFarBehind as i32;
+pub(super) fn reset_frames(room: RoomId, head: Position, reason: ResetReason) -> Frames {
+    let reason = reason as i32;
     Frames::of_body(Body::Reset(wire::ResetSignal { room: room.get(), head: Some(head.into()), reason }))
 }

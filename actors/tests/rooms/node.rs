@@ -13,7 +13,7 @@ use bobchat_actors::nodes::NodePort;
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
 use bobchat_actors::ports::{
-    Alone, Append, AppendError, Authenticator, Backplane, Directory as _, Head, Identity, Outcome, RoomLog,
+    Alone, Append, AppendError, Authenticator, Backplane, Clock, Directory, Head, History, Identity, Outcome, RoomLog,
     SignedOutDevice, Unavailable,
 };
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
@@ -22,7 +22,7 @@ use bobchat_proto::{record, wire};
 use prometheus_client::registry::Registry;
 
 /// A time of day after every identifier's beginning.
-const NOW_MICROS: i64 = 1_800_000_000_000_000;
+pub(crate) const NOW_MICROS: i64 = 1_800_000_000_000_000;
 
 pub(crate) struct TestNode {
     pub(crate) worker: Rc<Worker>,
@@ -52,6 +52,14 @@ impl Stores {
     }
 }
 
+/// What rooms are kept in.
+pub(crate) struct Rooms {
+    pub(crate) log: Arc<dyn RoomLog>,
+    pub(crate) history: Arc<dyn History>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
 impl TestNode {
     pub(crate) async fn start() -> Self {
         let stores = Stores::new().await;
@@ -69,16 +77,27 @@ impl TestNode {
         nodes: NodePort,
     ) -> Self {
         let Stores { clock, store } = stores;
+        let rooms = Rooms { log, history: store.clone(), directory: store.clone(), clock: clock.clone() };
+        Self::of(rooms, store, backplane, nodes).await
+    }
+
+    /// A node whose rooms are kept elsewhere than what else it knows.
+    pub(crate) async fn over(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>) -> Self {
+        Self::of(rooms, store, backplane, NodePort::alone("test", "memory")).await
+    }
+
+    async fn of(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>, nodes: NodePort) -> Self {
+        let Rooms { log, history, directory, clock } = rooms;
         let log = Arc::new(TrickyLog { inner: log, panic_after_append: AtomicBool::new(false) });
         let ports = CorePorts {
             log: log.clone(),
-            history: store.clone(),
-            directory: store.clone(),
+            history,
+            directory,
             credentials: store.clone(),
             authenticator: Arc::new(Trusting),
             backplane,
             clock: clock.clone(),
-            ids: Arc::new(IdGenerator::open(clock.clone(), &**store).await.unwrap()),
+            ids: Arc::new(IdGenerator::open(clock, &**store).await.unwrap()),
             nodes,
         };
         let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
@@ -129,6 +148,10 @@ impl RoomLog for TrickyLog {
             "planted: the room dies before it tells anybody"
         );
         outcomes
+    }
+
+    fn put_back(&self, room: RoomId, events: Vec<wire::Event>) {
+        self.inner.put_back(room, events);
     }
 
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {

@@ -10,15 +10,21 @@ const EXAMPLES_MAX: usize = 5;
 /// A promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A receiver never got an event, or nobody did.
     Loss,
     /// A receiver got an event twice, or a message stands in the room twice.
     Double,
     /// A receiver got an event after a later one.
     Order,
+    /// A stream or a log skipped events and said nothing.
+    Hole,
     /// Two receivers got different events at one position.
     Disagreement,
+    /// An event that somebody saw stands nowhere in the end.
+    Vanished,
+    /// Somebody read less than what they were told before.
+    Stale,
     /// A message is not what was sent.
     Text,
     /// Ordinals are not dense, or times do not grow.
@@ -69,12 +75,15 @@ impl Violations {
 
 impl Kind {
     /// The kind as it stands in reports.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Loss => "loss",
             Self::Double => "double",
             Self::Order => "order",
+            Self::Hole => "hole",
             Self::Disagreement => "disagreement",
+            Self::Vanished => "vanished",
+            Self::Stale => "stale",
             Self::Text => "text",
             Self::Numbers => "numbers",
             Self::Ack => "ack",

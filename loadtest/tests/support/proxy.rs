@@ -1,4 +1,4 @@
-//! A proxy that breaks one promise in every 10 000 messages that it carries.
+//! A proxy that breaks one promise in every so many messages that it carries.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,12 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// One message in so many suffers.
-const EVERY: u64 = 10_000;
-
 /// What the proxy does to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     Drop,
     Double,
@@ -24,8 +21,8 @@ pub enum Fault {
     Swap,
 }
 
-/// Starts a proxy before `server` on a thread of its own.
-pub fn start(server: SocketAddr, fault: Fault) -> SocketAddr {
+/// Starts a proxy before `server` on a thread of its own; one message in `every` suffers, of those in protobuf.
+pub(crate) fn start(server: SocketAddr, fault: Fault, every: u64) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,7 +38,8 @@ pub fn start(server: SocketAddr, fault: Fault) -> SocketAddr {
                 let (client_read, client_write) = client.into_split();
                 let (server_read, server_write) = upstream.into_split();
                 tokio::spawn(copy(client_read, server_write));
-                tokio::spawn(carry(server_read, client_write, fault, Arc::clone(&carried)));
+                let carried = Arc::clone(&carried);
+                tokio::spawn(carry(server_read, client_write, fault, every, carried));
             }
         });
     });
@@ -53,7 +51,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 }
 
 /// Carries what the server says; messages one by one.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault, carried: Arc<AtomicU64>) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault, every: u64, carried: Arc<AtomicU64>) {
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     // Unknown until the head of the answer has come whole.
     let mut is_websocket = None;
@@ -75,7 +73,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, fault: Fault, ca
                 out.extend(frame);
                 continue;
             }
-            let suffers = carried.fetch_add(1, Ordering::Relaxed) % EVERY == EVERY / 2;
+            let suffers = carried.fetch_add(1, Ordering::Relaxed) % every == every / 2;
             match (suffers, fault) {
                 (true, Fault::Drop) => {}
                 (true, Fault::Double) => {

@@ -78,6 +78,9 @@ async fn keys_are_honoured_for_24_hours_across_restarts(mut subject: Box<dyn Sub
     let again = append_one(&room, room.event(1, Some("k"), message("hello"))).await;
     assert_eq!(again, Outcome::Repeated(placement(appended(&first))));
     subject.clock().advance(Duration::from_micros(1));
+    if !subject.forgets_keys_in_time() {
+        return;
+    }
     let anew = append_one(&room, room.event(1, Some("k"), message("anew"))).await;
     assert_eq!(appended(&anew).seq, 3, "an old key counts as unused");
     let again = append_one(&room, room.event(1, Some("k"), message("anew"))).await;

@@ -133,6 +133,10 @@ impl RoomLog for ToldLog {
         Ok(outcomes)
     }
 
+    fn put_back(&self, room: RoomId, events: Vec<wire::Event>) {
+        self.log.put_back(room, events);
+    }
+
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
         self.log.head(room).await
     }

@@ -29,7 +29,7 @@ pub(super) struct State {
 #[derive(Default)]
 pub(super) struct StoredRoom {
     pub(super) row: Option<LogRow>,
-    events: BTreeMap<(Sequence, Epoch), StoredEvent>,
+    pub(super) events: BTreeMap<(Sequence, Epoch), StoredEvent>,
     /// What history pages are read from.
     messages: BTreeSet<Position>,
     /// By author and key: each use, and when it was written.

@@ -35,6 +35,7 @@ pub(super) struct Meta {
     life: Option<u64>,
     head: Head,
     archived: Sequence,
+    opened_at: i64,
     salvage_until: i64,
     pub(super) closed: bool,
 }
@@ -118,6 +119,7 @@ impl LiveRoom {
             life: Some(life),
             head: opening.head,
             archived: opening.head.position.seq,
+            opened_at: now,
             salvage_until: now.saturating_add(salvage),
             closed,
         });
@@ -178,7 +180,8 @@ fn admit(meta: &Meta, append: &LiveAppend, life: u64, now: i64, bytes: u64) -> R
     if append.known_seq > head.position.seq {
         return Err(LiveRefusal::Stale);
     }
-    if now < meta.salvage_until && !salvage {
+    // A clock that was set back to before the window does not make it longer.
+    if (meta.opened_at..meta.salvage_until).contains(&now) && !salvage {
         return Err(LiveRefusal::Opening);
     }
     if append.state_seq < head.state_seq && !salvage && !Plant::NotBehind.is_planted() {

@@ -44,7 +44,7 @@ impl<T> Machine<T> {
     }
 
     /// While a batch is with the log, the log's answer will say the same.
-    fn load_again(&mut self, effects: &mut Vec<Effect<T>>) {
+    pub(super) fn load_again(&mut self, effects: &mut Vec<Effect<T>>) {
         if self.phase == Phase::Ready {
             self.phase = Phase::Reloading;
             effects.push(Effect::Reload);

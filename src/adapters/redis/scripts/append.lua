@@ -19,7 +19,7 @@ local FIRST_EVENT, PER_EVENT = 12, 5
 -- Checks: nothing is written before all of them have passed.
 
 local meta = redis.call('HMGET', KEYS[1], 'replid', 'epoch', 'seq', 'at', 'ordinal', 'state_seq', 'archived',
-  'bytes', 'archived_bytes', 'salvage_until', 'closed', 'turn', 'turned_at', 'turned_seq')
+  'bytes', 'archived_bytes', 'salvage_until', 'closed', 'turn', 'turned_at', 'turned_seq', 'opened_at')
 local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local epoch = tonumber(ARGV[1])
 local log_epoch = tonumber(meta[2])
@@ -35,7 +35,8 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
 if meta[11] and not salvage then return {'CLOSED'} end
 if tonumber(ARGV[2]) > seq then return {'STALE'} end
-if now < tonumber(meta[10]) and not salvage then return {'OPENING'} end
+-- A clock that was set back to before the window does not make it longer.
+if now >= tonumber(meta[15]) and now < tonumber(meta[10]) and not salvage then return {'OPENING'} end
 if tonumber(ARGV[3]) < state_seq and not salvage then return {'BEHIND'} end
 if now > tonumber(ARGV[4]) then return {'EXPIRED'} end
 if seq - archived >= tonumber(ARGV[5]) or bytes - archived_bytes >= tonumber(ARGV[6]) then return {'FULL'} end

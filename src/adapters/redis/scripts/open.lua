@@ -22,7 +22,7 @@ local function whole(number) return string.format('%.0f', number) end
 redis.call('HDEL', KEYS[1], 'fence', 'fence_replid')
 redis.call('HSET', KEYS[1], 'replid', replid, 'epoch', ARGV[1], 'seq', ARGV[3], 'at', ARGV[4], 'ordinal', ARGV[5],
   'state_seq', ARGV[6], 'archived', ARGV[3], 'bytes', '0', 'archived_bytes', '0',
-  'salvage_until', whole(now + tonumber(ARGV[7])), 'turn', '0', 'turned_at', whole(now), 'turned_seq', '0')
+  'opened_at', whole(now), 'salvage_until', whole(now + tonumber(ARGV[7])), 'turn', '0', 'turned_at', whole(now), 'turned_seq', '0')
 if ARGV[9] == '1' then redis.call('HSET', KEYS[1], 'closed', '1') end
 redis.call('ZADD', KEYS[6], whole(now), ARGV[8])
 return {'OK'}

@@ -1,0 +1,281 @@
+//! Two nodes of a cluster with real rooms, over a live log that loses what it holds: nothing that was acknowledged is
+//! lost, nothing doubled, and both nodes tell one order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bobchat_actors::cluster::{Cluster, ClusterMetrics, ClusterOptions, ClusterPorts};
+use bobchat_actors::ports::memory::{MemoryEventStore, MemoryLiveLog, MemoryNetwork, MemoryStore, ToldLog};
+use bobchat_actors::ports::{Clock, Directory as _, Listener, LiveLog as _, RoomLog};
+use bobchat_proto::ids::{RoomId, UserId};
+use bobchat_proto::record;
+use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+
+use crate::node::{NOW_MICROS, Rooms, TestNode};
+use crate::person::Person;
+
+/// How long something may take that has to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Goes on from a fixed time, as fast as the test's own time does.
+struct RunningClock(Instant);
+
+impl Clock for RunningClock {
+    fn now_micros(&self) -> i64 {
+        NOW_MICROS + i64::try_from(self.0.elapsed().as_micros()).unwrap()
+    }
+}
+
+/// A node, and what it holds apart from its rooms.
+struct Node {
+    node: TestNode,
+    cluster: Arc<Cluster>,
+}
+
+/// What all nodes share.
+struct Shared {
+    clock: Arc<RunningClock>,
+    live: Arc<MemoryLiveLog>,
+    store: Arc<MemoryEventStore>,
+    network: Arc<MemoryNetwork>,
+    options: ClusterOptions,
+}
+
+impl Shared {
+    async fn new(options: ClusterOptions) -> Self {
+        let clock = Arc::new(RunningClock(Instant::now()));
+        let live = MemoryLiveLog::with_tail(clock.clone(), 4);
+        let store = MemoryEventStore::new(clock.clone());
+        for (id, handle) in [(2, "ada"), (3, "bob")] {
+            let user = record::User { handle: handle.to_owned(), name: handle.to_owned(), ..record::User::default() };
+            store.create_user(UserId::new(id).unwrap(), user, None).await.unwrap();
+        }
+        Self { clock, live, store, network: Arc::default(), options }
+    }
+
+    async fn node(&self, number: u64) -> Node {
+        let ports = ClusterPorts {
+            live: self.live.clone(),
+            store: self.store.clone(),
+            history: self.store.clone(),
+            directory: self.store.clone(),
+            clock: self.clock.clone(),
+            node: number,
+        };
+        let metrics = ClusterMetrics::register(&mut Registry::default());
+        let cluster = Cluster::new(ports, self.options.clone(), metrics);
+        let end = self.network.join();
+        let log = Arc::new(ToldLog::new(cluster.clone(), end.clone()));
+        let rooms = Rooms { log, history: cluster.clone(), directory: cluster.clone(), clock: self.clock.clone() };
+        let credentials = MemoryStore::new(self.clock.clone());
+        let node = TestNode::over(rooms, &credentials, end.clone()).await;
+        let core = node.worker.core.clone();
+        let listener: Arc<dyn Listener> = core.clone();
+        end.listen(Arc::downgrade(&listener));
+        actix::spawn(async move { core.catch_up().await });
+        let tended = cluster.clone();
+        actix::spawn(async move { tended.tend().await });
+        Node { node, cluster }
+    }
+}
+
+/// Ada at one node and Bob at another, both in one room, and what was acknowledged.
+struct Pair {
+    shared: Shared,
+    nodes: [Node; 2],
+    ada: Person,
+    bob: Person,
+    room: u64,
+    acked: BTreeMap<String, u64>,
+}
+
+/// Nothing is stored but by a raise, or with what changes the room.
+fn unarchived() -> ClusterOptions {
+    let archive_after = Duration::from_secs(3600);
+    ClusterOptions { archive_after, salvage_for: Duration::from_millis(100), ..ClusterOptions::default() }
+}
+
+/// Everything is stored as soon as may be.
+fn archived() -> ClusterOptions {
+    ClusterOptions { archive_after: Duration::from_millis(5), ..unarchived() }
+}
+
+impl Pair {
+    async fn start(options: ClusterOptions) -> Self {
+        let shared = Shared::new(options).await;
+        let nodes = [shared.node(1).await, shared.node(2).await];
+        let mut ada = Person::sign_in(&nodes[0].node.worker, 2).await;
+        let mut bob = Person::sign_in(&nodes[1].node.worker, 3).await;
+        let room = ada.make_room().await;
+        bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+        bob.subscribe(room).await;
+        assert_eq!(ada.event().await.seq, 2, "Bob joined, at the other node");
+        Self { shared, nodes, ada, bob, room, acked: BTreeMap::new() }
+    }
+
+    fn room_id(&self) -> RoomId {
+        RoomId::new(self.room).unwrap()
+    }
+
+    async fn ada_says(&mut self, keys: std::ops::Range<u32>) {
+        for number in keys {
+            let key = format!("ada-{number}");
+            let id = say(&mut self.ada, self.room, &key).await;
+            self.acked.insert(key, id);
+        }
+    }
+
+    async fn bob_says(&mut self, keys: std::ops::Range<u32>) {
+        for number in keys {
+            let key = format!("bob-{number}");
+            let id = say(&mut self.bob, self.room, &key).await;
+            self.acked.insert(key, id);
+        }
+    }
+
+    /// Both nodes come to tell one order, with all that was acknowledged in it once.
+    async fn agree(&mut self) -> Vec<wire::Event> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (here, there) = (read(&mut self.ada, self.room).await, read(&mut self.bob, self.room).await);
+            let told: BTreeMap<String, u64> =
+                here.iter().map(|event| (event.key.clone().unwrap_or_default(), event.id)).collect();
+            if here == there && told == self.acked && here.len() == self.acked.len() {
+                return here;
+            }
+            assert!(Instant::now() < deadline, "acked {:#?}\nhere {here:#?}\nthere {there:#?}", self.acked);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn seq(&self) -> (u64, u64) {
+        let head = self.nodes[0].cluster.head(self.room_id()).await.unwrap().unwrap();
+        (head.position.epoch.0, head.position.seq.0)
+    }
+}
+
+/// Says something as a client does: again under the same key until it is acknowledged.
+async fn say(person: &mut Person, room: u64, key: &str) -> u64 {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned() };
+        match person.answer(Request::MessageSend(send)).await {
+            Body::Ok(wire::Ok { result: Some(ok::Result::MessageSend(sent)) }) => return sent.id,
+            Body::Error(error) if error.temporary && Instant::now() < deadline => {}
+            other => panic!("not sent: {other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// All messages, as a client pages through them.
+async fn read(person: &mut Person, room: u64) -> Vec<wire::Event> {
+    let mut messages: Vec<wire::Event> = Vec::new();
+    loop {
+        let before = messages.first().map(|first| first.seq);
+        let page = wire::MessageHistory { room, before, limit: Some(7), ..wire::MessageHistory::default() };
+        let ok::Result::MessageHistory(page) = person.ok(Request::MessageHistory(page)).await else {
+            panic!("another answer")
+        };
+        messages.splice(0..0, page.messages);
+        if !page.has_more_before {
+            return messages;
+        }
+    }
+}
+
+#[actix::test]
+async fn people_at_two_nodes_talk_and_read_what_is_stored_and_what_is_not() {
+    for options in [unarchived(), archived()] {
+        let mut pair = Pair::start(options).await;
+        for number in 0..10 {
+            pair.ada_says(number..number + 1).await;
+            pair.bob_says(number..number + 1).await;
+        }
+        for seq in 3..=22 {
+            let (at_ada, at_bob) = (pair.ada.event().await, pair.bob.event().await);
+            assert_eq!((at_ada.seq, &at_ada), (seq, &at_bob));
+        }
+        pair.agree().await;
+        assert_eq!(pair.seq().await, (1, 22));
+    }
+}
+
+#[actix::test]
+async fn everything_is_stored_in_time_and_let_go_of() {
+    let mut pair = Pair::start(archived()).await;
+    pair.ada_says(0..20).await;
+    assert_eq!(pair.nodes[0].cluster.drain(PATIENCE).await, 0);
+    let live = pair.shared.live.tail(pair.room_id(), bobchat_proto::ids::Sequence::ZERO, 100).await.unwrap().unwrap();
+    assert_eq!((live.head.archived.0, live.events.len()), (22, 4), "a short tail");
+    assert_eq!(pair.shared.store.rows(pair.room_id()).len(), 22);
+    pair.agree().await;
+}
+
+#[actix::test]
+async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_here() {
+    for options in [unarchived(), archived()] {
+        let mut pair = Pair::start(options).await;
+        pair.ada_says(0..5).await;
+        pair.shared.live.flush_all();
+        pair.ada_says(5..10).await;
+        pair.bob_says(0..3).await;
+        pair.agree().await;
+        assert_eq!(pair.seq().await, (2, 15));
+    }
+}
+
+#[actix::test]
+async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_elsewhere() {
+    for options in [unarchived(), archived()] {
+        let mut pair = Pair::start(options).await;
+        pair.ada_says(0..5).await;
+        pair.shared.live.flush_all();
+        pair.bob_says(0..5).await;
+        pair.agree().await;
+        pair.ada_says(5..8).await;
+        pair.agree().await;
+        assert_eq!(pair.seq().await, (2, 15));
+    }
+}
+
+#[actix::test]
+async fn a_log_that_forgets_everything_loses_nothing_of_a_room_that_nobody_uses() {
+    for options in [unarchived(), archived()] {
+        let mut pair = Pair::start(options).await;
+        pair.ada_says(0..5).await;
+        pair.bob_says(0..5).await;
+        pair.ada.hang_up();
+        pair.bob.hang_up();
+        pair.shared.live.flush_all();
+        pair.nodes = [pair.shared.node(3).await, pair.shared.node(4).await];
+        pair.ada = Person::sign_in(&pair.nodes[0].node.worker, 2).await;
+        pair.bob = Person::sign_in(&pair.nodes[1].node.worker, 3).await;
+        pair.agree().await;
+        pair.bob_says(5..6).await;
+        pair.agree().await;
+    }
+}
+
+#[actix::test]
+async fn a_server_in_another_life_has_its_rooms_raised_without_anybody_saying_anything() {
+    for empty in [true, false] {
+        let mut pair = Pair::start(unarchived()).await;
+        pair.ada_says(0..5).await;
+        if empty {
+            pair.shared.live.restart_empty()
+        } else {
+            pair.shared.live.restart()
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while pair.shared.live.head(pair.room_id()).await.unwrap().is_none() {
+            assert!(Instant::now() < deadline, "nobody raised the room");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        pair.agree().await;
+        assert_eq!(pair.seq().await.0, 2);
+    }
+}

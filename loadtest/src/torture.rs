@@ -1,0 +1,28 @@
+//! Clients that keep every promise checked while somebody breaks the servers: a test, or an operator.
+//!
+//! The other loads meet a healthy server and measure it: to them a lost connection is a fault. These clients expect
+//! it. They do what docs/protocol.md asks of a client: send under keys and send again what has no answer, come back
+//! with their cursors, at this node or at another, drop what a `reset` takes from them and read history instead.
+//! [`check`] holds what each of them heard against what all of them heard and said, and in the end against what
+//! every node has in its history.
+//!
+//! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
+//! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection.
+//! - [`check`]: the promises. [`verdict`]: what a run says.
+//! - [`rest`]: signing in, rooms, heads and whole logs.
+
+mod check;
+mod outbox;
+mod person;
+mod plan;
+mod random;
+mod rest;
+mod run;
+mod shared;
+mod socket;
+mod verdict;
+
+pub use crate::check::Kind;
+pub use plan::{Client, Habit, Plan};
+pub use run::Torture;
+pub use verdict::Verdict;

@@ -1,0 +1,198 @@
+//! What was promised, held against all that clients said and heard.
+//!
+//! The checker knows nothing of connections or nodes. It is told, in the order of one clock: messages that are sent
+//! and what was answered, what each client's stream of a room brings, pages that were read. In the end it gets every
+//! node's log of every room. [`stream`] holds one stream, [`sent`] one message, and [`finish`] the end.
+//!
+//! A **position** is (epoch, seq). When a log is lost and opened again, its epoch rises, and an event that was put
+//! back stands at a later position, with `first` saying where it stood: *renumbered*. That is counted, and is no
+//! fault. Everything else that contradicts what was heard before is one.
+
+mod finish;
+mod sent;
+mod stream;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bobchat_proto::ids::{Epoch, Position, Sequence};
+use bobchat_proto::wire;
+
+use crate::check::{Kind, Violations};
+pub(super) use finish::NodeLog;
+use sent::Sent;
+use stream::Stream;
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Messages that clients made.
+    pub(super) sent: u64,
+    /// Those that were acknowledged.
+    pub(super) acked: u64,
+    /// Acknowledged messages that stand nowhere in the end.
+    pub(super) lost: u64,
+    /// Events that stand at a later position than somebody saw, and say so.
+    pub(super) renumbered: u64,
+    /// Events that streams brought.
+    pub(super) delivered: u64,
+    /// Streams that were told to begin anew.
+    pub(super) resets: u64,
+    /// Answers that were errors, by code: what is asked again.
+    pub(super) errors: BTreeMap<String, u64>,
+    /// Connections that were opened.
+    pub(super) connections: u64,
+    /// Requests that got no answer on a connection that went on.
+    pub(super) unanswered: u64,
+}
+
+/// A room's events as all have seen them.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Every event that was seen at a position.
+    events: BTreeMap<Position, wire::Event>,
+    /// The resets that were told: the cursor, if there was one, and where the stream went on.
+    resets: Vec<(Position, Position)>,
+}
+
+/// Checks one run.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    rooms: HashMap<u64, Seen>,
+    streams: HashMap<(usize, u64), Stream>,
+    sent: HashMap<String, Sent>,
+    /// Orders what clients begin and what is answered: all are on one machine and under one lock.
+    time: u64,
+    pub(super) tally: Tally,
+    pub(super) violations: Violations,
+}
+
+/// Where an event stands.
+pub(super) fn place(event: &wire::Event) -> Position {
+    Position { epoch: Epoch(event.epoch), seq: Sequence(event.seq) }
+}
+
+/// A position of the wire.
+pub(super) fn position(position: Option<&wire::Position>) -> Position {
+    position.map_or(Position { epoch: Epoch(0), seq: Sequence(0) }, |position| Position {
+        epoch: Epoch(position.epoch),
+        seq: Sequence(position.seq),
+    })
+}
+
+/// A position for people.
+fn say(position: Position) -> String {
+    format!("({}, {})", position.epoch.0, position.seq.0)
+}
+
+impl Check {
+    fn tick(&mut self) -> u64 {
+        self.time += 1;
+        self.time
+    }
+
+    /// Notes what went wrong outside messages.
+    pub(super) fn fault(&mut self, kind: Kind, detail: impl FnOnce() -> String) {
+        self.violations.add(kind, detail);
+    }
+
+    /// Notes an answer that is an error.
+    pub(super) fn refused(&mut self, code: &str) {
+        *self.tally.errors.entry(code.to_owned()).or_insert(0) += 1;
+    }
+
+    /// A client has a new connection, which carries nothing yet.
+    pub(super) fn connected(&mut self, client: usize) {
+        self.tally.connections += 1;
+        self.streams.retain(|(whose, _), _| *whose != client);
+    }
+
+    /// A client's stream of a room goes on after a position.
+    pub(super) fn subscribed(&mut self, client: usize, room: u64, after: Position) {
+        self.streams.insert((client, room), Stream::new(after));
+    }
+
+    /// A client's stream of a room was told to drop what it has and go on after `head`.
+    pub(super) fn reset(&mut self, client: usize, room: u64, cursor: Position, head: Position) {
+        self.tally.resets += 1;
+        self.rooms.entry(room).or_default().resets.push((cursor, head));
+        self.subscribed(client, room, head);
+    }
+
+    /// A stream brought an event.
+    pub(super) fn live(&mut self, client: usize, event: &wire::Event) {
+        self.tally.delivered += 1;
+        match self.streams.get_mut(&(client, event.room)) {
+            Some(stream) => {
+                if let Err((kind, what)) = stream.take(event) {
+                    self.violations.add(kind, || format!("client {client}, room {}: {what}", event.room));
+                }
+            }
+            None => self.violations.add(Kind::Protocol, || format!("client {client} did not subscribe {}", event.room)),
+        }
+        self.saw(event);
+    }
+
+    /// A page showed events. `known`: what the reader was told before it asked, which the newest page must reach.
+    pub(super) fn page(&mut self, client: usize, events: &[wire::Event], known: Option<Position>) {
+        for pair in events.windows(2) {
+            if let [earlier, later] = pair
+                && earlier.seq >= later.seq
+            {
+                self.violations.add(Kind::Order, || format!("a page of room {} is out of order", earlier.room));
+            }
+        }
+        if let (Some(known), Some(last)) = (known, events.last())
+            && place(last) < known
+        {
+            let (room, shown) = (last.room, say(place(last)));
+            self.violations.add(Kind::Stale, || {
+                format!("client {client}, room {room}: knew {} and was shown {shown} as newest", say(known))
+            });
+        }
+        events.iter().for_each(|event| self.saw(event));
+    }
+
+    /// One position, one event, whoever looks.
+    fn saw(&mut self, event: &wire::Event) {
+        let place = place(event);
+        let seen = self.rooms.entry(event.room).or_default();
+        match seen.events.get(&place) {
+            None => drop(seen.events.insert(place, event.clone())),
+            Some(before) if before == event => {}
+            Some(before) => self.violations.add(Kind::Disagreement, || {
+                format!("room {} has two events at {}: {before:?} and {event:?}", event.room, say(place))
+            }),
+        }
+    }
+
+    /// A client is about to send a message for the first time.
+    pub(super) fn sending(&mut self, room: u64, author: u64, key: &str, text: &str) {
+        self.tally.sent += 1;
+        let began = self.tick();
+        self.sent.insert(key.to_owned(), Sent::new(room, author, text, began));
+    }
+
+    /// A message was acknowledged, for the first time or again.
+    pub(super) fn acked(&mut self, key: &str, ack: &wire::MessageSendOk) {
+        let now = self.tick();
+        let Some(sent) = self.sent.get_mut(key) else {
+            return self.violations.add(Kind::Ack, || format!("{key} was never sent and is acknowledged"));
+        };
+        if sent.acks.is_empty() {
+            self.tally.acked += 1;
+        }
+        if let Err(what) = sent.take(ack, now) {
+            self.violations.add(Kind::Ack, || format!("{key}: {what}"));
+        }
+    }
+
+    /// A client heard that a message was surely not added, and gave it up.
+    pub(super) fn abandoned(&mut self, key: &str) {
+        if let Some(sent) = self.sent.get_mut(key) {
+            sent.abandoned = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

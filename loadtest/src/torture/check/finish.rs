@@ -1,0 +1,219 @@
+//! The end: every node's log, against all that was said and heard.
+
+use std::collections::{HashMap, HashSet};
+
+use bobchat_proto::ids::{Position, Sequence};
+use bobchat_proto::wire::{self, event::Body};
+
+use super::sent::Sent;
+use super::{Check, Seen, place, say};
+use crate::check::{Kind, Violations};
+
+/// A room's log as one node shows it, from its first event to its last, and its messages as history shows them.
+#[derive(Debug, Clone)]
+pub(in super::super) struct NodeLog {
+    pub(in super::super) room: u64,
+    pub(in super::super) node: usize,
+    pub(in super::super) events: Vec<wire::Event>,
+    pub(in super::super) messages: Vec<wire::Event>,
+}
+
+impl Check {
+    /// Judges the run. Nobody sends any more, and nothing is broken.
+    pub(in super::super) fn finish(&mut self, logs: &[NodeLog]) {
+        logs.iter().for_each(|log| self.agrees(log));
+        let mut finals: HashMap<u64, &NodeLog> = HashMap::new();
+        for log in logs {
+            let first = *finals.entry(log.room).or_insert(log);
+            if first.events != log.events {
+                self.violations.add(Kind::Disagreement, || differs(first, log));
+            }
+        }
+        for log in finals.values() {
+            check_numbers(&log.events, &mut self.violations);
+            self.check_messages(&log.events);
+            self.check_real_time(&log.events);
+        }
+        let rooms = std::mem::take(&mut self.rooms);
+        for (room, seen) in &rooms {
+            let events = finals.get(room).map_or(&[][..], |log| log.events.as_slice());
+            self.check_seen(seen, events);
+        }
+        self.check_sent(&finals);
+    }
+
+    /// A node's pages and its log show the same, and what was seen before.
+    fn agrees(&mut self, log: &NodeLog) {
+        log.events.iter().for_each(|event| self.saw(event));
+        let messages = log.events.iter().filter(|event| matches!(event.body, Some(Body::Message(_))));
+        if !messages.eq(&log.messages) {
+            let (room, node) = (log.room, log.node);
+            self.violations
+                .add(Kind::Disagreement, || format!("room {room}, node {node}: history and log do not show the same"));
+        }
+    }
+
+    /// Every message was sent, once, as it stands.
+    fn check_messages(&mut self, events: &[wire::Event]) {
+        let mut keys = HashSet::new();
+        for event in events {
+            let Some(Body::Message(message)) = &event.body else { continue };
+            let place = || format!("room {} seq {}", event.room, event.seq);
+            let key = event.key.as_deref().unwrap_or_default();
+            if !keys.insert(key) {
+                self.violations.add(Kind::Double, || format!("{}: {key} stands in the room twice", place()));
+            }
+            match self.sent.get(key) {
+                Some(sent) if sent.abandoned => self
+                    .violations
+                    .add(Kind::Ack, || format!("{}: {key} was refused as surely not added, and stands", place())),
+                Some(sent) if (sent.room, sent.author, &sent.text) == (event.room, event.author, &message.text) => {}
+                Some(_) => self.violations.add(Kind::Text, || format!("{}: {key} is not what was sent", place())),
+                None => self.violations.add(Kind::Text, || format!("{}: nobody sent {key}", place())),
+            }
+        }
+    }
+
+    /// What was answered before something else was begun stands before it.
+    fn check_real_time(&mut self, events: &[wire::Event]) {
+        // From the end: the earliest answer among all that stands later.
+        let mut earliest: Option<(u64, u64)> = None;
+        for event in events.iter().rev() {
+            let sent = event.key.as_deref().and_then(|key| self.sent.get(key));
+            let Some(sent) = sent.filter(|_| event.first.is_none()) else { continue };
+            if let Some((answered, seq)) = earliest
+                && answered < sent.began
+            {
+                let (room, later) = (event.room, event.seq);
+                self.violations.add(Kind::Order, || {
+                    format!("room {room}: seq {later} was begun after seq {seq} was answered, and stands before it")
+                });
+            }
+            if let Some(ack) = sent.acks.first()
+                && earliest.is_none_or(|(answered, _)| ack.when < answered)
+            {
+                earliest = Some((ack.when, event.seq));
+            }
+        }
+    }
+
+    /// What somebody saw stands, there or renumbered; and nobody was told to begin anew without need.
+    fn check_seen(&mut self, seen: &Seen, events: &[wire::Event]) {
+        let by_id: HashMap<u64, &wire::Event> = events.iter().map(|event| (event.id, event)).collect();
+        let stands: HashSet<Position> = events.iter().map(place).collect();
+        let mut renumbered = HashSet::new();
+        for (position, event) in seen.events.iter().filter(|(position, _)| !stands.contains(*position)) {
+            match by_id.get(&event.id) {
+                // Of an acknowledged message `check_sent` says that it is lost.
+                None if self.is_acked(event) => {}
+                None => self.vanished(*position, event),
+                Some(now) => {
+                    renumbered.insert(event.id);
+                    if !admits(now, *position) {
+                        self.violations.add(Kind::Disagreement, || {
+                            format!("room {}: {} stands at {} and does not say so", now.room, say(*position), now.seq)
+                        });
+                    }
+                }
+            }
+        }
+        self.tally.renumbered += renumbered.len() as u64;
+        for (cursor, head) in &seen.resets {
+            if cursor.epoch == head.epoch || stands.contains(cursor) {
+                self.violations
+                    .add(Kind::Reset, || format!("{} was reset to {} without need", say(*cursor), say(*head)));
+            }
+        }
+    }
+
+    fn is_acked(&self, event: &wire::Event) -> bool {
+        event.key.as_deref().and_then(|key| self.sent.get(key)).is_some_and(|sent| !sent.acks.is_empty())
+    }
+
+    fn vanished(&mut self, position: Position, event: &wire::Event) {
+        self.violations.add(Kind::Vanished, || {
+            let key = event.key.as_deref().unwrap_or("no key");
+            format!("room {}: {} ({key}) was seen and stands nowhere", event.room, say(position))
+        });
+    }
+
+    /// Every message that was acknowledged stands where that was said, or later and says so.
+    fn check_sent(&mut self, finals: &HashMap<u64, &NodeLog>) {
+        let mut standing: HashMap<&str, &wire::Event> = HashMap::new();
+        for event in finals.values().flat_map(|log| &log.events) {
+            if let (Some(key), Some(Body::Message(_))) = (event.key.as_deref(), &event.body) {
+                standing.insert(key, event);
+            }
+        }
+        for (key, sent) in &self.sent {
+            match (standing.get(key.as_str()), sent.acks.is_empty()) {
+                (_, true) if sent.abandoned => {}
+                (_, true) => self.violations.add(Kind::Unacked, || format!("{key} was never acknowledged")),
+                (None, false) => {
+                    self.tally.lost += 1;
+                    self.violations.add(Kind::Loss, || format!("{key} was acknowledged at {}", answers(sent)));
+                }
+                (Some(event), false) => check_answers(key, sent, event, &mut self.violations),
+            }
+        }
+    }
+}
+
+/// Whether an event says that it stood at `earlier`: it names where it stood first, and may have moved more than once.
+fn admits(now: &wire::Event, earlier: Position) -> bool {
+    let Some(first) = &now.first else { return false };
+    super::position(Some(first)) <= earlier && earlier < place(now)
+}
+
+fn check_answers(key: &str, sent: &Sent, event: &wire::Event, violations: &mut Violations) {
+    for ack in &sent.acks {
+        let here = ack.position == place(event) && (ack.ordinal, ack.at) == (event.ordinal.unwrap_or(0), event.at);
+        if ack.id != event.id || !(here || admits(event, ack.position)) {
+            violations.add(Kind::Ack, || {
+                format!("{key} was acknowledged as {ack:?} and stands at {} with id {}", say(place(event)), event.id)
+            });
+        }
+    }
+}
+
+fn answers(sent: &Sent) -> String {
+    sent.acks.iter().map(|ack| say(ack.position)).collect::<Vec<_>>().join(", ")
+}
+
+/// Seq and ordinal are dense, time rises, epochs do not fall, and no identifier comes twice.
+fn check_numbers(events: &[wire::Event], violations: &mut Violations) {
+    let (mut seq, mut ordinal, mut at, mut epoch) = (0, 0, i64::MIN, 0);
+    let mut ids = HashSet::new();
+    for event in events {
+        let place = || format!("room {} seq {}", event.room, event.seq);
+        if Sequence(seq).next() != Sequence(event.seq) {
+            violations.add(Kind::Hole, || format!("{} stands after seq {seq}", place()));
+        }
+        if event.at <= at {
+            violations.add(Kind::Numbers, || format!("{}: time does not rise", place()));
+        }
+        if event.epoch < epoch {
+            violations.add(Kind::Numbers, || format!("{}: epoch {} after {epoch}", place(), event.epoch));
+        }
+        if !ids.insert(event.id) {
+            violations.add(Kind::Double, || format!("{}: id {} stands twice", place(), event.id));
+        }
+        if matches!(event.body, Some(Body::Message(_))) {
+            ordinal += 1;
+            if event.ordinal != Some(ordinal) {
+                violations
+                    .add(Kind::Numbers, || format!("{}: ordinal {:?} instead of {ordinal}", place(), event.ordinal));
+            }
+        }
+        (seq, at, epoch) = (event.seq, event.at, event.epoch);
+    }
+}
+
+fn differs(one: &NodeLog, other: &NodeLog) -> String {
+    let pair = one.events.iter().zip(&other.events).find(|(one, other)| one != other);
+    let nodes = format!("room {}: nodes {} and {} show", one.room, one.node, other.node);
+    match pair {
+        Some((one, other)) => format!("{nodes} {one:?} and {other:?}"),
+        None => format!("{nodes} {} and {} events", one.events.len(), other.events.len()),
+    }
+}

@@ -1,0 +1,223 @@
+//! A run, from the first room to the verdict.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use bobchat_proto::ids::Position;
+use tokio::sync::watch;
+
+use super::outbox::Outbox;
+use super::person::Person;
+use super::plan::Plan;
+use super::random::Random;
+use super::rest::{Account, Rest};
+use super::shared::{Shared, Wish};
+use super::verdict::Verdict;
+
+/// How often it is looked whether something has come.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A run that goes on until [`Torture::finish`]. Dropping it ends it without a verdict.
+#[derive(Debug)]
+pub struct Torture {
+    nodes: Vec<SocketAddr>,
+    seed: u64,
+    rooms: Vec<u64>,
+    owner: Account,
+    rest: Rest,
+    shared: Shared,
+    wish: watch::Sender<Wish>,
+    thread: Option<JoinHandle<()>>,
+    settled: Duration,
+}
+
+impl Torture {
+    /// Signs up the clients, makes the rooms, and lets them talk. They are in stage 0.
+    ///
+    /// # Errors
+    /// When the nodes refuse a step.
+    pub fn start(plan: Plan) -> anyhow::Result<Self> {
+        let rest = Rest::new();
+        let node = *plan.nodes.first().context("a run needs a node")?;
+        let names = (0..plan.clients.len()).map(|number| format!("client {number}"));
+        let accounts = names.map(|name| rest.sign_up(node, &name)).collect::<anyhow::Result<Vec<_>>>()?;
+        let owner = accounts.first().context("a run needs a client")?.clone();
+        let make = |number| rest.make_room(node, &owner, &format!("torture {number}"));
+        let rooms = (0..plan.rooms).map(make).collect::<anyhow::Result<Vec<_>>>()?;
+        let shared = Shared::new(accounts.len());
+        let (wish, wishes) = watch::channel(Wish::Talk { stage: 0 });
+        let mut people = Vec::new();
+        for ((number, account), client) in accounts.into_iter().enumerate().zip(&plan.clients) {
+            let mine: Vec<u64> =
+                rooms.iter().enumerate().filter(|(room, _)| client.is_in(*room)).map(|(_, id)| *id).collect();
+            for room in &mine {
+                rest.join(node, &account, *room)?;
+            }
+            people.push(Person {
+                number,
+                account,
+                plan: client.clone(),
+                nodes: plan.nodes.clone(),
+                rooms: mine,
+                rate: plan.rate,
+                patience: plan.patience,
+                random: Random::new(plan.seed, number as u64),
+                shared: shared.clone(),
+                wish: wishes.clone(),
+                outbox: Outbox::default(),
+                cursors: HashMap::new(),
+                tries: 0,
+                next_message: Instant::now(),
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::spawn(move || runtime.block_on(live_all(people)));
+        let settled = Duration::ZERO;
+        let (nodes, seed) = (plan.nodes, plan.seed);
+        Ok(Self { nodes, seed, rooms, owner, rest, shared, wish, thread: Some(thread), settled })
+    }
+
+    /// The identifiers of the rooms, by number.
+    #[must_use]
+    pub fn rooms(&self) -> &[u64] {
+        &self.rooms
+    }
+
+    /// Messages that were acknowledged so far.
+    #[must_use]
+    pub fn acked(&self) -> u64 {
+        self.shared.lock().check.tally.acked
+    }
+
+    /// Events that streams have brought so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.shared.lock().check.tally.delivered
+    }
+
+    /// Begins another stage: who is away in it goes, who was away comes back.
+    pub fn stage(&self, stage: u32) {
+        self.wish.send_replace(Wish::Talk { stage });
+    }
+
+    /// Whether a client is connected and subscribed.
+    #[must_use]
+    pub fn is_connected(&self, client: usize) -> bool {
+        self.shared.lock().clients.get(client).is_some_and(|client| client.connected)
+    }
+
+    /// Waits until so many more messages were acknowledged.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`.
+    pub fn talk(&self, messages: u64, within: Duration) -> anyhow::Result<()> {
+        let goal = self.acked() + messages;
+        self.wait(within, || format!("{} of {goal} messages acknowledged", self.acked()), || self.acked() >= goal)
+    }
+
+    /// Stops new messages, and waits until all clients are there, everything is acknowledged, and every node and
+    /// every client has the same head of each room. Says how long that took.
+    ///
+    /// # Errors
+    /// When that takes longer than `within`: what is missing.
+    pub fn settle(&mut self, within: Duration) -> anyhow::Result<Duration> {
+        let begin = Instant::now();
+        self.wish.send_replace(Wish::Settle);
+        self.wait(within, || self.unsettled().unwrap_or_default(), || self.unsettled().is_none())?;
+        self.settled = begin.elapsed();
+        Ok(self.settled)
+    }
+
+    /// Ends the run and judges it. Every node must answer.
+    ///
+    /// # Errors
+    /// When a node's logs cannot be read.
+    pub fn finish(mut self) -> anyhow::Result<Verdict> {
+        self.end();
+        let mut logs = Vec::new();
+        for node in self.nodes.iter().copied().enumerate() {
+            for room in &self.rooms {
+                logs.push(self.rest.log(node, &self.owner, *room)?);
+            }
+        }
+        let mut state = self.shared.lock();
+        state.check.finish(&logs);
+        let (tally, violations) = (state.check.tally.clone(), state.check.violations.clone());
+        Ok(Verdict { seed: self.seed, tally, violations, settled: self.settled })
+    }
+
+    /// What keeps the run from being settled.
+    fn unsettled(&self) -> Option<String> {
+        let clients = self.shared.lock().clients.clone();
+        for (number, client) in clients.iter().enumerate() {
+            if !client.connected {
+                return Some(format!("client {number} is not connected"));
+            }
+            if client.pending > 0 {
+                return Some(format!("client {number} waits for {} answers", client.pending));
+            }
+        }
+        for room in &self.rooms {
+            let cursors: Vec<Position> =
+                clients.iter().filter_map(|client| client.cursors.get(room)).copied().collect();
+            let head = cursors.iter().copied().max();
+            if cursors.iter().any(|cursor| Some(*cursor) != head) {
+                return Some(format!("room {room}: clients are at {cursors:?}"));
+            }
+            for node in &self.nodes {
+                match self.rest.head(*node, &self.owner, *room) {
+                    Ok(at) if head.is_none_or(|head| head == at) => {}
+                    Ok(at) => return Some(format!("room {room}: {node} is at {at:?}, clients at {head:?}")),
+                    Err(error) => return Some(format!("{error:#}")),
+                }
+            }
+        }
+        None
+    }
+
+    fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while !is_there() {
+            ensure!(self.is_alive(), "a client panicked");
+            if begin.elapsed() > within {
+                bail!("not within {within:?}: {} (seed {})", missing(), self.seed);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn end(&mut self) {
+        self.wish.send_replace(Wish::End);
+        if let Some(thread) = self.thread.take() {
+            // A panic was printed by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Torture {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn live_all(people: Vec<Person>) {
+    let mut living = tokio::task::JoinSet::new();
+    for person in people {
+        living.spawn(person.live());
+    }
+    while let Some(ended) = living.join_next().await {
+        if ended.is_err() {
+            // A client that panicked has checked nothing since: the run must not pass.
+            return;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a run says.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use super::check::Tally;
+use crate::check::{Kind, Violations};
+
+/// The end of a run: what was counted, and every promise that was broken.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    pub(super) seed: u64,
+    pub(super) tally: Tally,
+    pub(super) violations: Violations,
+    pub(super) settled: Duration,
+}
+
+impl Verdict {
+    /// Messages that were acknowledged.
+    #[must_use]
+    pub const fn acked(&self) -> u64 {
+        self.tally.acked
+    }
+
+    /// Acknowledged messages that stand nowhere.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.tally.lost
+    }
+
+    /// Events that were put back at a later position, and say so.
+    #[must_use]
+    pub const fn renumbered(&self) -> u64 {
+        self.tally.renumbered
+    }
+
+    /// How often a stream was told to begin anew.
+    #[must_use]
+    pub const fn resets(&self) -> u64 {
+        self.tally.resets
+    }
+
+    /// How often a request was answered with this code.
+    #[must_use]
+    pub fn errors(&self, code: &str) -> u64 {
+        self.tally.errors.get(code).copied().unwrap_or(0)
+    }
+
+    /// How long it took until all was acknowledged and all heads were equal.
+    #[must_use]
+    pub const fn settled(&self) -> Duration {
+        self.settled
+    }
+
+    /// The kinds of promises that were broken.
+    pub fn broken(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.violations.counts.keys().copied()
+    }
+
+    /// Whether every promise was kept.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { sent, acked, lost, renumbered, delivered, resets, errors, connections, unanswered } = &self.tally;
+        writeln!(f, "{sent} messages, {acked} acknowledged, {lost} lost, {renumbered} renumbered; seed {}", self.seed)?;
+        writeln!(f, "  {delivered} delivered, {resets} resets, {connections} connections, {unanswered} unanswered")?;
+        let mut told = String::new();
+        for (code, count) in errors {
+            write!(told, " {code} x {count}")?;
+        }
+        writeln!(f, "  settled in {:.2} s; refusals:{told}", self.settled.as_secs_f64())?;
+        if self.is_clean() {
+            return write!(f, "  every promise kept");
+        }
+        write!(f, "  BROKEN:")?;
+        for (kind, count) in &self.violations.counts {
+            write!(f, " {} x {count}", kind.name())?;
+        }
+        self.violations.examples.iter().try_for_each(|example| write!(f, "\n    - {example}"))
+    }
+}

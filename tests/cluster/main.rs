@@ -1,0 +1,22 @@
+//! Nodes as processes of their own, on a real Redis and a real Cassandra, that are killed, paused and robbed of
+//! what they stand on, while clients talk and a checker holds every message against what was promised.
+//!
+//! A run is a [`bobchat_loadtest::torture`]: [`set`] starts its servers, [`node`] a node.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, its helpers too, and what is printed is shown when it fails"
+)]
+
+mod alone;
+#[path = "../support/guard.rs"]
+mod guard;
+mod node;
+mod planted;
+#[path = "../../loadtest/tests/support/proxy.rs"]
+mod proxy;
+mod run;

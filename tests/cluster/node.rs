@@ -1,0 +1,146 @@
+//! A node as its operator runs it: a process at a fixed place, that can be killed, paused and started again.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::guard;
+
+/// A node that is not ready by then has failed; on a busy machine, in a debug build.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Limits that are not what these tests are about.
+const SETTINGS: [(&str, &str); 9] = [
+    ("LIMITS__SENDS_BURST", "1000000"),
+    ("LIMITS__FRAMES_BURST", "1000000"),
+    ("LIMITS__FRAME_BYTES_PER_SECOND", "1GiB"),
+    ("LIMITS__GUESTS_BURST", "1000"),
+    ("LIMITS__CONNECTIONS_PER_ADDRESS_BEFORE_AUTH", "2000"),
+    ("LIMITS__REQUESTS_IN_FLIGHT", "1000"),
+    ("AUTH__ACCESS_TOKEN_LIFETIME", "1d"),
+    ("SERVER__WORKERS", "2"),
+    ("SERVER__DRAIN_TIMEOUT", "5s"),
+];
+
+/// How many of the last lines of its log a node shows when a test fails.
+const LOG_LINES: usize = 40;
+
+/// A node. Dropping it kills it.
+pub(crate) struct Node {
+    name: String,
+    pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+    folder: PathBuf,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Starts a node with settings as in the environment, without waiting until it is ready. What it keeps and
+    /// what it says go to `folder`, under its name.
+    pub(crate) fn spawn(folder: &Path, name: &str, settings: &[(String, String)]) -> Self {
+        let mut node = Self {
+            name: name.to_owned(),
+            address: free_address(),
+            admin: free_address(),
+            folder: folder.to_owned(),
+            settings: settings.to_vec(),
+            child: None,
+        };
+        node.run();
+        node
+    }
+
+    /// Starts it again, at the same place.
+    pub(crate) fn run(&mut self) {
+        assert!(self.child.is_none(), "{} runs", self.name);
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = guard::command(env!("CARGO_BIN_EXE_bobchat"));
+        let (listen, admin) = (self.address.to_string(), self.admin.to_string());
+        command.args(["--listen", &listen, "--admin-listen", &admin]);
+        command.arg("--data").arg(self.folder.join(&self.name));
+        for (key, value) in SETTINGS.iter().copied().chain(self.settings.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+        {
+            command.env(format!("BOBCHAT__{key}"), value);
+        }
+        // A configuration file in the working directory must not matter.
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(guard::spawn(command).expect("setpriv of util-linux can be run"));
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn wait_until_ready(&mut self) {
+        let begin = Instant::now();
+        while !self.is_ready() {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended before it was ready: {ended:?}", self.name);
+            assert!(begin.elapsed() < START_MAX, "{} is not ready after {START_MAX:?}", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        ureq::get(format!("http://{}/readyz", self.admin)).call().is_ok()
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to end, as an operator does, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.child.take().unwrap().wait().unwrap();
+        assert!(status.success(), "{} ended with {status}", self.name);
+    }
+
+    /// Stops it where it stands: its sockets stay open and answer nothing.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking()
+            && let Ok(log) = std::fs::read_to_string(self.log())
+        {
+            let skipped = log.lines().count().saturating_sub(LOG_LINES);
+            println!("--- the last that {} said:", self.name);
+            log.lines().skip(skipped).for_each(|line| println!("{line}"));
+        }
+    }
+}
+
+/// An address that stays free while its node is down: below the ports that the system gives to outgoing connections.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 97).unwrap() * 200;
+    loop {
+        let port = 12_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
+}

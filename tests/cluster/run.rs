@@ -1,0 +1,35 @@
+//! What the runs have in common.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bobchat_loadtest::torture::{Client, Plan, Torture, Verdict};
+
+/// How long anything may take that has no bound of its own; on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long all may take to agree after a fault ended: what is promised.
+pub(crate) const AGREED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Clients that talk in rooms.
+pub(crate) fn plan(nodes: Vec<SocketAddr>, rooms: usize, clients: Vec<Client>) -> Plan {
+    // Other choices in each run; a run that failed says which.
+    let seed = std::env::var("BOBCHAT_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
+    Plan { nodes, rooms, clients, rate: 20.0, patience: Duration::from_secs(5), seed }
+}
+
+/// Ends a run: all agree in time, and every promise was kept.
+pub(crate) fn must_be_clean(torture: Torture) -> Verdict {
+    let verdict = judge(torture);
+    assert!(verdict.is_clean(), "{verdict}");
+    verdict
+}
+
+/// Ends a run: all agree in time.
+pub(crate) fn judge(mut torture: Torture) -> Verdict {
+    torture.settle(AGREED_WITHIN).unwrap();
+    let verdict = torture.finish().unwrap();
+    println!("{verdict}");
+    verdict
+}
