@@ -9,6 +9,7 @@
 //! - Connections: `standalone` (one connection for all commands, made anew when it breaks, never used before
 //!   `check` has compared whose server it is), `cluster`.
 //! - `backplane`: what nodes tell each other about rooms. `nodes`: how they know of each other and ask one another.
+//! - `inspect` looks at a Redis for the operator and changes nothing.
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
@@ -20,6 +21,7 @@ mod connection;
 mod ears;
 mod error;
 mod frame;
+mod inspect;
 mod keys;
 mod log;
 mod nodes;
@@ -31,9 +33,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use backplane::{BackplaneMetrics, RedisBackplane};
-pub use check::{CheckError, check};
+pub use check::{CheckError, check, is_new_enough};
 use connection::Link;
 pub use connection::{Connection, Servers};
+pub use inspect::{Owner, RedisFacts, SLOTS, ServerFacts, inspect};
 pub use nodes::{NodesMetrics, RedisNodes};
 use script::Scripts;
 
