@@ -5,13 +5,17 @@ use redis::{Cmd, Script, Value};
 use super::connection::Link;
 use super::error::CallError;
 
-/// The steps of the log protocol, each a script that Redis runs whole and alone.
+/// The steps of the log protocol, and what is done with leases of nodes: each a script that Redis runs whole and
+/// alone.
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
+    pub(super) lease: Lua,
+    pub(super) let_go: Lua,
+    pub(super) note: Lua,
 }
 
 impl Scripts {
@@ -22,6 +26,9 @@ impl Scripts {
             open: Lua::new(include_str!("scripts/open.lua")),
             advance: Lua::new(include_str!("scripts/advance.lua")),
             tail: Lua::new(include_str!("scripts/tail.lua")),
+            lease: Lua::new(include_str!("scripts/lease.lua")),
+            let_go: Lua::new(include_str!("scripts/let_go.lua")),
+            note: Lua::new(include_str!("scripts/note.lua")),
         }
     }
 }
