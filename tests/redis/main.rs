@@ -15,6 +15,7 @@ mod contract;
 #[path = "../support/guard.rs"]
 mod guard;
 mod memory;
+mod metrics;
 mod migration;
 mod outage;
 mod promotion;
