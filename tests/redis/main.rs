@@ -17,6 +17,7 @@ mod guard;
 mod memory;
 mod metrics;
 mod migration;
+mod nodes;
 mod outage;
 mod promotion;
 mod publish;

@@ -5,23 +5,30 @@ use redis::{Cmd, Script, Value};
 use super::connection::Link;
 use super::error::CallError;
 
-/// The steps of the log protocol, each a script that Redis runs whole and alone.
+/// The steps of the log protocol, and what is done with leases of nodes: each a script that Redis runs whole and
+/// alone.
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
+    pub(super) lease: Lua,
+    pub(super) let_go: Lua,
+    pub(super) note: Lua,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            append: Lua::new(include_str!("scripts/append.lua")).named("append"),
-            fence: Lua::new(include_str!("scripts/fence.lua")).named("fence"),
-            open: Lua::new(include_str!("scripts/open.lua")).named("open"),
-            advance: Lua::new(include_str!("scripts/advance.lua")).named("advance"),
-            tail: Lua::new(include_str!("scripts/tail.lua")).named("tail"),
+            append: Lua::new("append", include_str!("scripts/append.lua")),
+            fence: Lua::new("fence", include_str!("scripts/fence.lua")),
+            open: Lua::new("open", include_str!("scripts/open.lua")),
+            advance: Lua::new("advance", include_str!("scripts/advance.lua")),
+            tail: Lua::new("tail", include_str!("scripts/tail.lua")),
+            lease: Lua::new("lease", include_str!("scripts/lease.lua")),
+            let_go: Lua::new("let_go", include_str!("scripts/let_go.lua")),
+            note: Lua::new("note", include_str!("scripts/note.lua")),
         }
     }
 }
@@ -35,12 +42,8 @@ pub(super) struct Lua {
 }
 
 impl Lua {
-    fn new(source: &'static str) -> Self {
-        Self { source, hash: Script::new(source).get_hash().to_owned(), name: "script" }
-    }
-
-    fn named(self, name: &'static str) -> Self {
-        Self { name, ..self }
+    fn new(name: &'static str, source: &'static str) -> Self {
+        Self { source, hash: Script::new(source).get_hash().to_owned(), name }
     }
 
     /// Runs the script in one round trip. A server that does not know it, because it was started or became the
