@@ -20,10 +20,8 @@ pub(super) fn send(
     acting: Acting,
     request: wire::MessageSend,
 ) -> impl Future<Output = Result<wire::MessageSendOk, wire::Error>> + 'static {
-    let valid = valid_send(request);
-    let asked = valid.map(|(room, key, message)| {
-        (room, ask(worker, acting, room, Command::Send(message), Some(Key::repeated(key))))
-    });
+    let valid = valid_send(request, worker.core.clock.now_micros());
+    let asked = valid.map(|(room, key, message)| (room, ask(worker, acting, room, Command::Send(message), Some(key))));
     async move {
         let (room, asked) = asked?;
         match asked.boxed_local().await? {
@@ -39,8 +37,11 @@ pub(super) fn send(
     }
 }
 
-fn valid_send(request: wire::MessageSend) -> Result<(RoomId, String, wire::Message), wire::Error> {
-    Ok((parse::room(request.room)?, parse::key(request.key)?, parse::text(request.text)?))
+fn valid_send(request: wire::MessageSend, now: i64) -> Result<(RoomId, Key, wire::Message), wire::Error> {
+    let room = parse::room(request.room)?;
+    let made_at = parse::made_at(request.made_at, now)?;
+    let key = Key { text: parse::key(request.key)?, made_at };
+    Ok((room, key, parse::text(request.text)?))
 }
 
 /// Reads a page of messages.

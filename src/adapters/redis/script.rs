@@ -9,6 +9,7 @@ use super::error::CallError;
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
+    pub(super) claim: Lua,
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
@@ -19,6 +20,7 @@ impl Scripts {
         Self {
             append: Lua::new(include_str!("scripts/append.lua")),
             fence: Lua::new(include_str!("scripts/fence.lua")),
+            claim: Lua::new(include_str!("scripts/claim.lua")),
             open: Lua::new(include_str!("scripts/open.lua")),
             advance: Lua::new(include_str!("scripts/advance.lua")),
             tail: Lua::new(include_str!("scripts/tail.lua")),
