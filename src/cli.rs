@@ -8,6 +8,7 @@ mod client;
 mod demo;
 mod operate;
 mod run;
+mod schema;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -47,8 +48,14 @@ struct Common {
 enum Command {
     /// Runs the server
     Run,
-    /// Says whether the configuration is valid, and what it comes to
+    /// Says whether the configuration is valid, what it comes to, and whether what it names is good
     Check,
+    /// Shows what the Cassandra of a cluster lacks
+    Schema {
+        /// Makes it, as a node does when it starts
+        #[arg(long)]
+        apply: bool,
+    },
     /// Copies the store to a file, also while the server runs
     Backup {
         /// The file to make
@@ -133,6 +140,7 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
     match command {
         Command::Run => run::run(Config::load(&sources)?),
         Command::Check => check::check(&sources),
+        Command::Schema { apply } => schema::schema(&Config::load(&sources)?, apply),
         Command::Backup { path } => operate::backup(&Config::load(&sources)?, &path),
         Command::Restore { path } => operate::restore(&Config::load(&sources)?, &path),
         Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Config::load(&sources)?, &handle),

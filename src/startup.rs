@@ -8,7 +8,7 @@ mod error;
 mod listen;
 mod open;
 mod operators;
-mod options;
+pub(crate) mod options;
 mod prepare;
 
 use std::net::SocketAddr;
@@ -80,7 +80,6 @@ impl Node {
             log: stores.log,
             history: stores.history,
             directory: stores.directory,
-            credentials: stores.credentials,
             authenticator: auth.clone(),
             backplane: stores.backplane,
             clock,

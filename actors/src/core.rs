@@ -14,9 +14,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::bucket::Rate;
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
-use crate::ids::{IdGenerator, RESERVE_EVERY};
+use crate::ids::IdGenerator;
 use crate::metrics::Metrics;
-use crate::ports::{Authenticator, Backplane, Clock, Credentials, Directory, History, Listener, RoomLog, Told};
+use crate::ports::{Authenticator, Backplane, Clock, Directory, History, Listener, RoomLog, Told};
 use crate::registry::Registry;
 use crate::room::{Heard, Room};
 use crate::user::{SignOut, User};
@@ -45,8 +45,6 @@ pub struct CorePorts {
     pub history: Arc<dyn History>,
     /// Knows rooms and users.
     pub directory: Arc<dyn Directory>,
-    /// Keeps what tokens are made of, and the reservation of identifiers.
-    pub credentials: Arc<dyn Credentials>,
     /// Judges tokens.
     pub authenticator: Arc<dyn Authenticator>,
     /// Hears of other nodes.
@@ -123,7 +121,6 @@ pub struct Core {
     pub users: Registry<UserId, User>,
     /// What waits for clients.
     pub budget: Arc<OutboundBudget>,
-    credentials: Arc<dyn Credentials>,
     hubs: Mutex<Vec<HubLink>>,
     sessions_made: AtomicU64,
     sessions_live: AtomicUsize,
@@ -138,7 +135,7 @@ impl Core {
     /// A node's core. Nothing runs yet: [`crate::Worker::start`] starts a thread's part.
     #[must_use]
     pub fn new(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Arc<Self> {
-        let CorePorts { log, history, directory, credentials, authenticator, backplane, clock, ids } = ports;
+        let CorePorts { log, history, directory, authenticator, backplane, clock, ids } = ports;
         let budget = OutboundBudget::new(
             options.outbound_bytes_max,
             options.outbound_bytes_total_max,
@@ -157,7 +154,6 @@ impl Core {
             rooms: Registry::default(),
             users: Registry::default(),
             budget: Arc::new(budget),
-            credentials,
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),
@@ -180,14 +176,9 @@ impl Core {
         }
     }
 
-    /// Keeps identifiers reserved, for as long as it is polled.
+    /// Keeps it possible to make identifiers, for as long as it is polled.
     pub async fn tend(&self) {
-        loop {
-            tokio::time::sleep(RESERVE_EVERY).await;
-            if let Err(error) = self.ids.reserve(&*self.credentials).await {
-                tracing::warn!(error = %error, "could not reserve identifiers, trying again later");
-            }
-        }
+        self.ids.tend().await;
     }
 
     /// Ends when a hub has died, unless the node is being drained. Without its hub a thread's connections

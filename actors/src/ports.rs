@@ -18,6 +18,7 @@ pub mod paging;
 pub mod projection;
 mod room_log;
 mod span;
+mod worker_leases;
 
 pub use authenticator::{Authenticator, Identity};
 pub use backplane::{Alone, Backplane, Listener, Told};
@@ -32,6 +33,7 @@ pub use live_log::{
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
 pub use span::{Cursor, Span, judge_cursor, owner};
+pub use worker_leases::{LeaseUpdate, WorkerLease, WorkerLeases, Workers};
 
 /// Why a store could not answer. Nothing that was asked has been done, unless the method says otherwise.
 #[derive(Debug, Clone, thiserror::Error)]

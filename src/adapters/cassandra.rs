@@ -1,12 +1,12 @@
 //! The store that all nodes of a cluster share, and that outlives each of them: Cassandra.
 //!
 //! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore),
-//! [`Credentials`](bobchat_actors::ports::Credentials) and, for what is archived,
-//! [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
+//! [`Credentials`](bobchat_actors::ports::Credentials), [`WorkerLeases`](bobchat_actors::ports::WorkerLeases) and,
+//! for what is archived, [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
 //!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
-//! - What may be said once alone goes by compare and set: `room_log`, `credentials`.
+//! - What may be said once alone goes by compare and set: `room_log`, `credentials`, `worker_leases`.
 //! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
 //!   partition, and what orders writes), `buckets` (how far a scan has to go).
 //! - Pages: `history` (which side of an anchor) -> `messages` (reads partitions) -> `search` (finds the place).
@@ -18,6 +18,7 @@ mod credentials;
 mod error;
 mod event_store;
 mod history;
+mod inspect;
 mod messages;
 mod options;
 mod place;
@@ -29,6 +30,7 @@ mod session;
 mod statements;
 mod steps;
 mod store;
+mod worker_leases;
 
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
 pub use error::{Failure, OpenError};
+pub use inspect::{CassandraFacts, NodeFacts};
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
 pub use schema::SchemaStatus;
@@ -80,6 +83,23 @@ impl CassandraStore {
     pub async fn show_schema(options: &CassandraOptions) -> Result<SchemaStatus, OpenError> {
         let session = session::connect(options).await?;
         Schema { session: &session, keyspace: &options.keyspace }.show().await
+    }
+
+    /// Makes what is missing of a keyspace's schema, as [`CassandraStore::open`] does.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn apply_schema(options: &CassandraOptions) -> Result<(), OpenError> {
+        let session = session::connect(options).await?;
+        Schema { session: &session, keyspace: &options.keyspace }.bring_up_to_date(&options.replication).await
+    }
+
+    /// Looks at the cluster and the keyspace, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`CassandraStore::show_schema`].
+    pub async fn inspect(options: &CassandraOptions) -> Result<CassandraFacts, OpenError> {
+        inspect::inspect(options).await
     }
 
     /// Runs a statement whose answer fits one page.

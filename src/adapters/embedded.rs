@@ -10,7 +10,7 @@
 //!   disturbs.
 //! - The file: `tables` (what stands where), `meta` (its format), `open` and `file` (lock, fail-stop).
 //! - Beside it: `sweep` forgets idempotency keys, `backup` copies the store while it serves, `restore` puts
-//!   such a copy in place.
+//!   such a copy in place, `inspect` looks and touches nothing.
 
 mod append;
 mod backup;
@@ -21,6 +21,7 @@ mod directory;
 mod error;
 mod file;
 mod history;
+mod inspect;
 mod journal;
 mod meta;
 mod metrics;
@@ -37,6 +38,7 @@ mod sweep;
 mod tables;
 mod transaction;
 mod users;
+mod worker_leases;
 mod writer;
 
 use std::path::Path;
@@ -52,6 +54,7 @@ use command::{Growth, Refusal};
 pub use copy::{BackupError, BackupReport};
 pub use error::OpenError;
 use file::{FILE_NAME, FileOptions};
+pub use inspect::{StoreFacts, inspect};
 use journal::{JOURNAL_NAME, Rows};
 use metrics::Metrics;
 use queue::Queue;

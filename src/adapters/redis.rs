@@ -8,6 +8,7 @@
 //!   server has forgotten it) -> `connection` (a deadline on every call; what is known when it fails: `error`).
 //! - Connections: `standalone` (one connection for all commands, made anew when it breaks, never used before
 //!   `check` has compared whose server it is), `cluster`.
+//! - `inspect` looks at a Redis for the operator and changes nothing.
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
@@ -18,6 +19,7 @@ mod connection;
 mod ears;
 mod error;
 mod frame;
+mod inspect;
 mod keys;
 mod log;
 mod reply;
@@ -28,9 +30,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use backplane::{BackplaneMetrics, RedisBackplane};
-pub use check::{CheckError, check};
+pub use check::{CheckError, check, is_new_enough};
 use connection::Link;
 pub use connection::{Connection, Servers};
+pub use inspect::{Owner, RedisFacts, SLOTS, ServerFacts, inspect};
 use script::Scripts;
 
 /// What an operator sets about Redis. Not printable: addresses may hold a password.

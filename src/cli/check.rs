@@ -1,10 +1,17 @@
+mod cassandra;
+mod data;
+mod finding;
+mod redis;
+
 use std::io::{self, Write as _};
 
 use super::CommandError;
 use crate::auth::ExternalIssuers;
 use crate::config::{Config, Effective, Fault, Faults, Sources};
+use finding::Finding;
 
-/// Prints the configuration as it would hold, in the form of a file. Keys of external issuers are read too.
+/// Prints the configuration as it would hold, in the form of a file; then looks at what it names, and says of each
+/// thing whether it is good. Changes nothing. Keys of external issuers are read too.
 pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
     let (config, effective) = Config::explain(sources)?;
     ExternalIssuers::load(&config.auth.external).map_err(|faults| {
@@ -18,8 +25,28 @@ pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
     })?;
     let mut out = io::stdout().lock();
     out.write_all(show(&effective).as_bytes())?;
-    writeln!(out, "\n# The configuration is valid.")?;
-    Ok(())
+    writeln!(out, "\n# The configuration is valid. What it names:")?;
+    let findings = look(&config)?;
+    for finding in &findings {
+        writeln!(out, "# {finding}")?;
+    }
+    match findings.iter().filter(|finding| finding.is_bad()).count() {
+        0 => Ok(()),
+        1 => Err(CommandError::Failed("one thing is not as it has to be".to_owned())),
+        count => Err(CommandError::Failed(format!("{count} things are not as they have to be"))),
+    }
+}
+
+/// Looks at all that the configuration names.
+fn look(config: &Config) -> Result<Vec<Finding>, CommandError> {
+    let mut findings = data::check(config);
+    if let Some(cluster) = &config.cluster {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let looking = async { tokio::join!(redis::check(cluster), cassandra::check(&cluster.cassandra)) };
+        let (redis, cassandra) = runtime.block_on(looking);
+        findings.extend(redis.into_iter().chain(cassandra));
+    }
+    Ok(findings)
 }
 
 fn show(effective: &[Effective]) -> String {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use bobchat_actors::ids::IdGenerator;
-use bobchat_actors::ports::{Alone, Backplane, Clock, Credentials, Directory, History, RoomLog};
+use bobchat_actors::ids::{IdGenerator, IdMetrics};
+use bobchat_actors::ports::{Alone, Backplane, Clock, Credentials, Directory, History, RoomLog, WorkerLeases};
 use prometheus_client::registry::Registry;
 
 use super::error::StartError;
@@ -20,6 +20,7 @@ pub(super) struct Stores {
     pub(super) history: Arc<dyn History>,
     pub(super) directory: Arc<dyn Directory>,
     pub(super) credentials: Arc<dyn Credentials>,
+    pub(super) leases: Arc<dyn WorkerLeases>,
     pub(super) backplane: Arc<dyn Backplane>,
     backup: Backup,
 }
@@ -41,7 +42,8 @@ impl Opened {
         let external = ExternalIssuers::load(&config.auth.external).map_err(StartError::Keys)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let stores = Stores::alone(config, clock.clone(), registry)?;
-        let ids = Arc::new(IdGenerator::open(clock.clone(), &*stores.credentials).await?);
+        let numbers = IdMetrics::register(registry);
+        let ids = Arc::new(IdGenerator::open(clock.clone(), stores.leases.clone(), numbers).await?);
         let numbers = ids.clone();
         let parts = auth::Parts {
             credentials: stores.credentials.clone(),
@@ -70,7 +72,8 @@ impl Stores {
             log: store.clone(),
             history: store.clone(),
             directory: store.clone(),
-            credentials: store,
+            credentials: store.clone(),
+            leases: store,
             backplane: Arc::new(Alone),
             backup,
         })

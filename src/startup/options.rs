@@ -3,8 +3,39 @@
 use bobchat_actors::CoreOptions;
 use bobchat_actors::bucket::Rate;
 
+use crate::adapters::cassandra::{CassandraOptions, Login, Tls};
 use crate::adapters::embedded::EmbeddedOptions;
-use crate::config::{Limits, Store};
+use crate::adapters::redis::{RedisOptions, Servers};
+use crate::config::{self, Limits, RedisServers, Store};
+use crate::secret::Secret;
+
+/// The Redis of a cluster, for the node of this number.
+pub(crate) fn redis(cluster: &config::Cluster, node: u64) -> RedisOptions {
+    let config::Redis { servers, login, timeout, tail_events } = &cluster.redis;
+    let servers = match servers {
+        RedisServers::One(url) => Servers::One(url.with_login(login)),
+        RedisServers::Cluster(urls) => Servers::Cluster(urls.iter().map(|url| url.with_login(login)).collect()),
+    };
+    let options = RedisOptions::new(servers, cluster.deployment.clone(), node);
+    RedisOptions { timeout: *timeout, tail_events: *tail_events, ..options }
+}
+
+/// The Cassandra of a cluster.
+pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
+    let config::Login { username, password } = &cassandra.login;
+    let login = |password: &Secret| Login { user: username.clone().unwrap_or_default(), password: password.clone() };
+    CassandraOptions {
+        nodes: cassandra.nodes.iter().map(ToString::to_string).collect(),
+        datacenter: cassandra.datacenter.clone(),
+        login: password.as_ref().map(login),
+        tls: cassandra.certificates.clone().map(|authorities| Tls { authorities }),
+        keyspace: cassandra.keyspace.clone(),
+        replication: cassandra.replication.clone(),
+        connections_per_node: cassandra.connections_per_node,
+        request_timeout: cassandra.request_timeout,
+        connect_timeout: cassandra.connect_timeout,
+    }
+}
 
 pub(super) fn embedded(store: &Store) -> EmbeddedOptions {
     EmbeddedOptions {

@@ -34,7 +34,8 @@ impl Subject for CassandraSubject {
         Stores {
             log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) as _, note_every: 4 }),
             history: Arc::clone(&store) as _,
-            credentials: store,
+            credentials: Arc::clone(&store) as _,
+            leases: store,
             directory,
         }
     }
@@ -62,4 +63,9 @@ async fn cassandra_keeps_the_contract_of_credentials() {
 #[tokio::test]
 async fn cassandra_keeps_the_contract_of_history() {
     contract::history(&CassandraSubject::boxed).await;
+}
+
+#[tokio::test]
+async fn cassandra_keeps_the_contract_of_worker_leases() {
+    contract::worker_leases(&CassandraSubject::boxed).await;
 }

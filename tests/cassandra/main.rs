@@ -13,3 +13,4 @@ mod rows;
 mod schema;
 mod server;
 mod support;
+mod workers;

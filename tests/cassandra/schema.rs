@@ -73,5 +73,6 @@ async fn a_cluster_that_is_not_there_is_named() {
     options.nodes = vec!["127.0.0.1:1".to_owned()];
     let refused = CassandraStore::open(&options, clock()).await.err().unwrap();
     assert!(matches!(refused, OpenError::Connect { .. }), "{refused}");
-    assert_eq!(refused.to_string(), "could not connect to Cassandra at 127.0.0.1:1");
+    let said = refused.to_string();
+    assert!(said.starts_with("could not connect to Cassandra at 127.0.0.1:1: ") && said.contains("refused"), "{said}");
 }

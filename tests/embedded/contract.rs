@@ -32,6 +32,7 @@ impl Subject for EmbeddedSubject {
             history: Arc::clone(store) as _,
             directory: Arc::clone(store) as _,
             credentials: Arc::clone(store) as _,
+            leases: Arc::clone(store) as _,
         }
     }
 
@@ -64,4 +65,9 @@ async fn the_store_keeps_the_contract_of_the_directory() {
 #[tokio::test]
 async fn the_store_keeps_the_contract_of_credentials() {
     contract::credentials(&EmbeddedSubject::boxed).await;
+}
+
+#[tokio::test]
+async fn the_store_keeps_the_contract_of_worker_leases() {
+    contract::worker_leases(&EmbeddedSubject::boxed).await;
 }

@@ -57,6 +57,7 @@ impl Subject for Nodes {
             history: Arc::clone(&self.cluster) as _,
             directory: Arc::clone(&self.cluster) as _,
             credentials: Arc::clone(&self.credentials) as _,
+            leases: Arc::clone(&self.credentials) as _,
         }
     }
 

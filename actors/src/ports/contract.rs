@@ -19,11 +19,12 @@ mod scenario;
 mod search;
 mod stored;
 mod users;
+mod worker_leases;
 
 use std::sync::Arc;
 
 use super::memory::{ManualClock, MemoryEventStore, MemoryStore};
-use super::{Credentials, Directory, History, RoomLog};
+use super::{Credentials, Directory, History, RoomLog, WorkerLeases};
 pub use archived::ArchivedLog;
 pub use credentials::credentials;
 pub use directory::directory;
@@ -31,6 +32,7 @@ pub use event_store::event_store;
 pub use history::history;
 pub use live::{LiveLoss, LiveSubject, MakeLive, MemoryLiveSubject, live_log};
 pub use room_log::room_log;
+pub use worker_leases::worker_leases;
 
 /// What a suite is run on: stores that are empty at first, and see each other's writes at once.
 pub trait Subject {
@@ -61,6 +63,8 @@ pub struct Stores {
     pub directory: Arc<dyn Directory>,
     /// Tokens and keys.
     pub credentials: Arc<dyn Credentials>,
+    /// Who makes identifiers.
+    pub leases: Arc<dyn WorkerLeases>,
 }
 
 /// Makes an empty subject for each case.
@@ -92,6 +96,7 @@ impl Subject for MemorySubject {
             history: Arc::clone(&self.store) as _,
             directory: Arc::clone(&self.store) as _,
             credentials: Arc::clone(&self.store) as _,
+            leases: Arc::clone(&self.store) as _,
         }
     }
 
@@ -172,5 +177,10 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_credentials() {
         credentials(&MemorySubject::boxed).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_worker_leases() {
+        worker_leases(&MemorySubject::boxed).await;
     }
 }

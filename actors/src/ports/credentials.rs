@@ -41,8 +41,4 @@ pub trait Credentials: Send + Sync {
     /// Adds a signing key, durably, unless there is one that signs longer: of two nodes that start at once
     /// both end with the same newest key. Returns the keys that stand now, oldest first.
     async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable>;
-
-    /// Reserves identifiers for the time up to `until_micros` and returns the time up to which they were
-    /// reserved before: whoever makes identifiers starts above it, also when the clock went back.
-    async fn reserve_ids(&self, until_micros: i64) -> Result<i64, Unavailable>;
 }

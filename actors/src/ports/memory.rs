@@ -16,6 +16,7 @@ mod room;
 mod room_log;
 mod stored_directory;
 mod stored_history;
+mod worker_leases;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bobchat_proto::ids::{DeviceId, RoomId};
 use bobchat_proto::record;
 
-use super::Clock;
+use super::{Clock, WorkerLease};
 pub use backplane::{MemoryBackplane, MemoryNetwork, ToldLog};
 pub use clock::ManualClock;
 pub use event_store::MemoryEventStore;
@@ -31,7 +32,7 @@ pub use live_log::{LiveImage, MemoryLiveLog};
 use people::People;
 use room::Room;
 
-/// All four stores over one state, so that the directory and the history are never behind the log.
+/// All stores over one state, so that the directory and the history are never behind the log.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -43,7 +44,7 @@ struct State {
     people: People,
     families: HashMap<DeviceId, record::RefreshFamily>,
     signing_keys: Vec<record::SigningKey>,
-    ids_reserved_until: i64,
+    worker_leases: BTreeMap<u16, WorkerLease>,
 }
 
 impl MemoryStore {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bobchat_actors::bucket::Rate;
-use bobchat_actors::ids::IdGenerator;
+use bobchat_actors::ids::{IdGenerator, IdMetrics};
 use bobchat_actors::metrics::Metrics;
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
@@ -79,11 +79,10 @@ impl TestNode {
             log: log.clone(),
             history,
             directory,
-            credentials: store.clone(),
             authenticator: Arc::new(Trusting),
             backplane,
             clock: clock.clone(),
-            ids: Arc::new(IdGenerator::open(clock, &**store).await.unwrap()),
+            ids: Arc::new(IdGenerator::open(clock, store.clone(), IdMetrics::default()).await.unwrap()),
         };
         let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };

@@ -82,22 +82,6 @@ impl Credentials for CassandraStore {
         }
         Err(Unavailable::new("other nodes keep changing the signing keys"))
     }
-
-    async fn reserve_ids(&self, until_micros: i64) -> Result<i64, Unavailable> {
-        self.make_deployment().await?;
-        for _ in 0..ATTEMPTS {
-            let known = self.read_deployment(true).await?.ids_reserved;
-            let before = known.unwrap_or(0);
-            if before >= until_micros {
-                return Ok(before);
-            }
-            let answer = self.execute(&self.statements.replace_ids_reserved, (until_micros, known)).await?;
-            if applied(answer)? {
-                return Ok(before);
-            }
-        }
-        Err(Unavailable::new("other nodes keep reserving identifiers"))
-    }
 }
 
 impl CassandraStore {
@@ -137,9 +121,9 @@ impl CassandraStore {
     async fn read_deployment(&self, serial: bool) -> Result<Deployment, Failure> {
         let statement = if serial { &self.statements.deployment_serial } else { &self.statements.deployment };
         let rows = self.execute(statement, ()).await?.into_rows_result()?;
-        let row = rows.maybe_first_row::<(Option<BTreeMap<String, Vec<u8>>>, Option<i64>)>()?;
-        let (signing_keys, ids_reserved) = row.unwrap_or_default();
-        Ok(Deployment { signing_keys, ids_reserved })
+        let row = rows.maybe_first_row::<(Option<BTreeMap<String, Vec<u8>>>,)>()?;
+        let (signing_keys,) = row.unwrap_or_default();
+        Ok(Deployment { signing_keys })
     }
 }
 
@@ -147,7 +131,6 @@ impl CassandraStore {
 struct Deployment {
     /// By `kid`, as they are stored.
     signing_keys: Option<BTreeMap<String, Vec<u8>>>,
-    ids_reserved: Option<i64>,
 }
 
 impl Deployment {

@@ -8,12 +8,12 @@ use scylla::errors::{
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No node answered, or none let the server in. Worth trying again.
-    #[error("could not connect to Cassandra at {}", .nodes.join(", "))]
+    #[error("could not connect to Cassandra at {}: {cause}", .nodes.join(", "))]
     Connect {
         /// The nodes that were asked.
         nodes: Vec<String>,
         /// What the driver said.
-        source: Box<NewSessionError>,
+        cause: String,
     },
     /// The authorities cannot be read, or there are none in the file.
     #[error("could not read the certificates in {}: {cause}", file.display())]
@@ -47,6 +47,17 @@ pub enum OpenError {
         /// What was said.
         cause: Failure,
     },
+}
+
+impl OpenError {
+    /// No session: of the driver's causes, each of which repeats all below it, the one at the bottom says it.
+    pub(super) fn connect(nodes: &[String], error: &NewSessionError) -> Self {
+        let mut root: &dyn std::error::Error = error;
+        while let Some(source) = root.source() {
+            root = source;
+        }
+        Self::Connect { nodes: nodes.to_vec(), cause: root.to_string() }
+    }
 }
 
 /// What the driver said about one request. Its text is for the operator's log.

@@ -5,7 +5,7 @@
 //! step counts by compare and set as well. Only that table itself cannot be protected so; it is made under an
 //! identifier that follows from the keyspace's name, so that making it twice is making the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use scylla::client::session::Session;
@@ -187,13 +187,18 @@ impl Schema<'_> {
 
     /// How many nodes keep each row, in the datacenter that has the fewest.
     async fn replication(&self) -> Result<Option<u32>, Failure> {
+        Ok(self.copies().await?.map(|copies| copies.into_values().min().unwrap_or(0)))
+    }
+
+    /// How many nodes keep each row, by datacenter; `None` where there is no keyspace.
+    pub(super) async fn copies(&self) -> Result<Option<BTreeMap<String, u32>>, Failure> {
         let rows = self.ask("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?").await?;
         let rows = rows.into_rows_result()?;
         let Some((replication,)) = rows.maybe_first_row::<(HashMap<String, String>,)>()? else { return Ok(None) };
         // Beside the class, each entry is a factor; "3/1" counts the transient replica in.
         let factors = replication.into_iter().filter(|(name, _)| name != "class");
-        let factors = factors.filter_map(|(_, factor)| factor.split('/').next()?.parse().ok());
-        Ok(Some(factors.min().unwrap_or(0)))
+        let factors = factors.filter_map(|(name, factor)| Some((name, factor.split('/').next()?.parse().ok()?)));
+        Ok(Some(factors.collect()))
     }
 
     async fn ask(&self, cql: &str) -> Result<QueryResult, Failure> {

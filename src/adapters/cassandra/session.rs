@@ -32,8 +32,7 @@ pub(super) async fn connect(options: &CassandraOptions) -> Result<Session, OpenE
     if let Some(login) = &options.login {
         builder = builder.user(&login.user, login.password.reveal());
     }
-    let refused = |source| OpenError::Connect { nodes: options.nodes.clone(), source: Box::new(source) };
-    builder.build().await.map_err(refused)
+    builder.build().await.map_err(|error| OpenError::connect(&options.nodes, &error))
 }
 
 fn profile(options: &CassandraOptions) -> ExecutionProfileHandle {

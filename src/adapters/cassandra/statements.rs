@@ -12,7 +12,7 @@ const PAGE_ROWS: i32 = 500;
 /// All that the store asks.
 ///
 /// Each can be repeated, so the driver may ask another node when one is lost. The compare-and-sets too: whoever
-/// makes one tells by what stands afterwards whether it was theirs (`room_log`, `credentials`).
+/// makes one tells by what stands afterwards whether it was theirs (`room_log`, `credentials`, `worker_leases`).
 pub(super) struct Statements {
     pub(super) log_row: PreparedStatement,
     /// Settles compare-and-sets whose outcome is open.
@@ -46,12 +46,17 @@ pub(super) struct Statements {
     pub(super) deployment_serial: PreparedStatement,
     pub(super) make_deployment: PreparedStatement,
     pub(super) replace_signing_keys: PreparedStatement,
-    pub(super) replace_ids_reserved: PreparedStatement,
+
+    pub(super) worker_leases: PreparedStatement,
+    /// Settles compare-and-sets whose outcome is open.
+    pub(super) worker_lease_serial: PreparedStatement,
+    pub(super) make_worker_lease: PreparedStatement,
+    pub(super) replace_worker_lease: PreparedStatement,
 }
 
 const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted, opened_at FROM room_log WHERE room = ?";
 const FAMILY: &str = "SELECT family FROM families WHERE device = ?";
-const DEPLOYMENT: &str = "SELECT signing_keys, ids_reserved FROM deployment WHERE id = 0";
+const DEPLOYMENT: &str = "SELECT signing_keys FROM deployment WHERE id = 0";
 
 impl Statements {
     #[rustfmt::skip]
@@ -121,8 +126,14 @@ impl Statements {
             replace_signing_keys: prepare(
                 "UPDATE deployment SET signing_keys = ? WHERE id = 0 IF signing_keys = ?",
             ).await?,
-            replace_ids_reserved: prepare(
-                "UPDATE deployment SET ids_reserved = ? WHERE id = 0 IF ids_reserved = ?",
+
+            worker_leases: prepare("SELECT worker, holder, valid_until FROM workers").await?,
+            worker_lease_serial: serial("SELECT worker, holder, valid_until FROM workers WHERE worker = ?").await?,
+            make_worker_lease: prepare(
+                "INSERT INTO workers (worker, holder, valid_until) VALUES (?, ?, ?) IF NOT EXISTS",
+            ).await?,
+            replace_worker_lease: prepare(
+                "UPDATE workers SET holder = ?, valid_until = ? WHERE worker = ? IF holder = ? AND valid_until = ?",
             ).await?,
         })
     }

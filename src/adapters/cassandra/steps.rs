@@ -18,7 +18,11 @@ pub const STEPS: &[Step] = &[
         what: "room logs: what decides about epochs, events, messages, idempotency keys, heads",
         cql: &[ROOM_LOG, EVENTS, MESSAGES, KEYS, ROOM_HEAD],
     },
-    Step { version: 2, what: "credentials: refresh families, signing keys", cql: &[FAMILIES, DEPLOYMENT] },
+    Step {
+        version: 2,
+        what: "credentials: refresh families, signing keys; who makes identifiers",
+        cql: &[FAMILIES, DEPLOYMENT, WORKERS],
+    },
 ];
 
 /// The newest version that there is.
@@ -91,9 +95,11 @@ const FAMILIES: &str = "CREATE TABLE IF NOT EXISTS families (device bigint PRIMA
 /// One row, 0, only changed by compare and set. `signing_keys` is kid -> protobuf message.
 const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
     id int PRIMARY KEY,
-    signing_keys frozen<map<text, blob>>,
-    ids_reserved bigint
+    signing_keys frozen<map<text, blob>>
 )";
+
+/// Only changed by compare and set. A row stays when its lease has ended: the next one begins there.
+const WORKERS: &str = "CREATE TABLE IF NOT EXISTS workers (worker int PRIMARY KEY, holder blob, valid_until bigint)";
 
 #[cfg(test)]
 mod tests {

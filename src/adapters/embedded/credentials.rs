@@ -8,8 +8,7 @@ use redb::{ReadTransaction, ReadableTable};
 
 use super::EmbeddedStore;
 use super::command::Growth;
-use super::meta::{IDS_RESERVED_KEY, number};
-use super::tables::{FAMILIES, META, SIGNING_KEYS, decode, get};
+use super::tables::{FAMILIES, SIGNING_KEYS, decode, get};
 use super::transaction::Transaction;
 
 #[async_trait]
@@ -62,16 +61,6 @@ impl Credentials for EmbeddedStore {
             Ok(keys)
         };
         Ok(self.write(Growth::Grows, 0, add).await?)
-    }
-
-    async fn reserve_ids(&self, until_micros: i64) -> Result<i64, Unavailable> {
-        let reserve = move |transaction: &mut Transaction<'_>| {
-            let mut meta = transaction.table(META)?;
-            let before = number(&meta, IDS_RESERVED_KEY)?.unwrap_or(0).cast_signed();
-            meta.insert(IDS_RESERVED_KEY, before.max(until_micros).cast_unsigned())?;
-            Ok(before)
-        };
-        Ok(self.write(Growth::Keeps, 0, reserve).await?)
     }
 }
 

@@ -16,18 +16,20 @@ pub(super) const FORMAT: u64 = 2;
 
 /// Under which name the format stands.
 pub(super) const FORMAT_KEY: &str = "format";
-/// Up to which time identifiers are reserved, in microseconds.
-pub(super) const IDS_RESERVED_KEY: &str = "ids_reserved_until";
+/// Up to which time identifiers are leased, in microseconds.
+pub(super) const IDS_UNTIL_KEY: &str = "ids_reserved_until";
+/// Who leased them, in two halves; missing in stores that an older version made.
+pub(super) const IDS_HOLDER_KEYS: [&str; 2] = ["ids_holder_high", "ids_holder_low"];
 /// When the file was made as a backup, in microseconds; only in backups.
 pub(super) const BACKUP_KEY: &str = "backup_at";
 /// Which run of the journal belongs to this state of the store: see [`super::journal`].
 pub(super) const JOURNAL_KEY: &str = "journal";
 
-/// Checks that the file is a store of a known format.
-pub(super) fn check(database: &Database, file: &Path) -> Result<(), OpenError> {
+/// Checks that the file is a store of a known format, and says which.
+pub(super) fn check(database: &impl ReadableDatabase, file: &Path) -> Result<u64, OpenError> {
     let damaged = |source| OpenError::Damaged { file: file.to_owned(), source: Box::new(source) };
     match format(database).map_err(damaged)? {
-        Format::Known => Ok(()),
+        Format::Known(found) => Ok(found),
         Format::Newer(found) => Err(OpenError::NewerFormat { file: file.to_owned(), found, known: FORMAT }),
         Format::Foreign => Err(OpenError::Foreign(file.to_owned())),
     }
@@ -36,7 +38,7 @@ pub(super) fn check(database: &Database, file: &Path) -> Result<(), OpenError> {
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    Known,
+    Known(u64),
     Newer(u64),
     /// A redb file without our mark.
     Foreign,
@@ -52,7 +54,7 @@ pub(super) fn format(database: &impl ReadableDatabase) -> Result<Format, redb::E
     Ok(match number(&meta, FORMAT_KEY)? {
         None => Format::Foreign,
         Some(found) if found > FORMAT => Format::Newer(found),
-        Some(_) => Format::Known,
+        Some(found) => Format::Known(found),
     })
 }
 

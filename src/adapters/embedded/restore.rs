@@ -52,8 +52,8 @@ fn check(backup: &Path) -> Result<(), BackupError> {
     let database = Builder::new().open_read_only(backup).map_err(|error| damaged(error.into()))?;
     match meta::format(&database).map_err(damaged)? {
         Format::Newer(found) => Err(BackupError::NewerFormat { file: backup.to_owned(), found }),
-        Format::Known if meta::is_backup(&database).map_err(damaged)? => Ok(()),
-        Format::Known | Format::Foreign => Err(BackupError::NotABackup(backup.to_owned())),
+        Format::Known(_) if meta::is_backup(&database).map_err(damaged)? => Ok(()),
+        Format::Known(_) | Format::Foreign => Err(BackupError::NotABackup(backup.to_owned())),
     }
 }
 

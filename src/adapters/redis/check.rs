@@ -3,6 +3,9 @@ use redis::{RedisError, Value};
 use super::connection::Connection;
 use super::keys::DEPLOYMENT;
 
+/// The oldest version that has flags of scripts and sharded channels.
+const OLDEST: (u32, u32) = (7, 0);
+
 /// Why a Redis is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
@@ -14,6 +17,12 @@ pub enum CheckError {
     Evicts {
         /// Its policy.
         policy: String,
+    },
+    /// It lacks what scripts and channels need.
+    #[error("redis is version {found}: use {}.{} or newer", OLDEST.0, OLDEST.1)]
+    TooOld {
+        /// Its version.
+        found: String,
     },
     /// It holds the data of another deployment.
     #[error("redis belongs to deployment \"{found}\", this is \"{expected}\": use another redis, or another database")]
@@ -50,6 +59,12 @@ impl From<RedisError> for CheckError {
 /// [`CheckError`].
 pub async fn check(connection: &Connection, deployment: &str) -> Result<(), CheckError> {
     let mut connection = connection.clone();
+    for info in connection.info("server").await? {
+        let found = field(&info, "redis_version").unwrap_or("unknown");
+        if !is_new_enough(found) {
+            return Err(CheckError::TooOld { found: found.to_owned() });
+        }
+    }
     for info in connection.info("replication").await? {
         if field(&info, "role").is_some_and(|role| role != "master") {
             return Err(CheckError::Replica);
@@ -72,9 +87,16 @@ pub async fn check(connection: &Connection, deployment: &str) -> Result<(), Chec
     }
 }
 
-async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, RedisError> {
+pub(super) async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, RedisError> {
     let value: Value = connection.query(redis::cmd("GET").arg(DEPLOYMENT)).await?;
     Ok(redis::from_redis_value(value)?)
+}
+
+/// Whether a version, such as `7.0.15`, has what is needed.
+#[must_use]
+pub fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>());
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST)
 }
 
 /// A field of `INFO`.
@@ -85,6 +107,16 @@ pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for good in ["7.0.0", "7.0.15", "7.2", "10.0.1"] {
+            assert!(is_new_enough(good), "{good}");
+        }
+        for bad in ["6.2.14", "6.10.0", "unknown", "", "7"] {
+            assert!(!is_new_enough(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_field_is_found_by_its_whole_name() {

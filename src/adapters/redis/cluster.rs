@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use redis::cluster::ClusterClientBuilder;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Cmd, RedisResult, Value};
@@ -27,14 +27,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) async fn connect(urls: Vec<String>, deployment: &str, timeout: Duration) -> Result<Self, CheckError> {
-        let client = ClusterClientBuilder::new(urls)
-            .retries(0)
-            .connection_timeout(timeout)
-            .response_timeout(timeout.saturating_mul(5))
-            .overall_response_timeout(None)
-            .tcp_settings(tcp_settings(timeout))
-            .build()
-            .map_err(CheckError::unreachable)?;
+        let client = client(urls, timeout)?;
         let connected = async {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
             check(&Connection::Cluster(connection.clone()), deployment).await?;
@@ -65,6 +58,17 @@ impl Cluster {
     pub(super) fn connection(&self) -> Connection {
         Connection::Cluster(self.connection.clone())
     }
+}
+
+/// A client of the cluster that these nodes belong to.
+pub(super) fn client(urls: Vec<String>, timeout: Duration) -> Result<ClusterClient, CheckError> {
+    let builder = ClusterClientBuilder::new(urls)
+        .retries(0)
+        .connection_timeout(timeout)
+        .response_timeout(timeout.saturating_mul(5))
+        .overall_response_timeout(None)
+        .tcp_settings(tcp_settings(timeout));
+    builder.build().map_err(CheckError::unreachable)
 }
 
 /// Asks all primaries; one text each, ordered by their addresses.

@@ -10,7 +10,6 @@ pub async fn credentials(make: Make<'_>) {
     a_family_is_replaced_by_who_knows_it(make()).await;
     two_uses_of_one_token_never_both_succeed(make()).await;
     the_key_that_signs_longest_stands(make()).await;
-    identifiers_are_reserved_once(make()).await;
 }
 
 fn device(raw: u64) -> DeviceId {
@@ -81,14 +80,4 @@ async fn the_key_that_signs_longest_stands(mut subject: Box<dyn Subject>) {
     let keys = credentials.add_signing_key(next.clone()).await.expect("the store answers");
     assert_eq!(keys, [first, next], "oldest first");
     assert_eq!(credentials.signing_keys().await.expect("they are read"), keys);
-}
-
-async fn identifiers_are_reserved_once(mut subject: Box<dyn Subject>) {
-    let first = subject.stores().credentials.reserve_ids(1_000).await.expect("the store answers");
-    assert_eq!(first, 0);
-    subject.reopen();
-    let credentials = subject.stores().credentials;
-    assert_eq!(credentials.reserve_ids(500).await.expect("the store answers"), 1_000, "the clock went back");
-    assert_eq!(credentials.reserve_ids(2_000).await.expect("the store answers"), 1_000);
-    assert_eq!(credentials.reserve_ids(3_000).await.expect("the store answers"), 2_000);
 }

@@ -43,11 +43,4 @@ impl Credentials for MemoryStore {
         add_signing_key(&mut state.signing_keys, key);
         Ok(state.signing_keys.clone())
     }
-
-    async fn reserve_ids(&self, until_micros: i64) -> Result<i64, Unavailable> {
-        let mut state = self.state();
-        let before = state.ids_reserved_until;
-        state.ids_reserved_until = before.max(until_micros);
-        Ok(before)
-    }
 }
