@@ -5,7 +5,8 @@
 //! for what is archived, [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
-//!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
+//!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared) -> `deployment` (whose
+//!   keyspace it is).
 //! - What may be said once alone goes by compare and set: `room_log`, `credentials`, `worker_leases`.
 //! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
 //!   partition, and what orders writes), `buckets` (how far a scan has to go).
@@ -15,6 +16,7 @@ mod batches;
 mod buckets;
 mod cas;
 mod credentials;
+mod deployment;
 mod error;
 mod event_store;
 mod history;
@@ -41,6 +43,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
+pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
 pub use inspect::{CassandraFacts, NodeFacts};
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
@@ -59,6 +62,7 @@ pub struct CassandraStore {
     statements: Statements,
     buckets: NotedBuckets,
     clock: Arc<dyn Clock>,
+    deployment: String,
 }
 
 impl CassandraStore {
@@ -73,7 +77,16 @@ impl CassandraStore {
         let prepared = Statements::prepare(&session).await;
         let keyspace = || options.keyspace.as_str().to_owned();
         let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
-        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock }))
+        let deployment = deployment::settle(&session, &statements, options).await?;
+        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock, deployment }))
+    }
+
+    /// The identity of the deployment that the keyspace belongs to: its name and a random end, made when the keyspace
+    /// was first opened. What else the deployment uses shall carry it too, so that two environments are told apart
+    /// also where both have the same name.
+    #[must_use]
+    pub fn deployment(&self) -> &str {
+        &self.deployment
     }
 
     /// Reads how a keyspace's schema stands, and changes nothing.

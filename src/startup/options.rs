@@ -9,19 +9,21 @@ use crate::adapters::redis::{RedisOptions, Servers};
 use crate::config::{self, Limits, RedisServers, Store};
 use crate::secret::Secret;
 
-/// The Redis of a cluster, for the node of this number.
-pub(crate) fn redis(cluster: &config::Cluster, node: u64) -> RedisOptions {
+/// The Redis of a cluster, for the node of this number. `deployment` is the identity that Cassandra keeps
+/// ([`CassandraStore::deployment`](crate::adapters::cassandra::CassandraStore::deployment)).
+pub(crate) fn redis(cluster: &config::Cluster, deployment: &str, node: u64) -> RedisOptions {
     let config::Redis { servers, login, timeout, tail_events } = &cluster.redis;
     let servers = match servers {
         RedisServers::One(url) => Servers::One(url.with_login(login)),
         RedisServers::Cluster(urls) => Servers::Cluster(urls.iter().map(|url| url.with_login(login)).collect()),
     };
-    let options = RedisOptions::new(servers, cluster.deployment.clone(), node);
+    let options = RedisOptions::new(servers, deployment, node);
     RedisOptions { timeout: *timeout, tail_events: *tail_events, ..options }
 }
 
 /// The Cassandra of a cluster.
-pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
+pub(crate) fn cassandra(cluster: &config::Cluster) -> CassandraOptions {
+    let cassandra = &cluster.cassandra;
     let config::Login { username, password } = &cassandra.login;
     let login = |password: &Secret| Login { user: username.clone().unwrap_or_default(), password: password.clone() };
     CassandraOptions {
@@ -30,6 +32,7 @@ pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
         login: password.as_ref().map(login),
         tls: cassandra.certificates.clone().map(|authorities| Tls { authorities }),
         keyspace: cassandra.keyspace.clone(),
+        deployment: cluster.deployment.clone(),
         replication: cassandra.replication.clone(),
         connections_per_node: cassandra.connections_per_node,
         request_timeout: cassandra.request_timeout,

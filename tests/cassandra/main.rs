@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod contract;
+mod deployment;
 mod history;
 mod locked;
 mod measure;

@@ -19,6 +19,8 @@ pub struct CassandraOptions {
     pub tls: Option<Tls>,
     /// Where the tables are.
     pub keyspace: Keyspace,
+    /// What operators call the deployment that the keyspace belongs to, or from now on shall belong to.
+    pub deployment: String,
     /// How many nodes keep each row, when the keyspace has to be made.
     pub replication: Replication,
     /// Connections to each node. One carries thousands of requests at once; a second one keeps large answers
@@ -41,6 +43,7 @@ impl CassandraOptions {
             login: None,
             tls: None,
             keyspace,
+            deployment: "bobchat".to_owned(),
             replication,
             connections_per_node: NonZeroUsize::MIN.saturating_add(1),
             request_timeout: Duration::from_secs(6),

@@ -19,10 +19,12 @@ const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 /// A cluster: a connection to each of its primaries.
 ///
 /// The library's own retries are off, for it repeats after a broken connection as well, and what was sent on that
-/// may have been done. What the server refused is repeated here. Each script compares the replication id of the
-/// server that runs it, so a connection that was made anew needs no check of its own.
+/// may have been done. What the server refused is repeated here. A connection that was made anew needs no check of
+/// its own: each script compares the replication id of the server that runs it, and the one that would make it ours,
+/// `fence`, compares the deployment.
 pub(super) struct Cluster {
     connection: ClusterConnection,
+    deployment: String,
 }
 
 impl Cluster {
@@ -31,7 +33,7 @@ impl Cluster {
         let connected = async {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
             check(&Connection::Cluster(connection.clone()), deployment).await?;
-            Ok(Self { connection })
+            Ok(Self { connection, deployment: deployment.to_owned() })
         };
         let connected = tokio::time::timeout(timeout.saturating_mul(5), connected).await;
         connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))?
@@ -53,6 +55,10 @@ impl Cluster {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    pub(super) fn deployment(&self) -> &str {
+        &self.deployment
     }
 
     pub(super) fn connection(&self) -> Connection {

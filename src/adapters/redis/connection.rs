@@ -80,6 +80,14 @@ impl Link {
         Ok(asked.map_err(|_| no_answer_within(timeout))??)
     }
 
+    /// The deployment that scripts have to compare: on a cluster, where new connections are not checked.
+    pub(super) fn deployment_to_compare(&self) -> Option<&str> {
+        match self {
+            Self::One(_) => None,
+            Self::Cluster(cluster) => Some(cluster.deployment()),
+        }
+    }
+
     /// The command that publishes, and whose channels live in the shard of their name.
     pub(super) fn publish_command(&self) -> &'static str {
         match self {

@@ -8,8 +8,13 @@ use bobchat_proto::ids::RoomId;
 /// Logical shards: far more than servers, so that they spread evenly, and few enough to ask each of them.
 pub(super) const SHARDS: u64 = 256;
 
-/// Holds the identifier of the deployment.
+/// Holds the name of the deployment.
 pub(super) const DEPLOYMENT: &str = "bob:deployment";
+
+/// Holds the name of the deployment in a shard of a cluster: where scripts of its rooms can read it.
+pub(super) fn deployment(shard: u64) -> String {
+    format!("bob:{{s{shard}}}:deployment")
+}
 
 /// The names of a room's keys.
 pub(super) struct RoomKeys {
@@ -53,6 +58,11 @@ impl RoomKeys {
         dirty(self.shard)
     }
 
+    /// The name of the deployment, on a cluster.
+    pub(super) fn deployment(&self) -> String {
+        deployment(self.shard)
+    }
+
     /// Sorted set of the shard's rooms by when their head last changed, in microseconds.
     pub(super) fn heads(&self) -> String {
         heads(self.shard)
@@ -89,7 +99,7 @@ mod tests {
     fn all_keys_of_a_room_have_the_hash_tag_of_its_shard() {
         let keys = RoomKeys::new(RoomId::new(42).unwrap());
         let [d0, d1] = keys.used();
-        let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads()];
+        let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads(), keys.deployment()];
         let tags: Vec<_> = names.iter().map(|name| &name[4..name.find('}').unwrap() + 1]).collect();
         assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
         assert_eq!(keys.meta(), "bob:{s200}:42:meta");
