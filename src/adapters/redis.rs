@@ -8,10 +8,12 @@
 //!   server has forgotten it) -> `connection` (a deadline on every call; what is known when it fails: `error`).
 //! - Connections: `standalone` (one connection for all commands, made anew when it breaks, never used before
 //!   `check` has compared whose server it is), `cluster`.
+//! - `backplane`: what nodes tell each other about rooms. `nodes`: how they know of each other and ask one another.
 //! - `inspect` looks at a Redis for the operator and changes nothing.
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
+mod backoff;
 mod backplane;
 mod check;
 mod cluster;
@@ -22,6 +24,7 @@ mod frame;
 mod inspect;
 mod keys;
 mod log;
+mod nodes;
 mod reply;
 mod script;
 mod standalone;
@@ -34,6 +37,7 @@ pub use check::{CheckError, check, is_new_enough};
 use connection::Link;
 pub use connection::{Connection, Servers};
 pub use inspect::{Owner, RedisFacts, SLOTS, ServerFacts, inspect};
+pub use nodes::{NodesMetrics, RedisNodes};
 use script::Scripts;
 
 /// What an operator sets about Redis. Not printable: addresses may hold a password.

@@ -20,11 +20,14 @@ const NEWCOMERS_MAX: usize = 1024;
 
 /// Makes the welcome room where there is none, and starts what goes on for ever.
 pub(super) async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), StartError> {
+    core.join_nodes().await?;
     let worker = Worker::start(core.clone());
     operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
     welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let among_nodes = core.clone();
+    actix_rt::spawn(async move { among_nodes.tend_nodes().await });
     let catching_up = core.clone();
     actix_rt::spawn(async move { catching_up.catch_up().await });
     let watched = core.clone();

@@ -16,6 +16,7 @@ mod contract;
 mod guard;
 mod memory;
 mod migration;
+mod nodes;
 mod outage;
 mod promotion;
 mod publish;

@@ -3,7 +3,7 @@
 //! A room lives in one of 256 logical shards, which is the hash tag of all its keys: a script may use all of them,
 //! on a cluster too, and a shard's sets are one key each.
 
-use bobchat_proto::ids::RoomId;
+use bobchat_proto::ids::{NodeId, RoomId};
 
 /// Logical shards: far more than servers, so that they spread evenly, and few enough to ask each of them.
 pub(super) const SHARDS: u64 = 256;
@@ -84,6 +84,27 @@ pub(super) fn heads(shard: u64) -> String {
 /// The set of a shard's rooms with events that are not archived.
 pub(super) fn dirty(shard: u64) -> String {
     format!("bob:{{s{shard}}}:dirty")
+}
+
+/// The keys of nodes' leases, which one script uses together: a sorted set of nodes by when their lease ends, in
+/// milliseconds; and a hash of what each lease says.
+pub(super) fn leases() -> [String; 2] {
+    ["bob:{nodes}:ends".to_owned(), "bob:{nodes}:leases".to_owned()]
+}
+
+/// Sorted set of who signed out lately, by when, in microseconds.
+pub(super) fn signed_out() -> String {
+    "bob:{nodes}:signed_out".to_owned()
+}
+
+/// The channel that all nodes hear.
+pub(super) fn all_nodes() -> String {
+    "bob:{nodes}:all".to_owned()
+}
+
+/// The channel that one node hears. In the shard of the one for all: one command asks for both.
+pub(super) fn node(node: NodeId) -> String {
+    format!("bob:{{nodes}}:node:{node}")
 }
 
 /// Stored in names: must never change.

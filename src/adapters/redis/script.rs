@@ -5,7 +5,8 @@ use redis::{Cmd, Script, Value};
 use super::connection::Link;
 use super::error::CallError;
 
-/// The steps of the log protocol, each a script that Redis runs whole and alone.
+/// The steps of the log protocol, and what is done with leases of nodes: each a script that Redis runs whole and
+/// alone.
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
@@ -13,6 +14,9 @@ pub(super) struct Scripts {
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
+    pub(super) lease: Lua,
+    pub(super) let_go: Lua,
+    pub(super) note: Lua,
 }
 
 impl Scripts {
@@ -24,6 +28,9 @@ impl Scripts {
             open: Lua::new(include_str!("scripts/open.lua")),
             advance: Lua::new(include_str!("scripts/advance.lua")),
             tail: Lua::new(include_str!("scripts/tail.lua")),
+            lease: Lua::new(include_str!("scripts/lease.lua")),
+            let_go: Lua::new(include_str!("scripts/let_go.lua")),
+            note: Lua::new(include_str!("scripts/note.lua")),
         }
     }
 }
