@@ -81,14 +81,17 @@ pub struct Inspected {
     pub present_count: u64,
 }
 
-/// From where on could I receive the room?
+/// From where on could I receive the room? Nothing comes back where the cursor is ahead of what the room has applied
+/// and the log may reach as far: read where the log stands, and ask again with that (log protocol, rule 26).
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Inquired, wire::Error>")]
+#[rtype(result = "Result<Option<Inquired>, wire::Error>")]
 pub struct Inquire {
     /// Who asks.
     pub acting: Acting,
     /// Where the client was; none for live events only.
     pub cursor: Option<Position>,
+    /// Where the log stood, read after the client said its cursor.
+    pub log_head: Option<Position>,
 }
 
 /// From where on somebody can receive a room.

@@ -61,7 +61,12 @@ impl Handler<Inquire> for Room {
 
     fn handle(&mut self, inquire: Inquire, context: &mut Self::Context) -> Self::Result {
         self.stop_when_idle(context);
-        MessageResult(Room::inquire(self, &inquire))
+        let answer = Room::inquire(self, &inquire);
+        if let (Ok(None), Some(head), Some(machine)) = (&answer, inquire.log_head, &mut self.machine) {
+            let effects = machine.told_head(Some(head));
+            self.carry_out(effects, &tracing::Span::none(), context);
+        }
+        MessageResult(answer)
     }
 }
 
@@ -177,10 +182,13 @@ impl Room {
         Ok(Inspected { room: state.listed(acting.user), role, visible, present, present_count })
     }
 
-    fn inquire(&self, inquire: &Inquire) -> Result<Inquired, wire::Error> {
+    fn inquire(&self, inquire: &Inquire) -> Result<Option<Inquired>, wire::Error> {
         let state = self.existing()?.state();
         if state.visible(inquire.acting.user).is_none() {
             require_member(require_seen(state, &inquire.acting)?)?;
+        }
+        if is_ahead(state, inquire) {
+            return Ok(None);
         }
         let (after, reset) = self.judge_cursor(state, inquire.cursor)?;
         if reset.is_some() {
@@ -192,7 +200,7 @@ impl Room {
             reset: reset.map(|reason| reason as i32),
             error: None,
         };
-        Ok(Inquired { answer, after })
+        Ok(Some(Inquired { answer, after }))
     }
 
     fn attach(&mut self, attach: &Attach) -> Attached {
@@ -261,4 +269,10 @@ fn clip(visible: Visible, last: Sequence) -> Visible {
 
 fn cannot_load() -> wire::Error {
     ErrorCode::Unavailable.error("the room cannot be loaded for now").with_retry_after(Duration::from_secs(1))
+}
+
+/// Whether a client may have seen what this room has not applied yet: at another node, before it came here.
+fn is_ahead(state: &RoomState, inquire: &Inquire) -> bool {
+    let Some(cursor) = inquire.cursor.filter(|cursor| *cursor > state.head.position) else { return false };
+    cursor.seq != Sequence::ZERO && inquire.log_head.is_none_or(|head| head >= cursor)
 }

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{Position, RoomId, Sequence};
 use bobchat_proto::limits::PAGE_ITEMS_MAX;
 use bobchat_proto::wire;
@@ -20,6 +21,12 @@ use crate::worker::Worker;
 /// Bytes that may still wait for a client when the next page is read for it.
 const LOW_WATER: usize = 64 * 1024;
 
+/// How often a room is asked that has not applied what its client has seen elsewhere: some seconds.
+const INQUIRIES_MAX: usize = 30;
+
+/// The wait that is advised when a room stays behind what its client has seen.
+const BEHIND_RETRY: Duration = Duration::from_secs(1);
+
 /// Pause before a room or history that did not answer is asked again.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
@@ -31,8 +38,26 @@ pub(super) async fn inquire(
 ) -> Result<(RoomId, Inquired), wire::Error> {
     let room = parse::room(subscribe.room)?;
     let cursor = subscribe.cursor.map(Position::from);
-    let inquired = crate::operations::ask_room(&worker, room, || Inquire { acting, cursor }).await??;
-    Ok((room, inquired))
+    let mut log_head = None;
+    for _ in 0..INQUIRIES_MAX {
+        let inquire = || Inquire { acting, cursor, log_head };
+        if let Some(inquired) = crate::operations::ask_room(&worker, room, inquire).await?? {
+            return Ok((room, inquired));
+        }
+        if log_head.is_some() {
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+        let head = worker.core.log.head(room).await.map_err(|error| {
+            tracing::warn!(room.id = %room, error = %error, "could not read where a room's log stands");
+            behind()
+        })?;
+        log_head = Some(head.map(|head| head.position).unwrap_or_default());
+    }
+    Err(behind())
+}
+
+fn behind() -> wire::Error {
+    ErrorCode::Unavailable.error("the room cannot be brought up to date").with_retry_after(BEHIND_RETRY)
 }
 
 /// Sends everything after `after` and lets the connection receive the room from there on.
