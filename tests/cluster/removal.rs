@@ -43,7 +43,8 @@ async fn whoever_left_at_one_node_is_refused_and_hears_nothing_at_the_others() {
         phone.join(&room).await;
         let mut desk = Client::signed_in(at_1, &bob).await;
         desk.subscribe(&room).await;
-        desk.say(&room, &format!("here in round {round}")).await;
+        let here = json!({ "room": room, "key": format!("here-{round}"), "text": "here" });
+        desk.ok("message_send", here).await;
         phone.ok("room_leave", json!({ "room": room })).await;
         // The answer says that it is done: wherever it is tried now, it is refused.
         let send = json!({ "room": room, "key": format!("late-{round}"), "text": "too late" });

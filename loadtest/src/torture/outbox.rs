@@ -1,7 +1,7 @@
 //! A client's messages that are not acknowledged.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
@@ -25,6 +25,11 @@ pub(super) struct Outgoing {
     unsure: bool,
     /// When to send it; absent while an answer is waited for.
     due: Option<Instant>,
+}
+
+fn now_micros() -> Option<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_micros()).ok()
 }
 
 /// What to do after a refusal.

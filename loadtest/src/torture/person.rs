@@ -306,10 +306,10 @@ impl Person {
                 *known = (*known).max(position(ack.position.as_ref()));
             }
             (Asked::Newest { known }, Some(ok::Result::MessageHistory(page))) => {
-                self.shared.lock().check.page(self.number, &page.messages, known);
+                self.shared.lock().check.page(&page.messages, known);
             }
             (Asked::Events, Some(ok::Result::RoomEvents(page))) => {
-                self.shared.lock().check.page(self.number, &page.events, None);
+                self.shared.lock().check.page(&page.events, None);
             }
             (asked, result) => self.wrong_answer(&asked, result.as_ref()),
         }

@@ -118,6 +118,11 @@ impl Check {
             }
         }
         self.tally.renumbered += renumbered.len() as u64;
+        for (known, shown) in seen.stale.iter().filter(|(known, _)| stands.contains(known)) {
+            self.violations.add(Kind::Stale, || {
+                format!("somebody who knew {} was shown {} as the newest message", say(*known), say(*shown))
+            });
+        }
         for (cursor, head) in &seen.resets {
             if cursor.epoch == head.epoch || stands.contains(cursor) {
                 self.violations

@@ -95,7 +95,7 @@ fn a_run_without_a_fault_is_clean() {
     run.check.connected(1);
     run.check.subscribed(1, ROOM, at(1, 2));
     run.live(1, &events[2..]);
-    run.check.page(1, &events[1..], Some(at(1, 4)));
+    run.check.page(&events[1..], Some(at(1, 4)));
     assert_eq!(run.found(&events, &events), []);
 }
 
@@ -143,7 +143,7 @@ fn two_events_at_one_position_are_found_wherever_they_are_seen() {
     let mut run = Run::new();
     let (events, forged) = (run.events.clone(), message(1, 2, 9));
     run.live(0, &events);
-    run.check.page(1, &[forged], None);
+    run.check.page(&[forged], None);
     assert_eq!(run.found_in_streams(), [Kind::Disagreement]);
 }
 
@@ -285,9 +285,15 @@ fn answers_that_contradict_each_other_are_found() {
 }
 
 #[test]
-fn a_newest_page_that_lacks_the_own_answer_is_stale() {
+fn a_newest_page_that_lacks_the_own_answer_is_stale_unless_the_log_had_lost_it() {
     let mut run = Run::new();
     let events = run.events.clone();
-    run.check.page(0, &events[..3], Some(at(1, 4)));
-    assert_eq!(run.found_in_streams(), [Kind::Stale]);
+    run.check.page(&events[..3], Some(at(1, 4)));
+    assert_eq!(run.found(&events, &events), [Kind::Stale]);
+
+    let mut run = Run::new();
+    run.check.page(&events[..3], Some(at(1, 4)));
+    let mut events = events[..3].to_vec();
+    events.push(renumbered(at(1, 4), message(2, 4, 4)));
+    assert_eq!(run.found(&events, &events), [], "it had been lost, and was put back since");
 }
