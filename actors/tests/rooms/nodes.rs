@@ -10,7 +10,7 @@ use bobchat_actors::ports::memory::{MemoryBackplane, MemoryNetwork, MemoryNodeLi
 use bobchat_actors::ports::{Listener, NodeListener, SignedOutDevice, Told};
 use bobchat_actors::user::{Connect, ConnectError};
 use bobchat_proto::ids::{DeviceId, NodeId, RoomId, UserId};
-use bobchat_proto::wire::{self, client_frame::Request};
+use bobchat_proto::wire::{self, client_frame::Request, ok};
 
 use crate::node::{Stores, TestNode};
 use crate::person::Person;
@@ -114,6 +114,20 @@ async fn what_the_backplane_loses_is_read_from_the_log() {
     pair.ada.say(pair.room, "lost-again").await;
     pair.ends[1].hear(pair.room_id(), Told::Head(None));
     pair.both_hear(5..=5).await;
+}
+
+#[actix::test]
+async fn whoever_saw_more_elsewhere_goes_on_from_there_at_a_node_that_heard_nothing() {
+    let mut pair = Pair::start().await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    let seen = pair.ada.say(pair.room, "seen").await.position;
+    let subscribe = wire::Subscribe { room: pair.room, cursor: seen };
+    let ok::Result::Subscribe(answer) = pair.bob.ok(Request::Subscribe(subscribe)).await else { panic!("another") };
+    assert_eq!((answer.head, answer.reset), (seen, None), "the room looked at its log first");
+    let forged = seen.map(|seen| wire::Position { seq: seen.seq + 1, ..seen });
+    let answer = pair.bob.answer(Request::Subscribe(wire::Subscribe { room: pair.room, cursor: forged })).await;
+    let wire::server_frame::Body::Error(error) = answer else { panic!("{answer:?}") };
+    assert_eq!(error.code, "invalid_cursor", "no node said that");
 }
 
 #[actix::test]

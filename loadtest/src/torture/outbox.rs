@@ -27,11 +27,6 @@ pub(super) struct Outgoing {
     due: Option<Instant>,
 }
 
-fn now_micros() -> Option<i64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_micros()).ok()
-}
-
 /// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {

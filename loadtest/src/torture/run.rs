@@ -171,12 +171,10 @@ impl Torture {
             }
         }
         let head = head?;
-        let cursors =
+        let mut cursors =
             clients.iter().enumerate().filter_map(|(number, client)| Some((number, client.cursors.get(&room)?)));
-        let behind = cursors
-            .filter(|(_, cursor)| cursor.seq != head.seq)
-            .map(|(number, cursor)| format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"));
-        behind.last()
+        let (number, cursor) = cursors.find(|(_, cursor)| cursor.seq != head.seq)?;
+        Some(format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"))
     }
 
     fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {
