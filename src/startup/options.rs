@@ -2,6 +2,8 @@
 
 use bobchat_actors::CoreOptions;
 use bobchat_actors::bucket::Rate;
+use bobchat_actors::cluster::{Ack, ClusterOptions};
+use bobchat_actors::ports::LiveBounds;
 
 use crate::adapters::cassandra::{CassandraOptions, Login, Tls};
 use crate::adapters::embedded::EmbeddedOptions;
@@ -34,6 +36,20 @@ pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
         connections_per_node: cassandra.connections_per_node,
         request_timeout: cassandra.request_timeout,
         connect_timeout: cassandra.connect_timeout,
+    }
+}
+
+/// How a node of a cluster keeps its logs.
+pub(super) fn cluster(config: &config::Cluster) -> ClusterOptions {
+    ClusterOptions {
+        ack: match config.ack {
+            config::Ack::Log => Ack::Log,
+            config::Ack::History => Ack::History,
+        },
+        bounds: LiveBounds { events: config.unarchived_events_per_room, bytes: config.unarchived_bytes_per_room },
+        unarchived_bytes_max: usize::try_from(config.unarchived_bytes_total).unwrap_or(usize::MAX),
+        archive_after: config.archive_after,
+        ..ClusterOptions::default()
     }
 }
 
