@@ -6,10 +6,10 @@
 use prost_build::Config;
 use protox::prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
-const SCHEMA: [&str; 4] = ["event.proto", "client.proto", "record.proto", "backplane.proto"];
+const SCHEMA: [&str; 5] = ["event.proto", "client.proto", "record.proto", "backplane.proto", "node.proto"];
 
 /// What is stored and what nodes tell each other is protobuf alone: it needs no JSON form.
-const WITHOUT_JSON: [&str; 2] = ["bobchat.v1.record", "bobchat.v1.backplane"];
+const WITHOUT_JSON: [&str; 3] = ["bobchat.v1.record", "bobchat.v1.backplane", "bobchat.v1.node"];
 
 /// Has a strict decoder of its own: see `src/codec/client_frame.rs`.
 const CLIENT_FRAME: &str = "bobchat.v1.ClientFrame";

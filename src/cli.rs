@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod demo;
+mod nodes;
 mod operate;
 mod run;
 mod schema;
@@ -69,6 +70,8 @@ enum Command {
     /// Administers users
     #[command(subcommand)]
     Admin(AdminCommand),
+    /// Shows every node of the deployment and what it does; 1 when one of them does not answer
+    Nodes,
     /// Prints access tokens for load runs, one JSON object a line
     Token {
         /// For how many users: load-000001 and so on, made once and used again
@@ -144,6 +147,7 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
         Command::Backup { path } => operate::backup(&Config::load(&sources)?, &path),
         Command::Restore { path } => operate::restore(&Config::load(&sources)?, &path),
         Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Config::load(&sources)?, &handle),
+        Command::Nodes => nodes::nodes(&Config::load(&sources)?),
         Command::Token { count, seconds } => operate::token(&Config::load(&sources)?, count, seconds),
         Command::Demo(options) => demo::demo(&Config::load(&sources)?, &options),
     }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use actix_server::{Server, ServerHandle};
 use bobchat_actors::metrics::Metrics;
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::ports::Clock as _;
 use bobchat_actors::{Core, CorePorts};
 use prometheus_client::registry::Registry;
@@ -98,20 +99,27 @@ impl Node {
             backplane: stores.backplane,
             clock,
             ids,
+            nodes: match (&shared, &config.cluster) {
+                (Some(shared), Some(cluster)) => shared.port(options::node_address(cluster, public.address)),
+                _ => NodePort::alone(env!("CARGO_PKG_VERSION"), public.address),
+            },
         };
         let core = Core::new(ports, options::core(&config.limits), Metrics::register(&mut registry));
         // The core owns the authenticator: a strong reference back would keep both for ever.
         let closing = Arc::downgrade(&core);
-        auth.on_sign_out(move |user, device| {
-            if let Some(core) = closing.upgrade() {
-                core.sign_out(user, device);
-            }
+        auth.on_sign_out(move |who| {
+            let core = closing.upgrade();
+            Box::pin(async move {
+                if let Some(core) = core {
+                    core.sign_out(who).await;
+                }
+            })
         });
         if let Some(shared) = &shared {
             shared.start(&core);
         }
         let metrics = HttpMetrics::register(&mut registry);
-        operators.administer(&config.store.data, registry, operator)?;
+        operators.administer(&config.store.data, registry, operator, core.clone())?;
         prepare::prepare(&core, &auth, waiting).await?;
         let (serving, address) = (Public { core: core.clone(), auth: auth.clone(), metrics }, public.address);
         let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;

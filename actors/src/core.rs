@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::Addr;
-use bobchat_proto::ids::{DeviceId, RoomId, Sequence, UserId};
+use bobchat_proto::ids::{RoomId, Sequence, UserId};
 use bobchat_proto::limits::RESUME_EVENTS_MAX;
 use bobchat_proto::wire;
 
@@ -16,10 +16,11 @@ use crate::bucket::Rate;
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::IdGenerator;
 use crate::metrics::Metrics;
+use crate::nodes::{GoneDevices, NodePort, Nodes};
 use crate::ports::{Authenticator, Backplane, Clock, Directory, History, Listener, RoomLog, Told};
 use crate::registry::Registry;
 use crate::room::{Heard, Room};
-use crate::user::{SignOut, User};
+use crate::user::User;
 
 /// How often the end of a drain is looked for.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
@@ -53,6 +54,8 @@ pub struct CorePorts {
     pub clock: Arc<dyn Clock>,
     /// Makes identifiers; opened on its own, since signing people up needs it too.
     pub ids: Arc<IdGenerator>,
+    /// Makes it one of several nodes.
+    pub nodes: NodePort,
 }
 
 /// What an operator may set.
@@ -119,8 +122,12 @@ pub struct Core {
     pub rooms: Registry<RoomId, Room>,
     /// The connected users.
     pub users: Registry<UserId, User>,
+    /// This node among the others.
+    pub nodes: Nodes,
     /// What waits for clients.
     pub budget: Arc<OutboundBudget>,
+    /// Devices that signed out just now.
+    pub(crate) gone_devices: GoneDevices,
     hubs: Mutex<Vec<HubLink>>,
     sessions_made: AtomicU64,
     sessions_live: AtomicUsize,
@@ -135,12 +142,13 @@ impl Core {
     /// A node's core. Nothing runs yet: [`crate::Worker::start`] starts a thread's part.
     #[must_use]
     pub fn new(ports: CorePorts, options: CoreOptions, metrics: Metrics) -> Arc<Self> {
-        let CorePorts { log, history, directory, authenticator, backplane, clock, ids } = ports;
+        let CorePorts { log, history, directory, authenticator, backplane, clock, ids, nodes } = ports;
         let budget = OutboundBudget::new(
             options.outbound_bytes_max,
             options.outbound_bytes_total_max,
             metrics.slow_consumers.clone(),
         );
+        let nodes = Nodes::new(nodes, clock.now_micros(), metrics.clone());
         Arc::new(Self {
             log,
             history,
@@ -153,7 +161,9 @@ impl Core {
             metrics,
             rooms: Registry::default(),
             users: Registry::default(),
+            nodes,
             budget: Arc::new(budget),
+            gone_devices: GoneDevices::default(),
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),
@@ -230,14 +240,6 @@ impl Core {
         self.sessions_live.load(Ordering::Relaxed)
     }
 
-    /// Closes the live connections of a user: those of one device, or all.
-    pub fn sign_out(&self, user: UserId, device: Option<DeviceId>) {
-        if let Some(user) = self.users.find(user) {
-            // Must not be lost, and is rare: past the bound.
-            user.do_send(SignOut { device });
-        }
-    }
-
     /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
     /// Returns how many were still there.
     pub async fn drain(&self, limit: Duration) -> usize {
@@ -250,6 +252,8 @@ impl Core {
         while self.session_count() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(DRAIN_STEP).await;
         }
+        // At most as long as a service that is away takes to say so: the lease ends by itself.
+        self.nodes.leave().await;
         self.session_count()
     }
 

@@ -7,6 +7,7 @@
 //!   log append them, applies the events in order and fans them out.
 //! - [`hub::Hub`]: actor, one per worker thread. Owns the thread's connections: writes frames to them,
 //!   keeps their heartbeat, closes them.
+//! - [`nodes::Nodes`]: this node's lease, and what nodes ask one another.
 //! - [`core::Core`]: what all threads of a node share. [`worker::Worker`]: what one thread has.
 //!
 //! Requests go down only: session, user, room, log. Upwards go answers, frames through hubs, and hints.
@@ -25,6 +26,7 @@ pub mod ids;
 pub mod log;
 pub mod metrics;
 pub mod names;
+pub mod nodes;
 pub mod operations;
 pub mod ports;
 pub mod registry;

@@ -55,6 +55,18 @@ pub struct Metrics {
     pub heard_late: Counter,
     /// Holes that rooms had filled from their logs.
     pub holes_filled: Counter,
+    /// Other nodes that have a lease.
+    pub other_nodes: Gauge,
+    /// Leases that this node lost.
+    pub node_leases_lost: Counter,
+    /// Questions that this node asked others.
+    pub node_requests: Counter,
+    /// Nodes that did not answer in time.
+    pub node_requests_unanswered: Counter,
+    /// Questions of other nodes that were dropped because too many waited.
+    pub node_requests_dropped: Counter,
+    /// Answers that nobody waited for any more.
+    pub node_answers_late: Counter,
     /// Events appended by one call to the log.
     pub append_events: Histogram,
     /// Time from appending to the log's answer.
@@ -88,6 +100,12 @@ impl Metrics {
             events_heard: Counter::default(),
             heard_late: Counter::default(),
             holes_filled: Counter::default(),
+            other_nodes: Gauge::default(),
+            node_leases_lost: Counter::default(),
+            node_requests: Counter::default(),
+            node_requests_unanswered: Counter::default(),
+            node_requests_dropped: Counter::default(),
+            node_answers_late: Counter::default(),
             append_events: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             append_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
         };
@@ -108,6 +126,7 @@ impl Metrics {
             ("bobchat_users_connected", "Connected users", &self.users),
             ("bobchat_rooms_active", "Rooms in memory", &self.rooms),
             ("bobchat_outbound_bytes", "Bytes that wait for clients", &self.outbound_bytes),
+            ("bobchat_other_nodes", "Other nodes that have a lease", &self.other_nodes),
         ] {
             registry.register(name, help, gauge.clone());
         }
@@ -142,6 +161,11 @@ impl Metrics {
             ("bobchat_events_heard", "Events heard of from other nodes", &self.events_heard),
             ("bobchat_heard_late", "What full rooms were told: they look at their logs instead", &self.heard_late),
             ("bobchat_holes_filled", "Holes filled from the log", &self.holes_filled),
+            ("bobchat_node_leases_lost", "Leases that this node lost", &self.node_leases_lost),
+            ("bobchat_node_requests", "Questions asked of other nodes", &self.node_requests),
+            ("bobchat_node_requests_unanswered", "Nodes that did not answer in time", &self.node_requests_unanswered),
+            ("bobchat_node_requests_dropped", "Questions of nodes beside too many", &self.node_requests_dropped),
+            ("bobchat_node_answers_late", "Answers of nodes that nobody waited for", &self.node_answers_late),
         ] {
             registry.register(name, help, counter.clone());
         }

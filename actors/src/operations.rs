@@ -3,6 +3,7 @@
 
 mod ask;
 mod messages;
+mod nodes;
 pub mod parse;
 mod people;
 mod rooms;
@@ -20,6 +21,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::worker::Worker;
 
 pub(crate) use ask::ask_room;
+pub use nodes::{NODES_DEADLINE, nodes};
 pub(crate) use rooms::list as room_list;
 pub use welcome::{SYSTEM_USER, WELCOME_ROOM, prepare_welcome, welcome};
 

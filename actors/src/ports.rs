@@ -14,6 +14,7 @@ mod event_store;
 mod history;
 mod live_log;
 pub mod memory;
+mod node_link;
 pub mod paging;
 pub mod projection;
 mod room_log;
@@ -30,6 +31,9 @@ pub use history::{Anchor, EventPage, History, MessagePage, Visible};
 pub use live_log::{
     AdvanceError, FenceError, Fenced, Incarnation, LiveAppend, LiveAppended, LiveBounds, LiveHead, LiveLog,
     LiveRefusal, LiveTail, Opening,
+};
+pub use node_link::{
+    Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice,
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
 pub use span::{Cursor, Span, judge_cursor, owner};

@@ -72,7 +72,7 @@ impl Drop for User {
 
 /// A connection signed in.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), TooManyConnections>")]
+#[rtype(result = "Result<(), ConnectError>")]
 pub struct Connect {
     /// The connection.
     pub session: SessionId,
@@ -82,18 +82,28 @@ pub struct Connect {
     pub device: Option<DeviceId>,
 }
 
-/// The user has as many connections as allowed.
+/// Why a connection is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the user has too many connections")]
-pub struct TooManyConnections;
+pub enum ConnectError {
+    /// The user has as many connections as allowed.
+    #[error("the user has too many connections")]
+    TooMany,
+    /// The device signed out after its token was found good.
+    #[error("the device has signed out")]
+    SignedOut,
+}
 
 impl Handler<Connect> for User {
     type Result = MessageResult<Connect>;
 
-    fn handle(&mut self, connect: Connect, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, connect: Connect, context: &mut Self::Context) -> Self::Result {
         let Connect { session, worker, device } = connect;
         if self.connections.len() >= self.worker.core.options.connections_per_user {
-            return MessageResult(Err(TooManyConnections));
+            return MessageResult(Err(ConnectError::TooMany));
+        }
+        if self.worker.core.gone_devices.has(device) {
+            self.stop_when_gone(context);
+            return MessageResult(Err(ConnectError::SignedOut));
         }
         self.connections.push(Connection { session, worker, device });
         MessageResult(Ok(()))
@@ -118,21 +128,22 @@ impl Handler<Disconnect> for User {
 }
 
 /// A device signed out, or all of them: their connections close.
+/// Answered with how many.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "u32")]
 pub struct SignOut {
     /// The device; all when there is none.
     pub device: Option<DeviceId>,
 }
 
 impl Handler<SignOut> for User {
-    type Result = ();
+    type Result = u32;
 
-    fn handle(&mut self, sign_out: SignOut, _: &mut Self::Context) {
+    fn handle(&mut self, sign_out: SignOut, _: &mut Self::Context) -> u32 {
         let concerned = |connection: &&Connection| sign_out.device.is_none() || connection.device == sign_out.device;
-        for connection in self.connections.iter().filter(concerned) {
-            self.close(connection, CloseCode::SignedOut);
-        }
+        let concerned: Vec<_> = self.connections.iter().filter(concerned).collect();
+        concerned.iter().for_each(|connection| self.close(connection, CloseCode::SignedOut));
+        u32::try_from(concerned.len()).unwrap_or(u32::MAX)
     }
 }
 

@@ -79,6 +79,10 @@ id! {
     /// Names one device of a user that is signed in: the family of its refresh tokens.
     DeviceId
 }
+id! {
+    /// Names a node among those that run at the same time.
+    NodeId
+}
 
 /// A place in the order of one room's events: from 1, dense. 0 is "before the first".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -5,7 +5,8 @@
 //!
 //! - [`wire`]: the types of `client.proto` and `event.proto`, in protobuf (prost) and JSON (serde).
 //! - [`record`]: the types of `record.proto`, what a node keeps beside events.
-//! - [`backplane`]: the types of `backplane.proto`, what nodes tell each other.
+//! - [`backplane`]: the types of `backplane.proto`, what nodes tell each other about rooms.
+//! - [`node`]: the types of `node.proto`, what nodes ask one another.
 //! - [`ids`]: identifiers and positions as types; a value of the type is valid.
 //! - [`codec`]: frames to bytes and back, in both formats.
 //! - [`error`]: every error code and close code, one table each.
@@ -31,10 +32,18 @@ pub mod wire {
     pub mod backplane {
         include!(concat!(env!("OUT_DIR"), "/bobchat.v1.backplane.rs"));
     }
+
+    /// Stands inside, as its protobuf package does; used as [`crate::node`].
+    pub mod node {
+        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.node.rs"));
+    }
 }
 
 /// What a node keeps on disk beside events, generated from `record.proto`.
 pub use wire::record;
 
-/// What nodes tell each other, generated from `backplane.proto`.
+/// What nodes tell each other about rooms, generated from `backplane.proto`.
 pub use wire::backplane;
+
+/// What nodes ask one another, generated from `node.proto`.
+pub use wire::node;

@@ -5,7 +5,8 @@
 //! for what is archived, [`History`](bobchat_actors::ports::History).
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
-//!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared).
+//!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared) -> `deployment` (whose
+//!   keyspace it is).
 //! - What may be said once alone goes by compare and set: `room_log`, `credentials`, `worker_leases`.
 //! - What is stored: `store` (keys, messages, events last; `batches` cuts), `scan` (reads it back), `place` (which
 //!   partition, and what orders writes), `buckets` (how far a scan has to go).
@@ -15,11 +16,13 @@ mod batches;
 mod buckets;
 mod cas;
 mod credentials;
+mod deployment;
 mod error;
 mod event_store;
 mod history;
 mod inspect;
 mod messages;
+mod metrics;
 mod options;
 mod place;
 mod room_log;
@@ -37,12 +40,16 @@ use std::sync::Arc;
 use bobchat_actors::ports::Clock;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
+use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
+use cas::applied;
+pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
 pub use inspect::{CassandraFacts, NodeFacts};
+pub use metrics::CassandraMetrics;
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
 pub use schema::SchemaStatus;
@@ -59,6 +66,8 @@ pub struct CassandraStore {
     statements: Statements,
     buckets: NotedBuckets,
     clock: Arc<dyn Clock>,
+    deployment: String,
+    metrics: CassandraMetrics,
 }
 
 impl CassandraStore {
@@ -73,7 +82,17 @@ impl CassandraStore {
         let prepared = Statements::prepare(&session).await;
         let keyspace = || options.keyspace.as_str().to_owned();
         let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
-        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock }))
+        let metrics = options.metrics.clone();
+        let deployment = deployment::settle(&session, &statements, options).await?;
+        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock, deployment, metrics }))
+    }
+
+    /// The identity of the deployment that the keyspace belongs to: its name and a random end, made when the keyspace
+    /// was first opened. What else the deployment uses shall carry it too, so that two environments are told apart
+    /// also where both have the same name.
+    #[must_use]
+    pub fn deployment(&self) -> &str {
+        &self.deployment
     }
 
     /// Reads how a keyspace's schema stands, and changes nothing.
@@ -104,6 +123,25 @@ impl CassandraStore {
 
     /// Runs a statement whose answer fits one page.
     async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Failure> {
-        Ok(self.session.execute_unpaged(statement, values).await?)
+        let request = self.session.execute_unpaged(statement, values);
+        Ok(self.metrics.measure(statement.get_statement(), request).await?)
+    }
+
+    /// Runs a compare-and-set; returns whether it was done.
+    async fn compare_and_set(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, Failure> {
+        let is_done = applied(self.execute(statement, values).await?)?;
+        self.metrics.compared(statement.get_statement(), is_done);
+        Ok(is_done)
+    }
+
+    /// Runs a statement whose answer has more pages; returns one of them.
+    async fn page_of(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+        state: PagingState,
+    ) -> Result<(QueryResult, PagingStateResponse), Failure> {
+        let request = self.session.execute_single_page(statement, values, state);
+        Ok(self.metrics.measure(statement.get_statement(), request).await?)
     }
 }

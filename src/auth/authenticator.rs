@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 use bobchat_actors::operations::Acting;
-use bobchat_actors::ports::{Authenticator, Identity, Unavailable};
+use bobchat_actors::ports::{Authenticator, Identity, SignedOutDevice, Unavailable};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{DeviceId, UserId};
 use bobchat_proto::wire;
@@ -37,6 +37,11 @@ impl Authenticator for Service {
             Denied::Refused(Refused::Expired) => ErrorCode::TokenExpired.error("the token has ended"),
             Denied::Unavailable(error) => unavailable(&error),
         })
+    }
+
+    fn forget(&self, who: SignedOutDevice) {
+        let SignedOutDevice { user, device } = who;
+        self.known.forget(|(known, on)| *known == user && (device.is_none() || *on == device));
     }
 }
 

@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use bobchat_actors::names;
 use bobchat_actors::operations::Acting;
-use bobchat_actors::ports::{Clock, Credentials, Directory, FamilyUpdate, Unavailable};
+use bobchat_actors::ports::{Clock, Credentials, Directory, FamilyUpdate, SignedOutDevice, Unavailable};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{DeviceId, UserId};
 use bobchat_proto::record::{self, RefreshFamily};
 use bobchat_proto::wire;
+use futures_util::future::BoxFuture;
 
 use super::accounts::Accounts;
 use super::cache::Cache;
@@ -31,7 +32,7 @@ const TRIES: usize = 4;
 pub type Identifiers = Arc<dyn Fn() -> Result<u64, Unavailable> + Send + Sync>;
 
 /// What closes the live connections of somebody who was signed out.
-type OnSignOut = Box<dyn Fn(UserId, Option<DeviceId>) + Send + Sync>;
+type OnSignOut = Box<dyn Fn(SignedOutDevice) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What hears of users of other sites who are new here.
 type OnFirstSight = Box<dyn Fn(UserId) + Send + Sync>;
@@ -94,8 +95,9 @@ impl Service {
         })
     }
 
-    /// Says how live connections are closed when somebody is signed out. Only the first call counts.
-    pub fn on_sign_out(&self, close: impl Fn(UserId, Option<DeviceId>) + Send + Sync + 'static) {
+    /// Says how live connections are closed when somebody is signed out, on all nodes; a sign-out waits for it.
+    /// Only the first call counts.
+    pub fn on_sign_out(&self, close: impl Fn(SignedOutDevice) -> BoxFuture<'static, ()> + Send + Sync + 'static) {
         let _ = self.on_sign_out.set(Box::new(close));
     }
 
@@ -277,7 +279,7 @@ impl Service {
         }
         self.known.forget(|(_, known)| *known == Some(device));
         if let (Ok(user), Some(close)) = (UserId::new(family.user), self.on_sign_out.get()) {
-            close(user, Some(device));
+            close(SignedOutDevice { user, device: Some(device) }).await;
         }
         Ok(())
     }

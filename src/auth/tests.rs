@@ -46,7 +46,10 @@ async fn open(config: Auth, clock: Arc<ManualClock>, parts: Parts) -> Fixture {
     let service = Service::open(config, external, parts.clone()).await.unwrap();
     let signed_out = Arc::new(Mutex::new(Vec::new()));
     let seen = signed_out.clone();
-    service.on_sign_out(move |user, _| seen.lock().unwrap().push(user.get()));
+    service.on_sign_out(move |who| {
+        seen.lock().unwrap().push(who.user.get());
+        Box::pin(std::future::ready(()))
+    });
     Fixture { service, clock, parts, signed_out }
 }
 

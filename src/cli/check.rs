@@ -42,7 +42,7 @@ fn look(config: &Config) -> Result<Vec<Finding>, CommandError> {
     let mut findings = data::check(config);
     if let Some(cluster) = &config.cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let looking = async { tokio::join!(redis::check(cluster), cassandra::check(&cluster.cassandra)) };
+        let looking = async { tokio::join!(redis::check(cluster), cassandra::check(cluster)) };
         let (redis, cassandra) = runtime.block_on(looking);
         findings.extend(redis.into_iter().chain(cassandra));
     }

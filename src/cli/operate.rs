@@ -68,13 +68,25 @@ fn ask_server<T: DeserializeOwned>(
     path: &str,
     request: &impl Serialize,
 ) -> Result<Option<T>, CommandError> {
+    with_server(config, |client| client.post(path, &[], request))
+}
+
+/// Reads something from the server that uses the data folder; `None` as with [`ask_server`].
+pub(super) fn read_from_server<T: DeserializeOwned>(config: &Config, path: &str) -> Result<Option<T>, CommandError> {
+    with_server(config, |client| client.get(path))
+}
+
+fn with_server<T>(
+    config: &Config,
+    ask: impl FnOnce(&Client) -> Result<T, ClientError>,
+) -> Result<Option<T>, CommandError> {
     let secret = match read_secret(&config.store.data) {
         Ok(secret) => secret,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&config.store.data, &error)),
     };
     let client = Client::new(format!("http://{}", config.server.admin_listen)).with_token(secret);
-    match client.post(path, &[], request) {
+    match ask(&client) {
         Ok(done) => Ok(Some(done)),
         Err(ClientError::Nobody(_) | ClientError::Refused { status: 401, .. }) => Ok(None),
         Err(error) => Err(CommandError::failed(error)),
@@ -91,6 +103,6 @@ fn alone<T>(config: &Config, work: impl AsyncFnOnce(Operator) -> Result<T, Comma
     runtime.block_on(async { work(open_for_operator(config).await.map_err(CommandError::failed)?).await })
 }
 
-fn say(line: &str) -> Result<(), CommandError> {
+pub(super) fn say(line: &str) -> Result<(), CommandError> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }

@@ -13,7 +13,7 @@ pub(super) fn schema(config: &Config, apply: bool) -> Result<(), CommandError> {
             "there is no schema: redis and cassandra are not configured, the server is alone".to_owned(),
         )
     })?;
-    let options = options::cassandra(&cluster.cassandra);
+    let options = options::cassandra(cluster);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         if apply {

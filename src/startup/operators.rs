@@ -3,6 +3,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use actix_server::ServerHandle;
+use bobchat_actors::Core;
 use prometheus_client::registry::Registry;
 
 use super::error::StartError;
@@ -36,10 +37,16 @@ impl Operators {
 
     /// The node is there: from now on it is measured and administered. The secret is made only now, when nobody
     /// else uses the data folder.
-    pub(super) fn administer(&self, data: &Path, metrics: Registry, operator: Operator) -> Result<(), StartError> {
+    pub(super) fn administer(
+        &self,
+        data: &Path,
+        metrics: Registry,
+        operator: Operator,
+        core: Arc<Core>,
+    ) -> Result<(), StartError> {
         let secret = admin::create_secret(data).map_err(StartError::Secret)?;
         // Once a start.
-        let _ = self.node.set(Administered { metrics, operator, secret });
+        let _ = self.node.set(Administered { metrics, operator, core, secret });
         Ok(())
     }
 

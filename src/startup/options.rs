@@ -1,29 +1,33 @@
 //! What the configuration means to the core and to adapters.
 
+use std::net::SocketAddr;
+
 use bobchat_actors::CoreOptions;
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::cluster::{Ack, ClusterOptions};
 use bobchat_actors::ports::LiveBounds;
 
-use crate::adapters::cassandra::{CassandraOptions, Login, Tls};
+use crate::adapters::cassandra::{CassandraMetrics, CassandraOptions, Login, Tls};
 use crate::adapters::embedded::EmbeddedOptions;
 use crate::adapters::redis::{RedisOptions, Servers};
 use crate::config::{self, Limits, RedisServers, Store};
 use crate::secret::Secret;
 
-/// The Redis of a cluster, for the node of this number.
-pub(crate) fn redis(cluster: &config::Cluster, node: u64) -> RedisOptions {
+/// The Redis of a cluster, for the node of this number. `deployment` is the identity that Cassandra keeps
+/// ([`CassandraStore::deployment`](crate::adapters::cassandra::CassandraStore::deployment)).
+pub(crate) fn redis(cluster: &config::Cluster, deployment: &str, node: u64) -> RedisOptions {
     let config::Redis { servers, login, timeout, tail_events } = &cluster.redis;
     let servers = match servers {
         RedisServers::One(url) => Servers::One(url.with_login(login)),
         RedisServers::Cluster(urls) => Servers::Cluster(urls.iter().map(|url| url.with_login(login)).collect()),
     };
-    let options = RedisOptions::new(servers, cluster.deployment.clone(), node);
+    let options = RedisOptions::new(servers, deployment, node);
     RedisOptions { timeout: *timeout, tail_events: *tail_events, ..options }
 }
 
 /// The Cassandra of a cluster.
-pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
+pub(crate) fn cassandra(cluster: &config::Cluster) -> CassandraOptions {
+    let cassandra = &cluster.cassandra;
     let config::Login { username, password } = &cassandra.login;
     let login = |password: &Secret| Login { user: username.clone().unwrap_or_default(), password: password.clone() };
     CassandraOptions {
@@ -32,10 +36,12 @@ pub(crate) fn cassandra(cassandra: &config::Cassandra) -> CassandraOptions {
         login: password.as_ref().map(login),
         tls: cassandra.certificates.clone().map(|authorities| Tls { authorities }),
         keyspace: cassandra.keyspace.clone(),
+        deployment: cluster.deployment.clone(),
         replication: cassandra.replication.clone(),
         connections_per_node: cassandra.connections_per_node,
         request_timeout: cassandra.request_timeout,
         connect_timeout: cassandra.connect_timeout,
+        metrics: CassandraMetrics::default(),
     }
 }
 
@@ -51,6 +57,14 @@ pub(super) fn cluster(config: &config::Cluster) -> ClusterOptions {
         archive_after: config.archive_after,
         ..ClusterOptions::default()
     }
+}
+
+/// What operators call a node: the name that they gave it, or that of its host, and the port of its public listener.
+pub(super) fn node_address(config: &config::Cluster, listens: SocketAddr) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let name = config.node.clone().or(host).unwrap_or_else(|| listens.ip().to_string());
+    format!("{name}:{}", listens.port())
 }
 
 pub(super) fn embedded(store: &Store) -> EmbeddedOptions {

@@ -27,12 +27,16 @@ pub(super) async fn prepare(
     auth: &Arc<auth::Service>,
     waiting: Waiting<'_>,
 ) -> Result<(), StartError> {
+    let join = async || core.join_nodes().await.map_err(|error| Trouble::Passing(error.into()));
+    waiting.until_done(Service::Redis, join).await?;
     let worker = Worker::start(core.clone());
     let welcome = async || operations::prepare_welcome(&worker).await.map_err(judge);
     waiting.until_done(Service::Log, welcome).await?;
     welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
+    let among_nodes = core.clone();
+    actix_rt::spawn(async move { among_nodes.tend_nodes().await });
     let catching_up = core.clone();
     actix_rt::spawn(async move { catching_up.catch_up().await });
     let watched = core.clone();

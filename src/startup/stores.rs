@@ -14,9 +14,12 @@ use prometheus_client::registry::Registry;
 use super::error::StartError;
 use super::options;
 use super::waiting::{Trouble, Waiting};
-use crate::adapters::cassandra::{self, CassandraStore};
+use crate::adapters::cassandra::{self, CassandraMetrics, CassandraOptions, CassandraStore};
 use crate::adapters::embedded::{EmbeddedStore, StoreFacts, inspect};
-use crate::adapters::redis::{BackplaneMetrics, CheckError, RedisBackplane, RedisLog};
+use crate::adapters::redis::{
+    BackplaneMetrics, CheckError, NodesMetrics, RedisBackplane, RedisLog, RedisMetrics, RedisNodes, RedisOptions,
+    inspect as inspect_redis,
+};
 use crate::config::{self, Config, Store};
 use crate::operator::Backup;
 use crate::web::admin::Service;
@@ -37,8 +40,10 @@ pub(super) struct Stores {
 /// What makes a node one of several.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) cluster: Arc<Cluster>,
+    cluster: Arc<Cluster>,
     backplane: Arc<RedisBackplane>,
+    nodes: Arc<RedisNodes>,
+    node: NodeId,
 }
 
 impl Stores {
@@ -69,22 +74,25 @@ impl Stores {
         waiting: Waiting<'_>,
     ) -> Result<Self, StartError> {
         warn_of_store(&store.data);
-        let node = getrandom::u64().map_err(StartError::Number)?;
-        let (redis, cassandra) = (options::redis(config, node), options::cassandra(&config.cassandra));
-        let live =
-            waiting.until_done(Service::Redis, async || RedisLog::connect(redis.clone()).await.map_err(judge_redis));
-        let stored = waiting.until_done(Service::Cassandra, async || {
-            CassandraStore::open(&cassandra, clock.clone()).await.map_err(judge_cassandra)
-        });
-        let (live, stored) = tokio::try_join!(live, stored)?;
+        let random = getrandom::u64().map_err(StartError::Number)?;
+        // Any identifier of 63 bits: those of all nodes that ever ran differ.
+        let node = NodeId::new((random >> 1).max(1)).map_err(|_| StartError::Number(getrandom::Error::UNEXPECTED))?;
+        let stored = Self::wait_for_services(config, clock.clone(), registry, waiting).await?;
+        let metrics = RedisMetrics::register(registry);
+        let redis = RedisOptions { metrics, ..options::redis(config, stored.deployment(), node.get()) };
+        let connect = async || RedisLog::connect(redis.clone()).await.map_err(judge_redis);
+        let live = waiting.until_done(Service::Redis, connect).await?;
         let backplane = RedisBackplane::start(&redis, live.clone(), BackplaneMetrics::register(registry));
+        let nodes = RedisNodes::start(&redis, node, live.clone(), NodesMetrics::register(registry));
+        let hears = async || nodes.hears().await.map_err(|error| Trouble::Passing(error.into()));
+        waiting.until_done(Service::Redis, hears).await?;
         let ports = ClusterPorts {
             live,
             store: stored.clone(),
             history: stored.clone(),
             directory: stored.clone(),
             clock,
-            node,
+            node: node.get(),
         };
         let cluster = Cluster::new(ports, options::cluster(config), ClusterMetrics::register(registry));
         Ok(Self {
@@ -95,8 +103,27 @@ impl Stores {
             leases: stored,
             backplane: backplane.clone(),
             backup: Arc::new(|_| Err(NO_BACKUP.to_owned())),
-            shared: Some(Shared { cluster, backplane }),
+            shared: Some(Shared { cluster, backplane, nodes, node }),
         })
+    }
+
+    /// Waits for both services at once, so that each that is not there is named. Redis is only looked at: whose it has
+    /// to be stands in Cassandra.
+    async fn wait_for_services(
+        config: &config::Cluster,
+        clock: Arc<dyn Clock>,
+        registry: &mut Registry,
+        waiting: Waiting<'_>,
+    ) -> Result<Arc<CassandraStore>, StartError> {
+        let metrics = CassandraMetrics::register(registry);
+        let cassandra = CassandraOptions { metrics, ..options::cassandra(config) };
+        let redis = options::redis(config, &config.deployment, 0);
+        let stored = waiting.until_done(Service::Cassandra, async || {
+            CassandraStore::open(&cassandra, clock.clone()).await.map_err(judge_cassandra)
+        });
+        let looked = waiting.until_done(Service::Redis, async || inspect_redis(&redis).await.map_err(judge_redis));
+        let (stored, _) = tokio::try_join!(stored, looked)?;
+        Ok(stored)
     }
 }
 
@@ -105,10 +132,19 @@ pub(crate) const NO_BACKUP: &str = "the data folder of a node of a cluster holds
     with its own snapshots, docs/operations.md says how";
 
 impl Shared {
+    /// This node among the others, at `address`.
+    pub(super) fn port(&self, address: String) -> NodePort {
+        let link = self.nodes.clone();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        NodePort { link, node: self.node, version, address, archive_lag: Arc::new(|| None) }
+    }
+
     /// Says who takes what other nodes tell, and starts what goes on for as long as the node lives.
     pub(super) fn start(&self, core: &Arc<Core>) {
         let listener: Arc<dyn Listener> = core.clone();
         self.backplane.listen(Arc::downgrade(&listener));
+        let listener: Arc<dyn NodeListener> = core.clone();
+        self.nodes.listen(Arc::downgrade(&listener));
         let cluster = self.cluster.clone();
         actix_rt::spawn(async move { cluster.tend().await });
     }
@@ -146,9 +182,11 @@ fn judge_redis(error: CheckError) -> Trouble {
 }
 
 fn judge_cassandra(error: cassandra::OpenError) -> Trouble {
-    use cassandra::OpenError::{Certificates, Connect, NewerSchema, Schema, SchemaBusy};
+    use cassandra::OpenError::{
+        Certificates, Connect, Deployment, NewerSchema, OtherDeployment, Schema, SchemaBusy,
+    };
     match error {
-        Connect { .. } | SchemaBusy { .. } | Schema { .. } => Trouble::Passing(error.into()),
-        Certificates { .. } | NewerSchema { .. } => Trouble::Lasting(error.into()),
+        Connect { .. } | SchemaBusy { .. } | Schema { .. } | Deployment { .. } => Trouble::Passing(error.into()),
+        Certificates { .. } | NewerSchema { .. } | OtherDeployment { .. } => Trouble::Lasting(error.into()),
     }
 }

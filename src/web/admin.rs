@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
+use bobchat_actors::Core;
+use bobchat_actors::operations::NODES_DEADLINE;
 use bobchat_actors::ports::Unavailable;
 use bobchat_proto::error::ErrorCode;
 use prometheus_client::registry::Registry;
@@ -44,6 +46,8 @@ pub struct Administered {
     pub metrics: Registry,
     /// Does what is asked.
     pub operator: Operator,
+    /// Knows the other nodes.
+    pub core: Arc<Core>,
     /// Who knows it may ask.
     pub secret: Secret,
 }
@@ -103,6 +107,7 @@ pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
             .route("/admin/backup", web::post().to(backup))
             .route("/admin/grant", web::post().to(grant))
             .route("/admin/token", web::post().to(token))
+            .route("/admin/nodes", web::get().to(nodes))
             .default_service(web::to(|| async { Err::<String, _>(Failure::no_such_path()) }));
     }
 }
@@ -147,15 +152,24 @@ async fn token(request: HttpRequest, admin: web::Data<Admin>, body: web::Json<To
     Ok(HttpResponse::Ok().json(TokensDone { tokens }))
 }
 
-/// Lets in who knows the secret. Compared in constant time: the answer's delay says nothing about it.
+async fn nodes(request: HttpRequest, admin: web::Data<Admin>) -> Answer {
+    let node = admit_to_node(&request, &admin)?;
+    Ok(HttpResponse::Ok().json(node.core.all_nodes(NODES_DEADLINE).await))
+}
+
 fn admit<'a>(request: &HttpRequest, admin: &'a Admin) -> Result<&'a Operator, Failure> {
+    admit_to_node(request, admin).map(|node| &node.operator)
+}
+
+/// Lets in who knows the secret. Compared in constant time: the answer's delay says nothing about it.
+fn admit_to_node<'a>(request: &HttpRequest, admin: &'a Admin) -> Result<&'a Administered, Failure> {
     let Some(node) = admin.node.get() else {
         return Err(Failure::new(ErrorCode::Unavailable, "the server is starting; /readyz says what it waits for"));
     };
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     match bool::from(given.as_bytes().ct_eq(node.secret.reveal().as_bytes())) {
-        true => Ok(&node.operator),
+        true => Ok(node),
         false => Err(Failure::new(ErrorCode::Unauthenticated, "the secret stands in admin.token in the data folder")),
     }
 }

@@ -2,7 +2,7 @@
 //! answer. It decides nothing.
 //!
 //! - [`routes`]: which path and method is which handler.
-//! - `session`, `rooms`, `messages`, `people`: the handlers, by what they are about.
+//! - `session`, `rooms`, `messages`, `people`, `nodes`: the handlers, by what they are about.
 //! - `extract`: what handlers take out of a request: the caller, identifiers, bodies, pages.
 //! - `guests`: how many guests an address may create.
 //! - `observe`: the span and the metrics around each request.
@@ -12,6 +12,7 @@ mod bodies;
 mod extract;
 mod guests;
 mod messages;
+mod nodes;
 mod observe;
 mod openapi;
 mod people;

@@ -180,6 +180,10 @@ fn commands_work_with_a_server_and_without() {
     let grant = |handle: &str| run(&[&["admin", "grant", handle][..], &with].concat());
     assert_eq!(grant("@ada"), (0, "@ada is an administrator now\n".to_owned(), String::new()));
     assert_eq!(grant("@nobody").0, 1);
+    let nodes = || run(&[&["nodes"][..], &with].concat());
+    let (code, stdout, _) = nodes();
+    let lines: Vec<Vec<&str>> = stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((code, lines.len(), lines[1][2]), (0, 2, server.address.to_string().as_str()), "{stdout}");
     let tokens = || {
         let (code, stdout, stderr) = run(&[&["token", "--count", "2", "--seconds", "60"][..], &with].concat());
         assert_eq!(code, 0, "{stderr}");
@@ -191,6 +195,7 @@ fn commands_work_with_a_server_and_without() {
     let folder = server.stop();
     assert!(folder.path().exists());
     assert_eq!(tokens()[1]["user"], online[1]["user"], "the same users, without a server");
+    assert_eq!(nodes().0, 1, "nobody to ask");
     assert_eq!(grant("ada").0, 0);
     assert_eq!(grant("nobody").0, 1);
 }

@@ -5,6 +5,7 @@ mod http;
 mod matrix;
 mod messages;
 mod mistakes;
+mod nodes;
 mod openapi;
 mod pages;
 mod rooms;

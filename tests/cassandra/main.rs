@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod contract;
+mod deployment;
 mod history;
 mod locked;
 mod measure;
+mod metrics;
 mod ring;
 mod rows;
 mod schema;

@@ -45,7 +45,7 @@ fn a_cluster_as_it_should_be_is_good_and_is_not_touched() {
     assert!(settings.run(&["schema"]).stdout.contains("not there"));
 
     settings.run(&["schema", "--apply"]);
-    redis.cli(&["SET", "bob:deployment", "bobchat"]);
+    redis.cli(&["SET", "bob:deployment", "bobchat-00c0ffee00c0ffee"]);
     let said = settings.run(&["check"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     said.finds("good", "it belongs to this deployment");

@@ -72,6 +72,61 @@ async fn a_new_connection_is_checked_before_it_is_used() {
     assert_eq!(server.keys("*"), ["bob:deployment"], "nothing was written");
 }
 
+/// Connections to a cluster come back by themselves, and nobody checks them before they are used.
+#[tokio::test]
+async fn on_a_cluster_of_another_deployment_nothing_is_opened_nor_appended() {
+    let mut cluster = RedisCluster::start();
+    let own = RedisOptions::new(cluster.address(), DEPLOYMENT, NODE);
+    let log = RedisLog::connect(own.clone()).await.unwrap();
+    for raw in 1..=20 {
+        open(&log, room(raw), 1, 0).await;
+        say(&log, room(raw), "hello").await.unwrap();
+    }
+    for server in &mut cluster.servers {
+        server.kill();
+        server.forget();
+        server.run();
+    }
+    RedisCluster::wait(&cluster.servers);
+    let other = RedisOptions { deployment: "other".to_owned(), ..own.clone() };
+    RedisLog::connect(other).await.unwrap();
+    for raw in 1..=20 {
+        let refused = persist(async || match say(&log, room(raw), "hello").await {
+            Err(LiveRefusal::Full { .. } | LiveRefusal::Unknown(_)) => None,
+            answer => Some(answer.unwrap_err()),
+        });
+        assert!(matches!(refused.await, LiveRefusal::Cold));
+        let error = log.fence(room(raw), Epoch(2)).await.unwrap_err();
+        assert!(error.to_string().contains("belongs to deployment \"other\""), "{error}");
+    }
+    for server in &cluster.servers {
+        assert_eq!(server.keys("bob:*:meta"), [""; 0], "nothing was written");
+    }
+    assert!(matches!(refusal(own).await, CheckError::OtherDeployment { .. }));
+}
+
+#[tokio::test]
+async fn a_cluster_that_lost_its_data_is_ours_again_with_the_first_room() {
+    let cluster = RedisCluster::start();
+    let log = RedisLog::connect(RedisOptions::new(cluster.address(), DEPLOYMENT, NODE)).await.unwrap();
+    cluster.servers.iter().for_each(|server| drop(server.cli(&["FLUSHALL"])));
+    open(&log, room(7), 1, 0).await;
+    let marks: Vec<_> = cluster.servers.iter().flat_map(|server| server.keys("bob:{*}:deployment")).collect();
+    assert_eq!(marks.len(), 1, "{marks:?}");
+}
+
+/// Asks again while the node looks for the servers that are there now.
+async fn persist<T>(ask: impl AsyncFn() -> Option<T>) -> T {
+    let begin = std::time::Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "the servers are not found again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// The list in docs/operations.md: with fewer rights an append may fail in its middle.
 #[tokio::test]
 async fn the_rights_that_the_manual_names_are_enough() {

@@ -15,7 +15,9 @@ mod contract;
 #[path = "../support/guard.rs"]
 mod guard;
 mod memory;
+mod metrics;
 mod migration;
+mod nodes;
 mod outage;
 mod promotion;
 mod publish;

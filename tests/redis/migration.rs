@@ -11,7 +11,7 @@ fn id(server: &RedisServer) -> String {
 }
 
 /// Moves a slot with its keys, as an operator's tool does.
-fn migrate(slot: &str, from: &RedisServer, to: &RedisServer, all: &[RedisServer]) {
+pub(crate) fn migrate(slot: &str, from: &RedisServer, to: &RedisServer, all: &[RedisServer]) {
     let (source, target) = (id(from), id(to));
     to.cli(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &source]);
     from.cli(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &target]);

@@ -4,13 +4,12 @@ use std::rc::Rc;
 
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{RoomId, Sequence, UserId};
-use bobchat_proto::wire::{self, Role, event::Body as EventBody, server_frame::Body};
+use bobchat_proto::wire::{self, Role, event::Body as EventBody};
 
 use super::ask::{ask, ask_room, unavailable};
 use super::{Acting, parse};
 use crate::ports::RoomRow;
-use crate::room::{Command, Frames, Inspect, Key, TypingHint, listed};
-use crate::user::Tell;
+use crate::room::{Command, Inspect, Key, TypingHint, listed};
 use crate::worker::Worker;
 
 /// Makes a room with the asker as its owner; again with the same key, gives the one that was made.
@@ -187,6 +186,5 @@ async fn check_room_limit(worker: &Worker, user: UserId) -> Result<(), wire::Err
 
 /// Tells all devices of a user that their list of rooms changed.
 fn tell(worker: &Worker, user: UserId, room: &wire::Room, member: bool) {
-    let signal = wire::MembershipSignal { room: Some(room.clone()), member };
-    worker.core.users.hint(user, Tell { frames: Frames::of_body(Body::Membership(signal)) });
+    worker.core.tell_membership(user, wire::MembershipSignal { room: Some(room.clone()), member });
 }

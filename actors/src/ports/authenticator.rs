@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use bobchat_proto::wire;
 
 use crate::operations::Acting;
+use crate::ports::SignedOutDevice;
 
 /// Who a token speaks for, and until when.
 #[derive(Debug, Clone)]
@@ -24,4 +25,7 @@ pub trait Authenticator: Send + Sync {
     /// `unauthenticated` or `token_expired` when the token is no good, `unavailable` when that could not
     /// be found out.
     async fn authenticate(&self, token: &str) -> Result<Identity, wire::Error>;
+
+    /// Somebody signed out, maybe at another node: whatever is remembered of them is asked for anew.
+    fn forget(&self, who: SignedOutDevice);
 }

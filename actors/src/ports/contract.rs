@@ -14,6 +14,7 @@ mod event_store;
 mod history;
 mod keys;
 mod live;
+mod nodes;
 mod room_log;
 mod scenario;
 mod search;
@@ -31,6 +32,7 @@ pub use directory::directory;
 pub use event_store::event_store;
 pub use history::history;
 pub use live::{LiveLoss, LiveSubject, MakeLive, MemoryLiveSubject, live_log};
+pub use nodes::{MakeNodes, MemoryNodesSubject, NodesSubject, node_link};
 pub use room_log::room_log;
 pub use worker_leases::worker_leases;
 
@@ -157,6 +159,11 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_live_log() {
         live_log(&MemoryLiveSubject::boxed).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_keeps_the_contract_of_links_between_nodes() {
+        node_link(&MemoryNodesSubject::boxed).await;
     }
 
     #[tokio::test]

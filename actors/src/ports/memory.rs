@@ -1,6 +1,6 @@
 //! The reference adapters, in memory: complete, and the shortest reading of what an adapter has to do.
 //! Nothing here outlives its store: [`MemoryStore`] is what one node keeps, [`MemoryLiveLog`] and
-//! [`MemoryEventStore`] are what the nodes of a cluster share.
+//! [`MemoryEventStore`] are what the nodes of a cluster share, [`MemoryNodes`] is how they know of each other.
 
 mod backplane;
 mod clock;
@@ -11,6 +11,7 @@ mod history;
 mod lists;
 mod live_log;
 mod live_room;
+mod node_link;
 mod people;
 mod room;
 mod room_log;
@@ -29,6 +30,7 @@ pub use backplane::{MemoryBackplane, MemoryNetwork, ToldLog};
 pub use clock::ManualClock;
 pub use event_store::MemoryEventStore;
 pub use live_log::{LiveImage, MemoryLiveLog};
+pub use node_link::{MemoryNodeLink, MemoryNodes};
 use people::People;
 use room::Room;
 

@@ -13,7 +13,7 @@ use super::catch_up;
 use crate::hub::SessionId;
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
-use crate::user::{Connect, Disconnect};
+use crate::user::{Connect, ConnectError, Disconnect};
 use crate::worker::Worker;
 
 /// A connection that is signed in.
@@ -54,10 +54,11 @@ async fn connect(worker: &Rc<Worker>, session: SessionId, acting: Acting) -> Res
         let connect = Connect { session, worker: worker.index, device: acting.device };
         match worker.user(acting.user).send(connect).await {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => {
+            Ok(Err(error @ ConnectError::TooMany)) => {
                 worker.core.metrics.connections_refused.inc();
                 return Err(ErrorCode::TooManyConnections.error(error.to_string()).with_retry_after(CONNECTIONS_WAIT));
             }
+            Ok(Err(error @ ConnectError::SignedOut)) => return Err(ErrorCode::Unauthenticated.error(error.to_string())),
             // The user was about to stop: the next one is new.
             Err(_) => tokio::task::yield_now().await,
         }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler};
+use bobchat_actors::ports::SignedOutDevice;
 use bobchat_actors::user::User;
 use bobchat_proto::ids::UserId;
 use bobchat_proto::wire::{self, client_frame::Request};
@@ -99,7 +100,8 @@ async fn the_connections_of_a_user_that_dies_are_told_to_come_back() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!((ada.closed(), bob.closed()), (Some(4001), None));
     let mut again = Person::sign_in(&node.worker, 2).await;
-    node.worker.core.sign_out(UserId::new(2).unwrap(), None);
+    let who = SignedOutDevice { user: UserId::new(2).unwrap(), device: None };
+    assert_eq!(node.worker.core.sign_out(who).await.connections, 1);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(again.closed(), Some(4403), "the one that took its place knows its connections");
 }

@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use bobchat_actors::bucket::Rate;
 use bobchat_actors::ids::{IdGenerator, IdMetrics};
 use bobchat_actors::metrics::Metrics;
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{ManualClock, MemoryStore};
 use bobchat_actors::ports::{
     Alone, Append, AppendError, Authenticator, Backplane, Clock, Directory, Head, History, Identity, Outcome, RoomLog,
-    Unavailable,
+    SignedOutDevice, Unavailable,
 };
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
 use bobchat_proto::ids::{RoomId, Sequence, UserId};
@@ -66,13 +67,26 @@ impl TestNode {
     }
 
     pub(crate) async fn with(stores: &Stores, log: Arc<dyn RoomLog>, backplane: Arc<dyn Backplane>) -> Self {
+        Self::among(stores, log, backplane, NodePort::alone("test", "memory")).await
+    }
+
+    pub(crate) async fn among(
+        stores: &Stores,
+        log: Arc<dyn RoomLog>,
+        backplane: Arc<dyn Backplane>,
+        nodes: NodePort,
+    ) -> Self {
         let Stores { clock, store } = stores;
         let rooms = Rooms { log, history: store.clone(), directory: store.clone(), clock: clock.clone() };
-        Self::over(rooms, store, backplane).await
+        Self::of(rooms, store, backplane, nodes).await
     }
 
     /// A node whose rooms are kept elsewhere than what else it knows.
     pub(crate) async fn over(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>) -> Self {
+        Self::of(rooms, store, backplane, NodePort::alone("test", "memory")).await
+    }
+
+    async fn of(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>, nodes: NodePort) -> Self {
         let Rooms { log, history, directory, clock } = rooms;
         let log = Arc::new(TrickyLog { inner: log, panic_after_append: AtomicBool::new(false) });
         let ports = CorePorts {
@@ -83,6 +97,7 @@ impl TestNode {
             backplane,
             clock: clock.clone(),
             ids: Arc::new(IdGenerator::open(clock, store.clone(), IdMetrics::default()).await.unwrap()),
+            nodes,
         };
         let send_rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
         let options = CoreOptions { room_idle: Duration::from_secs(60), send_rate, ..CoreOptions::default() };
@@ -108,6 +123,8 @@ impl Authenticator for Trusting {
         let acting = Acting { user, device: None, admin: false };
         Ok(Identity { acting, user: wire::User { id: user.get(), ..wire::User::default() }, expires_at })
     }
+
+    fn forget(&self, _: SignedOutDevice) {}
 }
 
 /// The reference log, which can make the room that asks it panic when its batch is in the log already: the

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bobchat_actors::ports::memory::{MemoryBackplane, MemoryNetwork, ToldLog};
-use bobchat_actors::ports::{Listener, Told};
-use bobchat_proto::ids::RoomId;
+use bobchat_actors::hub::SessionId;
+use bobchat_actors::nodes::NodePort;
+use bobchat_actors::ports::memory::{MemoryBackplane, MemoryNetwork, MemoryNodeLink, MemoryNodes, ToldLog};
+use bobchat_actors::ports::{Listener, NodeListener, SignedOutDevice, Told};
+use bobchat_actors::user::{Connect, ConnectError};
+use bobchat_proto::ids::{DeviceId, NodeId, RoomId, UserId};
 use bobchat_proto::wire::{self, client_frame::Request};
 
 use crate::node::{Stores, TestNode};
@@ -17,6 +20,8 @@ struct Pair {
     network: Arc<MemoryNetwork>,
     nodes: [TestNode; 2],
     ends: [Arc<MemoryBackplane>; 2],
+    links: Arc<MemoryNodes>,
+    link_of_two: Arc<MemoryNodeLink>,
     ada: Person,
     bob: Person,
     room: u64,
@@ -27,23 +32,36 @@ impl Pair {
         let stores = Stores::new().await;
         let network = Arc::new(MemoryNetwork::default());
         let ends = [network.join(), network.join()];
-        let node = async |end: &Arc<MemoryBackplane>| {
+        let links = Arc::new(MemoryNodes::default());
+        let [link_of_one, link_of_two] = [1, 2].map(|number| links.join(NodeId::new(number).unwrap()));
+        let node = async |number, end: &Arc<MemoryBackplane>, link: &Arc<MemoryNodeLink>| {
             let log = Arc::new(ToldLog::new(stores.log(), end.clone()));
-            let node = TestNode::with(&stores, log, end.clone()).await;
+            let port =
+                NodePort { link: link.clone(), node: NodeId::new(number).unwrap(), ..NodePort::alone("1.0", "here") };
+            let node = TestNode::among(&stores, log, end.clone(), port).await;
+            let asked: Arc<dyn NodeListener> = node.worker.core.clone();
+            link.listen(Arc::downgrade(&asked));
+            node.worker.core.join_nodes().await.unwrap();
+            let tended = node.worker.core.clone();
+            actix::spawn(async move { tended.tend_nodes().await });
             let core = node.worker.core.clone();
             let listener: Arc<dyn Listener> = core.clone();
             end.listen(Arc::downgrade(&listener));
             actix::spawn(async move { core.catch_up().await });
             node
         };
-        let nodes = [node(&ends[0]).await, node(&ends[1]).await];
+        let nodes = [node(1, &ends[0], &link_of_one).await, node(2, &ends[1], &link_of_two).await];
+        // The first one hears that the second one came.
+        while nodes[0].worker.core.nodes.others().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let mut ada = Person::sign_in(&nodes[0].worker, 2).await;
         let mut bob = Person::sign_in(&nodes[1].worker, 3).await;
         let room = ada.make_room().await;
         bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
         bob.subscribe(room).await;
         assert_eq!(ada.event().await.seq, 2, "Bob joined, at the other node");
-        Self { network, nodes, ends, ada, bob, room }
+        Self { network, nodes, ends, links, link_of_two, ada, bob, room }
     }
 
     fn room_id(&self) -> RoomId {
@@ -167,4 +185,72 @@ async fn a_room_that_dies_is_followed_again_and_its_subscribers_miss_nothing() {
     pair.ada.say(pair.room, "after").await;
     pair.both_hear(3..=4).await;
     assert_eq!(pair.ends[1].followed(), 1);
+}
+
+fn bob() -> SignedOutDevice {
+    SignedOutDevice { user: UserId::new(3).unwrap(), device: None }
+}
+
+#[actix::test]
+async fn a_sign_out_closes_connections_to_all_nodes_and_waits_for_their_answers() {
+    let mut pair = Pair::start().await;
+    let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
+    let signed_out = pair.nodes[0].worker.core.sign_out(bob()).await;
+    assert_eq!((signed_out.connections, signed_out.silent), (2, Vec::new()));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!((pair.bob.closed(), phone.closed(), pair.ada.closed()), (Some(4403), Some(4403), None));
+}
+
+#[actix::test]
+async fn a_sign_out_names_who_did_not_answer_and_who_did_not_hear_it_finds_a_note() {
+    let mut pair = Pair::start().await;
+    pair.link_of_two.is_deaf.store(true, Ordering::Relaxed);
+    let signed_out = pair.nodes[0].worker.core.sign_out(bob()).await;
+    let silent: Vec<_> = signed_out.silent.iter().map(|peer| peer.life.node.get()).collect();
+    assert_eq!((signed_out.connections, silent), (0, vec![2]));
+    let begin = tokio::time::Instant::now();
+    while pair.bob.closed().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "what was promised");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(pair.bob.closed(), Some(4403));
+}
+
+#[actix::test]
+async fn a_device_that_signed_out_while_its_token_was_judged_is_not_let_in() {
+    let pair = Pair::start().await;
+    let device = DeviceId::new(77).ok();
+    let who = SignedOutDevice { user: UserId::new(3).unwrap(), device };
+    assert_eq!(pair.nodes[0].worker.core.sign_out(who).await.connections, 0);
+    // As its session does when the store has said, just before, that the device is good.
+    let session = SessionId(1_000);
+    let connect = Connect { session, worker: 0, device };
+    assert_eq!(pair.nodes[1].worker.user(who.user).send(connect).await.unwrap(), Err(ConnectError::SignedOut));
+}
+
+#[actix::test]
+async fn devices_at_other_nodes_hear_that_a_list_of_rooms_changed() {
+    let mut pair = Pair::start().await;
+    let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
+    phone.ok(Request::RoomLeave(wire::RoomLeave { room: pair.room })).await;
+    let signal = pair.bob.membership().await;
+    assert_eq!((signal.room.unwrap().id, signal.member), (pair.room, true), "that he joined");
+    let signal = pair.bob.membership().await;
+    assert_eq!((signal.room.unwrap().id, signal.member), (pair.room, false), "that he left by the other device");
+}
+
+#[actix::test]
+async fn all_nodes_say_what_they_do_and_the_silent_one_is_listed() {
+    let pair = Pair::start().await;
+    let list = pair.nodes[0].worker.core.all_nodes(Duration::from_millis(500)).await;
+    let shown: Vec<_> = list.nodes.iter().map(|node| (node.id, node.version.as_str())).collect();
+    assert_eq!(shown, [(1, "1.0"), (2, "1.0")]);
+    let status = list.nodes[1].status.unwrap();
+    assert_eq!((status.connections, status.users, status.rooms), (1, 1, 1));
+    pair.link_of_two.is_deaf.store(true, Ordering::Relaxed);
+    let list = pair.nodes[0].worker.core.all_nodes(Duration::from_millis(50)).await;
+    assert!(list.nodes[0].status.is_some() && list.nodes[1].status.is_none());
+    pair.links.is_away.store(true, Ordering::Relaxed);
+    let list = pair.nodes[0].worker.core.all_nodes(Duration::from_millis(50)).await;
+    assert_eq!(list.nodes.len(), 2, "its lease is believed until it ends");
 }

@@ -159,6 +159,14 @@ impl Person {
         }
     }
 
+    /// The next word that the list of rooms changed.
+    pub(crate) async fn membership(&mut self) -> wire::MembershipSignal {
+        match self.wait_for(|frame| matches!(frame.body, Some(Body::Membership(_)))).await {
+            Body::Membership(signal) => signal,
+            other => panic!("the list did not change: {other:?}"),
+        }
+    }
+
     /// Whether neither an event nor that somebody types came.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         self.ok(Request::Ping(wire::Ping {})).await;

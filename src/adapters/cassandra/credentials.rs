@@ -10,7 +10,6 @@ use bobchat_proto::record;
 use prost::Message as _;
 
 use super::CassandraStore;
-use super::cas::applied;
 use super::error::Failure;
 
 /// How long a family that has ended is kept, in seconds: its tokens are refused for what they are meanwhile.
@@ -25,8 +24,8 @@ const ATTEMPTS: usize = 32;
 impl Credentials for CassandraStore {
     async fn create_family(&self, device: DeviceId, family: record::RefreshFamily) -> Result<(), Unavailable> {
         let values = (key(device), family.encode_to_vec(), self.ttl(&family));
-        let answer = self.execute(&self.statements.make_family, values).await?;
-        if applied(answer)? || self.read_family(device, true).await?.is_some_and(|(_, known)| known == family) {
+        let made = self.compare_and_set(&self.statements.make_family, values).await?;
+        if made || self.read_family(device, true).await?.is_some_and(|(_, known)| known == family) {
             return Ok(());
         }
         Err(Unavailable::new(format_args!("device {device} has a family already")))
@@ -62,21 +61,19 @@ impl Credentials for CassandraStore {
     }
 
     async fn signing_keys(&self) -> Result<Vec<record::SigningKey>, Unavailable> {
-        Ok(self.read_deployment(false).await?.keys()?)
+        Ok(self.read_keys(false).await?.keys()?)
     }
 
     async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable> {
-        self.make_deployment().await?;
         for _ in 0..ATTEMPTS {
-            let known = self.read_deployment(true).await?;
+            let known = self.read_keys(true).await?;
             let mut keys = known.keys()?;
             if !add_signing_key(&mut keys, key.clone()) {
                 return Ok(keys);
             }
-            let mut stored = known.signing_keys.clone().unwrap_or_default();
+            let mut stored = known.0.clone().unwrap_or_default();
             stored.insert(key.kid.clone(), key.encode_to_vec());
-            let answer = self.execute(&self.statements.replace_signing_keys, (stored, known.signing_keys)).await?;
-            if applied(answer)? {
+            if self.compare_and_set(&self.statements.replace_signing_keys, (stored, known.0)).await? {
                 return Ok(keys);
             }
         }
@@ -101,7 +98,7 @@ impl CassandraStore {
 
     async fn try_replace(&self, device: DeviceId, stored: &[u8], new: &record::RefreshFamily) -> Result<bool, Failure> {
         let values = (self.ttl(new), new.encode_to_vec(), key(device), stored);
-        applied(self.execute(&self.statements.replace_family, values).await?)
+        self.compare_and_set(&self.statements.replace_family, values).await
     }
 
     /// How long Cassandra keeps a family, in seconds; 0: for ever.
@@ -111,32 +108,21 @@ impl CassandraStore {
         i32::try_from(kept).ok().filter(|_| kept <= TTL_MAX).unwrap_or(0)
     }
 
-    /// Makes the one row of `deployment`. A compare-and-set on a row that is not there would make it too, but of two
-    /// comparisons with "nothing" each server has its own idea.
-    async fn make_deployment(&self) -> Result<(), Failure> {
-        self.execute(&self.statements.make_deployment, ()).await?;
-        Ok(())
-    }
-
-    async fn read_deployment(&self, serial: bool) -> Result<Deployment, Failure> {
-        let statement = if serial { &self.statements.deployment_serial } else { &self.statements.deployment };
+    async fn read_keys(&self, serial: bool) -> Result<StoredKeys, Failure> {
+        let statement = if serial { &self.statements.signing_keys_serial } else { &self.statements.signing_keys };
         let rows = self.execute(statement, ()).await?.into_rows_result()?;
         let row = rows.maybe_first_row::<(Option<BTreeMap<String, Vec<u8>>>,)>()?;
-        let (signing_keys,) = row.unwrap_or_default();
-        Ok(Deployment { signing_keys })
+        Ok(StoredKeys(row.and_then(|(keys,)| keys)))
     }
 }
 
-/// What stands once for the whole deployment.
-struct Deployment {
-    /// By `kid`, as they are stored.
-    signing_keys: Option<BTreeMap<String, Vec<u8>>>,
-}
+/// Signing keys as they are stored, by `kid`; `None` before the first.
+struct StoredKeys(Option<BTreeMap<String, Vec<u8>>>);
 
-impl Deployment {
+impl StoredKeys {
     /// Oldest first.
     fn keys(&self) -> Result<Vec<record::SigningKey>, Failure> {
-        let stored = self.signing_keys.iter().flatten();
+        let stored = self.0.iter().flatten();
         let keys = stored.map(|(_, key)| record::SigningKey::decode(key.as_slice()));
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         keys.sort_by_key(|key| key.created_at);

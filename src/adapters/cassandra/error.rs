@@ -39,6 +39,27 @@ pub enum OpenError {
         /// The keyspace.
         keyspace: String,
     },
+    /// It holds the data of another deployment.
+    #[error(
+        "keyspace {keyspace} belongs to deployment \"{found}\", this is \"{expected}\": name another keyspace, or that \
+         deployment"
+    )]
+    OtherDeployment {
+        /// The keyspace.
+        keyspace: String,
+        /// Whose it is.
+        found: String,
+        /// Who asked.
+        expected: String,
+    },
+    /// Whose the keyspace is could not be read or written. Worth trying again.
+    #[error("could not learn which deployment keyspace {keyspace} belongs to: {cause}")]
+    Deployment {
+        /// The keyspace.
+        keyspace: String,
+        /// What was said.
+        cause: Failure,
+    },
     /// The schema could not be read or changed. Worth trying again.
     #[error("could not bring keyspace {keyspace} up to date: {cause}")]
     Schema {

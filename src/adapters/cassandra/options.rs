@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::metrics::CassandraMetrics;
 use crate::secret::Secret;
 
 /// What an operator sets about the Cassandra cluster.
@@ -19,6 +20,8 @@ pub struct CassandraOptions {
     pub tls: Option<Tls>,
     /// Where the tables are.
     pub keyspace: Keyspace,
+    /// What operators call the deployment that the keyspace belongs to, or from now on shall belong to.
+    pub deployment: String,
     /// How many nodes keep each row, when the keyspace has to be made.
     pub replication: Replication,
     /// Connections to each node. One carries thousands of requests at once; a second one keeps large answers
@@ -29,6 +32,8 @@ pub struct CassandraOptions {
     pub request_timeout: Duration,
     /// How long a connection may take to come up.
     pub connect_timeout: Duration,
+    /// Where it is counted what becomes of requests.
+    pub metrics: CassandraMetrics,
 }
 
 impl CassandraOptions {
@@ -41,10 +46,12 @@ impl CassandraOptions {
             login: None,
             tls: None,
             keyspace,
+            deployment: "bobchat".to_owned(),
             replication,
             connections_per_node: NonZeroUsize::MIN.saturating_add(1),
             request_timeout: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(3),
+            metrics: CassandraMetrics::default(),
         }
     }
 }

@@ -42,9 +42,10 @@ pub(super) struct Statements {
     pub(super) family_serial: PreparedStatement,
     pub(super) make_family: PreparedStatement,
     pub(super) replace_family: PreparedStatement,
-    pub(super) deployment: PreparedStatement,
     pub(super) deployment_serial: PreparedStatement,
     pub(super) make_deployment: PreparedStatement,
+    pub(super) signing_keys: PreparedStatement,
+    pub(super) signing_keys_serial: PreparedStatement,
     pub(super) replace_signing_keys: PreparedStatement,
 
     pub(super) worker_leases: PreparedStatement,
@@ -56,7 +57,7 @@ pub(super) struct Statements {
 
 const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted, opened_at FROM room_log WHERE room = ?";
 const FAMILY: &str = "SELECT family FROM families WHERE device = ?";
-const DEPLOYMENT: &str = "SELECT signing_keys FROM deployment WHERE id = 0";
+const SIGNING_KEYS: &str = "SELECT signing_keys FROM deployment WHERE id = 0";
 
 impl Statements {
     #[rustfmt::skip]
@@ -120,9 +121,12 @@ impl Statements {
             family_serial: serial(FAMILY).await?,
             make_family: prepare("INSERT INTO families (device, family) VALUES (?, ?) IF NOT EXISTS USING TTL ?").await?,
             replace_family: prepare("UPDATE families USING TTL ? SET family = ? WHERE device = ? IF family = ?").await?,
-            deployment: prepare(DEPLOYMENT).await?,
-            deployment_serial: serial(DEPLOYMENT).await?,
-            make_deployment: prepare("INSERT INTO deployment (id) VALUES (0) IF NOT EXISTS").await?,
+            deployment_serial: serial("SELECT name, identity FROM deployment WHERE id = 0").await?,
+            make_deployment: prepare(
+                "INSERT INTO deployment (id, name, identity) VALUES (0, ?, ?) IF NOT EXISTS",
+            ).await?,
+            signing_keys: prepare(SIGNING_KEYS).await?,
+            signing_keys_serial: serial(SIGNING_KEYS).await?,
             replace_signing_keys: prepare(
                 "UPDATE deployment SET signing_keys = ? WHERE id = 0 IF signing_keys = ?",
             ).await?,

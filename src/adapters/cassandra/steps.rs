@@ -92,9 +92,12 @@ const ROOM_HEAD: &str = "CREATE TABLE IF NOT EXISTS room_head (
 /// Only changed by compare and set.
 const FAMILIES: &str = "CREATE TABLE IF NOT EXISTS families (device bigint PRIMARY KEY, family blob)";
 
-/// One row, 0, only changed by compare and set. `signing_keys` is kid -> protobuf message.
+/// One row, 0, only changed by compare and set. `name` is what operators call the deployment, `identity` what nobody
+/// else is called; `signing_keys` is kid -> protobuf message.
 const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
     id int PRIMARY KEY,
+    name text,
+    identity text,
     signing_keys frozen<map<text, blob>>
 )";
 

@@ -1,7 +1,8 @@
+use futures_util::future::try_join_all;
 use redis::{RedisError, Value};
 
 use super::connection::Connection;
-use super::keys::DEPLOYMENT;
+use super::keys::{self, DEPLOYMENT, SHARDS};
 
 /// The oldest version that has flags of scripts and sharded channels.
 const OLDEST: (u32, u32) = (7, 0);
@@ -81,10 +82,32 @@ pub async fn check(connection: &Connection, deployment: &str) -> Result<(), Chec
         connection.query(redis::cmd("SET").arg(DEPLOYMENT).arg(deployment).arg("NX")).await?;
     }
     match read_deployment(&mut connection).await? {
-        Some(found) if found == deployment => Ok(()),
+        Some(found) if found == deployment => mark_shards(&connection, deployment).await,
         Some(found) => Err(CheckError::OtherDeployment { found, expected: deployment.to_owned() }),
         None => Err(CheckError::unreachable("the deployment that was just set is not there")),
     }
+}
+
+/// Writes in every shard of a cluster whose it is. A connection to one server is checked each time that it is made;
+/// those to the servers of a cluster come back by themselves, so that scripts have to compare it.
+async fn mark_shards(connection: &Connection, deployment: &str) -> Result<(), CheckError> {
+    if matches!(connection, Connection::One(_)) {
+        return Ok(());
+    }
+    let mark = async |shard| {
+        let (mut connection, mut command) = (connection.clone(), redis::cmd("SET"));
+        command.arg(keys::deployment(shard)).arg(deployment).arg("NX").arg("GET");
+        let answer = connection.query(&command).await?;
+        let before: Option<String> = redis::from_redis_value(answer).map_err(CheckError::unreachable)?;
+        match before {
+            Some(found) if found != deployment => {
+                Err(CheckError::OtherDeployment { found, expected: deployment.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    };
+    try_join_all((0..SHARDS).map(mark)).await?;
+    Ok(())
 }
 
 pub(super) async fn read_deployment(connection: &mut Connection) -> Result<Option<String>, RedisError> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bobchat_proto::ids::RoomId;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -15,7 +14,6 @@ use tokio::sync::mpsc;
 
 use super::check::CheckError;
 use super::connection::{Servers, no_answer_within, tcp_settings};
-use super::keys::RoomKeys;
 
 /// Pushed messages that wait to be looked at. Looking is quick; when it is not, the rooms look at their logs.
 const WAITING_MAX: usize = 16 * 1024;
@@ -99,18 +97,16 @@ impl Ears {
         }
     }
 
-    /// Asks to hear rooms of one shard. [`Push::Subscribed`] says from when on each is heard.
-    pub(super) async fn subscribe(&mut self, rooms: &[RoomId]) -> RedisResult<()> {
-        let channels: Vec<_> = rooms.iter().map(|room| RoomKeys::new(*room).channel()).collect();
+    /// Asks to hear channels of one shard. [`Push::Subscribed`] says from when on each is heard.
+    pub(super) async fn subscribe(&mut self, channels: Vec<String>) -> RedisResult<()> {
         match self {
             Self::One(connection) => connection.subscribe(channels).await,
             Self::Cluster(connection) => connection.ssubscribe(channels).await,
         }
     }
 
-    /// Asks to hear rooms of one shard no more.
-    pub(super) async fn unsubscribe(&mut self, rooms: &[RoomId]) -> RedisResult<()> {
-        let channels: Vec<_> = rooms.iter().map(|room| RoomKeys::new(*room).channel()).collect();
+    /// Asks to hear channels of one shard no more.
+    pub(super) async fn unsubscribe(&mut self, channels: Vec<String>) -> RedisResult<()> {
         match self {
             Self::One(connection) => connection.unsubscribe(channels).await,
             Self::Cluster(connection) => connection.sunsubscribe(channels).await,

@@ -3,13 +3,18 @@
 //! A room lives in one of 256 logical shards, which is the hash tag of all its keys: a script may use all of them,
 //! on a cluster too, and a shard's sets are one key each.
 
-use bobchat_proto::ids::RoomId;
+use bobchat_proto::ids::{NodeId, RoomId};
 
 /// Logical shards: far more than servers, so that they spread evenly, and few enough to ask each of them.
 pub(super) const SHARDS: u64 = 256;
 
-/// Holds the identifier of the deployment.
+/// Holds the name of the deployment.
 pub(super) const DEPLOYMENT: &str = "bob:deployment";
+
+/// Holds the name of the deployment in a shard of a cluster: where scripts of its rooms can read it.
+pub(super) fn deployment(shard: u64) -> String {
+    format!("bob:{{s{shard}}}:deployment")
+}
 
 /// The names of a room's keys.
 pub(super) struct RoomKeys {
@@ -48,6 +53,11 @@ impl RoomKeys {
         dirty(self.shard)
     }
 
+    /// The name of the deployment, on a cluster.
+    pub(super) fn deployment(&self) -> String {
+        deployment(self.shard)
+    }
+
     /// Sorted set of the shard's rooms by when their head last changed, in microseconds.
     pub(super) fn heads(&self) -> String {
         heads(self.shard)
@@ -71,6 +81,27 @@ pub(super) fn dirty(shard: u64) -> String {
     format!("bob:{{s{shard}}}:dirty")
 }
 
+/// The keys of nodes' leases, which one script uses together: a sorted set of nodes by when their lease ends, in
+/// milliseconds; and a hash of what each lease says.
+pub(super) fn leases() -> [String; 2] {
+    ["bob:{nodes}:ends".to_owned(), "bob:{nodes}:leases".to_owned()]
+}
+
+/// Sorted set of who signed out lately, by when, in microseconds.
+pub(super) fn signed_out() -> String {
+    "bob:{nodes}:signed_out".to_owned()
+}
+
+/// The channel that all nodes hear.
+pub(super) fn all_nodes() -> String {
+    "bob:{nodes}:all".to_owned()
+}
+
+/// The channel that one node hears. In the shard of the one for all: one command asks for both.
+pub(super) fn node(node: NodeId) -> String {
+    format!("bob:{{nodes}}:node:{node}")
+}
+
 /// Stored in names: must never change.
 pub(super) fn shard(room: RoomId) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&room.get().to_le_bytes()) % SHARDS
@@ -84,7 +115,7 @@ mod tests {
     fn all_keys_of_a_room_have_the_hash_tag_of_its_shard() {
         let keys = RoomKeys::new(RoomId::new(42).unwrap());
         let [d0, d1] = keys.used();
-        let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads()];
+        let names = [keys.meta(), keys.stream(), d0, d1, keys.channel(), keys.dirty(), keys.heads(), keys.deployment()];
         let tags: Vec<_> = names.iter().map(|name| &name[4..name.find('}').unwrap() + 1]).collect();
         assert!(tags.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
         assert_eq!(keys.meta(), "bob:{s200}:42:meta");

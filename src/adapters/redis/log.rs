@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 
 use super::RedisLog;
 use super::append;
-use super::check::field;
+use super::check::{CheckError, field};
 use super::error::CallError;
 use super::keys::{self, RoomKeys, SHARDS};
 use super::reply::Reply;
@@ -34,11 +34,29 @@ impl RedisLog {
     /// Tells the operator why appends fail, for whoever is answered `busy` is not told. Seldom: when one fails,
     /// all do.
     fn note(&self, error: &CallError) {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.is_none_or(|at| at.elapsed() >= NOTE_PAUSE) {
-            *noted = Some(Instant::now());
+        if self.may_note() {
             tracing::warn!(error = %error, "could not append to redis");
         }
+    }
+
+    /// The shard is another deployment's: nothing was written there.
+    fn foreign(&self, mut reply: Reply) -> FenceError {
+        let found = reply.text().unwrap_or_default();
+        let expected = self.link.deployment_to_compare().unwrap_or_default().to_owned();
+        let error = CheckError::OtherDeployment { found, expected };
+        if self.may_note() {
+            tracing::error!(error = %error, "the addresses of redis lead to another deployment's servers now");
+        }
+        Unavailable::new(error).into()
+    }
+
+    fn may_note(&self) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = noted.is_none_or(|at| at.elapsed() >= NOTE_PAUSE);
+        if may {
+            *noted = Some(Instant::now());
+        }
+        may
     }
 }
 
@@ -48,17 +66,36 @@ impl LiveLog for RedisLog {
     async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
         let call = append::call(&append, self.link.publish_command(), self.node);
         let answer = self.scripts.append.run(&self.link, &call, self.timeout).await;
-        append::appended(append, answer.inspect_err(|error| self.note(error))?)
+        let appended = match answer {
+            Ok(answer) => append::appended(append, answer),
+            Err(error) => {
+                self.note(&error);
+                Err(error.into())
+            }
+        };
+        self.link.metrics().appended(&appended);
+        appended
     }
 
     async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
         let keys = RoomKeys::new(room);
-        let call = Call::new([keys.meta(), keys.stream()]).with(epoch);
+        let call = match self.link.deployment_to_compare() {
+            None => Call::new([keys.meta(), keys.stream()]).with(epoch),
+            Some(own) => Call::new([keys.meta(), keys.stream(), keys.deployment()]).with(epoch).with(own),
+        };
         let timeout = self.timeout.saturating_mul(FENCE_TIMEOUTS);
         let answer = self.scripts.fence.run(&self.link, &call, timeout).await.map_err(Unavailable::from)?;
         let mut reply = Reply::new(answer).map_err(Unavailable::from)?;
-        if reply.word != "OK" {
-            return Err(superseded(reply));
+        match reply.word.as_str() {
+            "OK" => self.link.metrics().fenced("done"),
+            "FOREIGN" => {
+                self.link.metrics().fenced("foreign");
+                return Err(self.foreign(reply));
+            }
+            _ => {
+                self.link.metrics().fenced("superseded");
+                return Err(superseded(reply));
+            }
         }
         let incarnation = Incarnation(reply.text().map_err(Unavailable::from)?);
         Ok(Fenced { incarnation, events: reply.events().map_err(Unavailable::from)? })
@@ -79,7 +116,9 @@ impl LiveLog for RedisLog {
             .with(room)
             .with(u8::from(closed));
         let reply = self.run(&self.scripts.open, &call).await.map_err(Unavailable::from)?;
-        if reply.word == "OK" { Ok(()) } else { Err(superseded(reply)) }
+        let is_open = reply.word == "OK";
+        self.link.metrics().opened(if is_open { "done" } else { "superseded" });
+        if is_open { Ok(()) } else { Err(superseded(reply)) }
     }
 
     async fn advance(&self, room: RoomId, through: Position) -> Result<(), AdvanceError> {

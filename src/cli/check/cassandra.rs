@@ -2,16 +2,16 @@ use std::collections::BTreeSet;
 
 use super::finding::Finding;
 use crate::adapters::cassandra::{CassandraFacts, CassandraStore, OpenError};
-use crate::config::Cassandra;
+use crate::config::{Cassandra, Cluster};
 use crate::startup::options;
 
 /// The version that the tests run on.
 const TESTED: &str = "5.0.";
 
 /// Looks at the Cassandra that is configured.
-pub(super) async fn check(cassandra: &Cassandra) -> Vec<Finding> {
-    match CassandraStore::inspect(&options::cassandra(cassandra)).await {
-        Ok(facts) => judge(&facts, cassandra),
+pub(super) async fn check(cluster: &Cluster) -> Vec<Finding> {
+    match CassandraStore::inspect(&options::cassandra(cluster)).await {
+        Ok(facts) => judge(&facts, &cluster.cassandra),
         Err(error) => {
             let advice = match &error {
                 OpenError::Certificates { .. } => "name a PEM file with authorities in cassandra.certificates",

@@ -1,4 +1,5 @@
 use super::finding::Finding;
+use crate::adapters::cassandra::is_identity_of;
 use crate::adapters::redis::{Owner, RedisFacts, SLOTS, ServerFacts, inspect, is_new_enough};
 use crate::config::Cluster;
 use crate::startup::options;
@@ -6,7 +7,7 @@ use crate::startup::options;
 /// Looks at the Redis that is configured.
 pub(super) async fn check(cluster: &Cluster) -> Vec<Finding> {
     // Nothing is published: any number will do.
-    match inspect(&options::redis(cluster, 0)).await {
+    match inspect(&options::redis(cluster, &cluster.deployment, 0)).await {
         Ok(facts) => judge(&facts, &cluster.deployment),
         Err(error) => {
             let advice = "is it running, and are redis.url (or redis.cluster), redis.username and redis.password right";
@@ -23,7 +24,7 @@ fn judge(facts: &RedisFacts, deployment: &str) -> Vec<Finding> {
         Finding::bad(what, "rooms in the others are busy; `redis-cli --cluster check` says which primaries are gone")
     }));
     findings.extend(match &facts.owner {
-        Owner::Deployment(found) if found != deployment => Some(Finding::bad(
+        Owner::Deployment(found) if !is_identity_of(found, deployment) => Some(Finding::bad(
             format!("Redis: it belongs to deployment {found:?}, this is {deployment:?}"),
             "use another Redis or another database, or set cluster.deployment",
         )),
@@ -93,10 +94,10 @@ mod tests {
 
     #[test]
     fn a_server_as_it_should_be_is_good() {
-        let facts = RedisFacts { owner: Owner::Deployment("bobchat".to_owned()), ..one(server()) };
+        let facts = RedisFacts { owner: Owner::Deployment("bobchat-00c0ffee00c0ffee".to_owned()), ..one(server()) };
         let expected = [
             "good     Redis 7.0.15 at port 6379: takes writes, evicts nothing",
-            "good     Redis: it belongs to this deployment, \"bobchat\"",
+            "good     Redis: it belongs to this deployment, \"bobchat-00c0ffee00c0ffee\"",
         ];
         assert_eq!(said(&facts), expected);
     }

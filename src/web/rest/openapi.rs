@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{bodies, messages, people, rooms, session};
+use super::{bodies, messages, nodes, people, rooms, session};
 
 /// The name of the bearer token in the document.
 const BEARER: &str = "access_token";
@@ -23,6 +23,7 @@ const BEARER: &str = "access_token";
         people::users, people::members, people::presence,
         rooms::list, rooms::create, rooms::search, rooms::get, rooms::update, rooms::join, rooms::leave, rooms::invite,
         messages::send, messages::history, messages::events, messages::typing,
+        nodes::list,
     ),
     components(schemas(bobchat_proto::wire::Error, bodies::Kind, bodies::Visibility)),
     modifiers(&Bearer, &Errors),
@@ -32,6 +33,7 @@ const BEARER: &str = "access_token";
         (name = "Rooms", description = "Making, finding, joining and changing rooms"),
         (name = "Messages", description = "Sending and reading"),
         (name = "People", description = "Members, and who is here"),
+        (name = "Administration", description = "For administrators"),
     )
 )]
 struct Document;

@@ -9,7 +9,7 @@ use actix_web::{Resource, Route, web};
 use tracing_actix_web::TracingLogger;
 
 use super::observe::{RequestSpan, count};
-use super::{Edge, messages, people, rooms, session};
+use super::{Edge, messages, nodes, people, rooms, session};
 use crate::web::failure::Failure;
 
 /// Adds the API to an application, under `/api/v1`. Everything there that is no route answers in the shape
@@ -58,6 +58,7 @@ fn resources(config: &mut web::ServiceConfig) {
             [(Method::GET, web::to(messages::history)), (Method::POST, web::to(messages::send))],
         ))
         .service(resource("/rooms/{room}/events", [(Method::GET, web::to(messages::events))]))
+        .service(resource("/admin/nodes", [(Method::GET, web::to(nodes::list))]))
         .service(resource("/openapi.json", [(Method::GET, web::to(crate::web::docs::openapi))]));
 }
 

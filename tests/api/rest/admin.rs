@@ -36,7 +36,7 @@ fn the_public_listener_has_none_of_it() {
     let server = TestServer::start();
     let public = operator(&server);
     let public = Http::stranger(server.address).with_token(public.token());
-    for path in ["/metrics", "/healthz", "/readyz", "/admin/grant", "/admin/backup", "/admin/token"] {
+    for path in ["/metrics", "/healthz", "/readyz", "/admin/grant", "/admin/backup", "/admin/token", "/admin/nodes"] {
         let page = public.get(path);
         assert!(!page.text.contains("bobchat_") && !page.text.contains("ready"), "{path}: {}", page.text);
         assert_eq!(public.post(path, &json!({"handle": "ada", "path": "/x", "count": 1, "seconds": 1})).status, 405);

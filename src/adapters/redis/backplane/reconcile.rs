@@ -8,15 +8,11 @@ use bobchat_actors::ports::Told;
 use bobchat_proto::ids::RoomId;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::super::backoff::Backoff;
 use super::super::ears::{Ears, Push, Pushes};
-use super::super::keys::{room_of, shard};
+use super::super::keys::{RoomKeys, room_of, shard};
 use super::beat::Beat;
 use super::{Shared, lock};
-
-/// The first wait before another attempt to connect; doubles up to [`RECONNECT_MAX`], and a random part is taken
-/// off, so that nodes do not come back all at once.
-const RECONNECT_MIN: Duration = Duration::from_millis(50);
-const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Channels in one command: some 30 KB of it.
 const CHANNELS_MAX: usize = 1000;
@@ -31,11 +27,11 @@ const BEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// Connects, and hears until the connection breaks, for ever.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut wait = RECONNECT_MIN;
+    let mut backoff = Backoff::default();
     loop {
         match Ears::open(&shared.servers, shared.log.timeout).await {
             Ok((ears, pushes)) => {
-                wait = RECONNECT_MIN;
+                backoff.reset();
                 shared.metrics.connections.inc();
                 lock(&shared.wanted).begin_anew();
                 let looks = VecDeque::new();
@@ -47,8 +43,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(error = %error, "could not connect to redis to hear other nodes"),
         }
         lock(&shared.wanted).begin_anew();
-        tokio::time::sleep(jittered(wait)).await;
-        wait = (wait * 2).min(RECONNECT_MAX);
+        backoff.wait().await;
     }
 }
 
@@ -56,12 +51,6 @@ fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-/// Half of the time to all of it.
-fn jittered(wait: Duration) -> Duration {
-    let random = getrandom::u32().unwrap_or_default();
-    wait / 2 + wait.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
 }
 
 struct Hearing<'s> {
@@ -104,10 +93,10 @@ impl Hearing<'_> {
     async fn reconcile(&mut self) -> Result<(), ()> {
         let (ask, take_back) = lock(&self.shared.wanted).difference();
         for rooms in by_shard(take_back) {
-            self.limited(async |ears: &mut Ears| ears.unsubscribe(&rooms).await).await?;
+            self.limited(async |ears: &mut Ears| ears.unsubscribe(channels(&rooms)).await).await?;
         }
         for rooms in by_shard(ask) {
-            self.limited(async |ears: &mut Ears| ears.subscribe(&rooms).await).await?;
+            self.limited(async |ears: &mut Ears| ears.subscribe(channels(&rooms)).await).await?;
         }
         Ok(())
     }
@@ -153,6 +142,10 @@ impl Hearing<'_> {
             Err(error) => tracing::warn!(error = %error, "could not read which rooms have changed"),
         }
     }
+}
+
+fn channels(rooms: &[RoomId]) -> Vec<String> {
+    rooms.iter().map(|room| RoomKeys::new(*room).channel()).collect()
 }
 
 /// On a cluster all channels of a command must live in one shard.

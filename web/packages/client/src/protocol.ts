@@ -663,6 +663,41 @@ export interface TokenGrant {
   refresh_token: string;
 }
 
+/** A node of the deployment: REST only, for administrators. */
+export interface Node {
+  /** Names it among the nodes that run now. */
+  id: Id;
+  /** The version of its program. */
+  version: string;
+  /** Where it listens for clients. */
+  address: string;
+  /** When it was started. */
+  started_at: Time;
+  /** What it does now; absent when it did not answer in time. */
+  status?: NodeStatus;
+}
+
+/** What a node does now. */
+export interface NodeStatus {
+  /** Live connections. */
+  connections: number;
+  /** Users with a connection there. */
+  users: number;
+  /** Rooms in its memory. */
+  rooms: number;
+  /**
+   * How long the oldest event that it has taken and that is not in the archive yet has waited, in milliseconds;
+   * absent where nothing has to be archived.
+   */
+  archive_lag_ms?: number;
+}
+
+/** Every node that runs now, the one that was asked among them. */
+export interface NodeListOk {
+  /** In the order of their identifiers. */
+  nodes: Node[];
+}
+
 /** What each request carries. */
 export interface Requests {
   auth: Auth;
@@ -1041,6 +1076,22 @@ export const FIELDS: Record<string, Record<string, readonly [number, string, Sha
     access_token: [2, "string", "plain"],
     access_expires_at: [3, "Time", "plain"],
     refresh_token: [4, "string", "plain"],
+  },
+  Node: {
+    id: [1, "Id", "plain"],
+    version: [2, "string", "plain"],
+    address: [3, "string", "plain"],
+    started_at: [4, "Time", "plain"],
+    status: [5, "NodeStatus", "optional"],
+  },
+  NodeStatus: {
+    connections: [1, "number", "plain"],
+    users: [2, "number", "plain"],
+    rooms: [3, "number", "plain"],
+    archive_lag_ms: [4, "number", "optional"],
+  },
+  NodeListOk: {
+    nodes: [1, "Node", "list"],
   },
 };
 
