@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use bobchat_actors::Core;
 use bobchat_actors::cluster::{Cluster, ClusterMetrics, ClusterPorts};
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::ports::{
-    Alone, Backplane, Clock, Credentials, Directory, History, Listener, RoomLog, WorkerLeases,
+    Alone, Backplane, Clock, Credentials, Directory, History, Listener, NodeListener, RoomLog, WorkerLeases,
 };
+use bobchat_proto::ids::NodeId;
 use prometheus_client::registry::Registry;
 
 use super::error::StartError;
