@@ -66,7 +66,8 @@ impl Node {
     pub async fn start(config: Config) -> Result<(Self, Server), StartError> {
         let public = listen::reserve(config.server.listen)?;
         let operators = Operators::start(config.server.admin_listen)?;
-        match Self::open(config, public, &operators).await {
+        // On the heap: it is large, and whoever starts a node would carry it about.
+        match Box::pin(Self::open(config, public, &operators)).await {
             Ok(Running { address, core, auth, shared, server, drain_timeout }) => {
                 operators.readiness.open();
                 let (handle, admin_address) = (server.handle(), operators.address);
@@ -87,7 +88,7 @@ impl Node {
             Some(_) => Waiting::Patient(&operators.readiness),
             None => Waiting::Not,
         };
-        let opened = Opened::open(&config, &mut registry, waiting).await?;
+        let opened = Box::pin(Opened::open(&config, &mut registry, waiting)).await?;
         let operator = opened.operator();
         let Opened { stores, clock, ids, auth } = opened;
         let shared = stores.shared.clone();
@@ -120,7 +121,7 @@ impl Node {
         }
         let metrics = HttpMetrics::register(&mut registry);
         operators.administer(&config.store.data, registry, operator, core.clone())?;
-        prepare::prepare(&core, &auth, waiting).await?;
+        Box::pin(prepare::prepare(&core, &auth, waiting)).await?;
         let (serving, address) = (Public { core: core.clone(), auth: auth.clone(), metrics }, public.address);
         let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;
         Ok(Running { address, core, auth, shared, server, drain_timeout: config.server.drain_timeout })
@@ -159,7 +160,7 @@ struct Running {
 /// # Errors
 /// See [`StartError`]; while a server runs, [`embedded::OpenError::InUse`].
 pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> {
-    Ok(Opened::open(config, &mut Registry::default(), Waiting::Not).await?.operator())
+    Ok(Box::pin(Opened::open(config, &mut Registry::default(), Waiting::Not)).await?.operator())
 }
 
 /// Puts a copy in place as the store of a data folder that has none; returns how long it is.

@@ -36,7 +36,8 @@ impl Opened {
         let (stores, waiting) = match &config.cluster {
             None => (Stores::alone(config, clock.clone(), registry)?, Waiting::Not),
             Some(cluster) => {
-                (Stores::in_cluster(&config.store, cluster, clock.clone(), registry, waiting).await?, waiting)
+                let opening = Stores::in_cluster(&config.store, cluster, clock.clone(), registry, waiting);
+                (Box::pin(opening).await?, waiting)
             }
         };
         let numbers = IdMetrics::register(registry);

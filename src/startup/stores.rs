@@ -184,9 +184,7 @@ fn judge_redis(error: CheckError) -> Trouble {
 }
 
 fn judge_cassandra(error: cassandra::OpenError) -> Trouble {
-    use cassandra::OpenError::{
-        Certificates, Connect, Deployment, NewerSchema, OtherDeployment, Schema, SchemaBusy,
-    };
+    use cassandra::OpenError::{Certificates, Connect, Deployment, NewerSchema, OtherDeployment, Schema, SchemaBusy};
     match error {
         Connect { .. } | SchemaBusy { .. } | Schema { .. } | Deployment { .. } => Trouble::Passing(error.into()),
         Certificates { .. } | NewerSchema { .. } | OtherDeployment { .. } => Trouble::Lasting(error.into()),

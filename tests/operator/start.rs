@@ -151,10 +151,15 @@ fn three_nodes_that_start_at_once_share_what_is_said() {
     let mut nodes: Vec<_> = (0..3).map(|_| Starting::start(&settings)).collect();
     let addresses: Vec<_> = nodes.iter_mut().map(Starting::ready).collect();
     let url = |node: usize, path: &str| format!("http://{}/api/v1{path}", addresses[node]);
-    let guest: Value =
-        ureq::post(url(0, "/guests")).send_json(serde_json::json!({"name": "Ada"})).unwrap().body_mut().read_json().unwrap();
+    let guest: Value = ureq::post(url(0, "/guests"))
+        .send_json(serde_json::json!({"name": "Ada"}))
+        .unwrap()
+        .body_mut()
+        .read_json()
+        .unwrap();
     let bearer = format!("Bearer {}", guest["access_token"].as_str().unwrap());
-    let post = ureq::post(url(1, "/rooms/1/messages")).header("authorization", &bearer).header("idempotency-key", "one");
+    let post =
+        ureq::post(url(1, "/rooms/1/messages")).header("authorization", &bearer).header("idempotency-key", "one");
     post.send_json(serde_json::json!({"text": "from one node to another"})).unwrap();
     let page = ureq::get(url(2, "/rooms/1/messages")).header("authorization", &bearer);
     let page = page.call().unwrap().body_mut().read_to_string().unwrap();

@@ -165,6 +165,16 @@ impl LiveLog for RedisLog {
         Ok(rooms.take(limit).collect())
     }
 
+    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable> {
+        let call = Call::new([RoomKeys::new(room).claim()]).with(holder).with(lasts.as_millis().max(1));
+        let reply = self.run(&self.scripts.claim, &call).await?;
+        match reply.word.as_str() {
+            "OK" => Ok(true),
+            "HELD" => Ok(false),
+            other => Err(Unavailable::new(format!("{other:?} to a claim"))),
+        }
+    }
+
     /// On a cluster, that of all its primaries together: a fail-over of one of them changes it.
     async fn incarnation(&self) -> Result<Incarnation, Unavailable> {
         let infos = self.link.info("replication", self.timeout).await?;

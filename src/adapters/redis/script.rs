@@ -10,6 +10,7 @@ use super::error::CallError;
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
+    pub(super) claim: Lua,
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
@@ -23,6 +24,7 @@ impl Scripts {
         Self {
             append: Lua::new("append", include_str!("scripts/append.lua")),
             fence: Lua::new("fence", include_str!("scripts/fence.lua")),
+            claim: Lua::new("claim", include_str!("scripts/claim.lua")),
             open: Lua::new("open", include_str!("scripts/open.lua")),
             advance: Lua::new("advance", include_str!("scripts/advance.lua")),
             tail: Lua::new("tail", include_str!("scripts/tail.lua")),
