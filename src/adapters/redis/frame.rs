@@ -14,6 +14,17 @@ pub(super) const FRAME_VERSION: u32 = 1;
 /// The largest batch that a room appends is a megabyte; with what stands around each event it stays below this.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
+/// What a frame says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Heard {
+    /// Of which room.
+    pub(super) room: RoomId,
+    /// What.
+    pub(super) told: Told,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<String>,
+}
+
 /// Why a frame is thrown away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -32,7 +43,7 @@ pub(super) fn typing(node: u64, signal: wire::TypingSignal) -> Vec<u8> {
 }
 
 /// Reads what came on a channel; nothing when this node sent it.
-pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Option<(RoomId, Told)>, Refusal> {
+pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Option<Heard>, Refusal> {
     if payload.len() > FRAME_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
@@ -49,7 +60,7 @@ pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Opti
         None if is_whole(&frame) => Told::Events(frame.events),
         None => return Err(Refusal::Broken),
     };
-    Ok(Some((room, told)))
+    Ok(Some(Heard { room, told, trace: frame.trace }))
 }
 
 /// Whether the events are the room's, of one epoch, and follow one another.
@@ -80,18 +91,19 @@ mod tests {
             ..wire::Event::default()
         };
         let events = seqs.iter().map(event).collect();
-        Frame { version: FRAME_VERSION, node: 2, room: 42, epoch: 1, events, typing: None }
+        Frame { version: FRAME_VERSION, node: 2, room: 42, epoch: 1, events, ..Frame::default() }
     }
 
-    fn read_frame(frame: &Frame) -> Result<Option<(RoomId, Told)>, Refusal> {
+    fn read_frame(frame: &Frame) -> Result<Option<Heard>, Refusal> {
         read(1, channel().as_bytes(), &frame.encode_to_vec())
     }
 
     #[test]
     fn another_nodes_events_are_read_and_the_own_ones_are_not() {
         let good = frame(&[7, 8]);
-        let (room, told) = read_frame(&good).unwrap().unwrap();
-        assert_eq!((room.get(), told), (42, Told::Events(good.events.clone())));
+        let heard = read_frame(&Frame { trace: Some("any".to_owned()), ..good.clone() }).unwrap().unwrap();
+        assert_eq!((heard.room.get(), heard.told), (42, Told::Events(good.events.clone())));
+        assert_eq!(heard.trace.as_deref(), Some("any"));
         assert_eq!(read_frame(&Frame { node: 1, ..good }), Ok(None));
     }
 
@@ -114,8 +126,8 @@ mod tests {
     #[test]
     fn who_types_is_read() {
         let signal = wire::TypingSignal { room: 42, user: 5 };
-        let (_, told) = read(1, channel().as_bytes(), &typing(2, signal)).unwrap().unwrap();
-        assert_eq!(told, Told::Typing(signal));
+        let heard = read(1, channel().as_bytes(), &typing(2, signal)).unwrap().unwrap();
+        assert_eq!(heard.told, Told::Typing(signal));
     }
 
     proptest! {
