@@ -92,15 +92,21 @@ impl Torture {
         self.shared.lock().check.tally.acked
     }
 
-    /// How often a request was answered with this code so far.
+    /// Events that streams have brought so far.
     #[must_use]
-    pub fn errors(&self, code: &str) -> u64 {
-        self.shared.lock().check.tally.errors.get(code).copied().unwrap_or(0)
+    pub fn delivered(&self) -> u64 {
+        self.shared.lock().check.tally.delivered
     }
 
-    /// Begins another stage: who is away in it goes, who was away comes back. All talk again if they had settled.
+    /// Begins another stage: who is away in it goes, who was away comes back.
     pub fn stage(&self, stage: u32) {
         self.wish.send_replace(Wish::Talk { stage });
+    }
+
+    /// Whether a client is connected and subscribed.
+    #[must_use]
+    pub fn is_connected(&self, client: usize) -> bool {
+        self.shared.lock().clients.get(client).is_some_and(|client| client.connected)
     }
 
     /// Waits until so many more messages were acknowledged.
@@ -171,10 +177,12 @@ impl Torture {
             }
         }
         let head = head?;
-        let mut cursors =
+        let cursors =
             clients.iter().enumerate().filter_map(|(number, client)| Some((number, client.cursors.get(&room)?)));
-        let (number, cursor) = cursors.find(|(_, cursor)| cursor.seq != head.seq)?;
-        Some(format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"))
+        let mut behind = cursors
+            .filter(|(_, cursor)| cursor.seq != head.seq)
+            .map(|(number, cursor)| format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"));
+        behind.next_back()
     }
 
     fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {
