@@ -1,7 +1,7 @@
 //! A client's messages that are not acknowledged.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;

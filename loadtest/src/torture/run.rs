@@ -92,21 +92,15 @@ impl Torture {
         self.shared.lock().check.tally.acked
     }
 
-    /// Events that streams have brought so far.
+    /// How often a request was answered with this code so far.
     #[must_use]
-    pub fn delivered(&self) -> u64 {
-        self.shared.lock().check.tally.delivered
+    pub fn errors(&self, code: &str) -> u64 {
+        self.shared.lock().check.tally.errors.get(code).copied().unwrap_or(0)
     }
 
-    /// Begins another stage: who is away in it goes, who was away comes back.
+    /// Begins another stage: who is away in it goes, who was away comes back. All talk again if they had settled.
     pub fn stage(&self, stage: u32) {
         self.wish.send_replace(Wish::Talk { stage });
-    }
-
-    /// Whether a client is connected and subscribed.
-    #[must_use]
-    pub fn is_connected(&self, client: usize) -> bool {
-        self.shared.lock().clients.get(client).is_some_and(|client| client.connected)
     }
 
     /// Waits until so many more messages were acknowledged.
@@ -177,12 +171,10 @@ impl Torture {
             }
         }
         let head = head?;
-        let cursors =
+        let mut cursors =
             clients.iter().enumerate().filter_map(|(number, client)| Some((number, client.cursors.get(&room)?)));
-        let mut behind = cursors
-            .filter(|(_, cursor)| cursor.seq != head.seq)
-            .map(|(number, cursor)| format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"));
-        behind.next_back()
+        let (number, cursor) = cursors.find(|(_, cursor)| cursor.seq != head.seq)?;
+        Some(format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"))
     }
 
     fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {
