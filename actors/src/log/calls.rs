@@ -90,6 +90,10 @@ pub enum Call {
         /// The key.
         key: String,
     },
+    /// [`Call::Keys`] of all of these, at once: a batch does not wait for its keys one after the other.
+    AllKeys(Vec<(u64, String)>),
+    /// The rows at these positions, at once.
+    Rows(Vec<Position>),
     /// [`crate::ports::EventStore::noted_head`].
     NotedHead,
     /// [`crate::ports::EventStore::note_head`].
@@ -111,6 +115,8 @@ pub enum Call {
         /// At most so many.
         limit: usize,
     },
+    /// What [`Call::Tail`] has at each of these seqs, at once.
+    Tails(Vec<Sequence>),
     /// [`super::Unarchived::reserve`].
     Reserve {
         /// Encoded bytes of the events.
@@ -144,6 +150,10 @@ pub enum Reply {
     Stored(Result<Vec<StoredEvent>, Unavailable>),
     /// Of [`Call::Keys`].
     Keys(Result<Vec<StoredKey>, Unavailable>),
+    /// Of [`Call::AllKeys`], in their order.
+    AllKeys(Result<Vec<Vec<StoredKey>>, Unavailable>),
+    /// Of [`Call::Rows`], in their order.
+    Rows(Result<Vec<Option<StoredEvent>>, Unavailable>),
     /// Of [`Call::NotedHead`].
     NotedHead(Result<Option<Head>, Unavailable>),
     /// Of [`Call::Append`].
@@ -158,6 +168,8 @@ pub enum Reply {
     LiveHead(Result<Option<LiveHead>, Unavailable>),
     /// Of [`Call::Tail`].
     Tail(Result<Option<LiveTail>, Unavailable>),
+    /// Of [`Call::Tails`], in their order.
+    Tails(Result<Vec<Option<LiveTail>>, Unavailable>),
     /// Of [`Call::Reserve`]: whether there was room.
     Reserved(bool),
     /// Of what the node does by itself and what cannot fail.

@@ -1,10 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bobchat_proto::ids::RoomId;
+use bobchat_proto::ids::{Position, RoomId, Sequence};
+use futures_util::stream::{StreamExt as _, TryStreamExt as _, iter};
 
 use super::{Call, Job, Permit, Reply, Step, Unarchived};
-use crate::ports::{EventStore, LiveLog};
+use crate::ports::{EventStore, LiveLog, StoredEvent, Unavailable};
+
+/// Questions about one batch that are under way at the same time: enough that a batch takes a few round trips.
+const AT_ONCE: usize = 64;
+
+/// Rows that are read for one position: the seq's first ones. Nearly always it has one.
+const ROWS_OF_A_SEQ: usize = 2;
+
+/// Rows of one seq that are looked at before it is given up: a room that lost its log more often within a week is
+/// answered with an event that it has already, under a new key.
+const ROWS_OF_A_SEQ_MAX: usize = 64;
 
 /// The wait after a first failure; it doubles with each one.
 const WAIT_FIRST: Duration = Duration::from_millis(50);
@@ -52,6 +63,14 @@ impl Node {
             Call::Stored { from, limit } => Reply::Stored(store.stored(room, from, limit).await),
             Call::MarkRenumbered(orphans) => Reply::Written(store.mark_renumbered(room, &orphans).await),
             Call::Keys { author, key } => Reply::Keys(store.keys(room, author, &key).await),
+            Call::AllKeys(keys) => {
+                let calls = keys.iter().map(|(author, key)| store.keys(room, *author, key)).collect();
+                Reply::AllKeys(at_once(calls).await)
+            }
+            Call::Rows(positions) => {
+                let calls = positions.iter().map(|position| self.row_at(room, *position)).collect();
+                Reply::Rows(at_once(calls).await)
+            }
             Call::NotedHead => Reply::NotedHead(store.noted_head(room).await),
             Call::NoteHead(head) => Reply::Written(store.note_head(room, head).await),
             Call::Append(append) => Reply::Appended(live.append(append).await),
@@ -60,6 +79,10 @@ impl Node {
             Call::Advance(through) => Reply::Advanced(live.advance(room, through).await),
             Call::LiveHead => Reply::LiveHead(live.head(room).await),
             Call::Tail { after, limit } => Reply::Tail(live.tail(room, after, limit).await),
+            Call::Tails(seqs) => {
+                let tail = |seq: &Sequence| live.tail(room, Sequence(seq.0.saturating_sub(1)), 1);
+                Reply::Tails(at_once(seqs.iter().map(tail).collect()).await)
+            }
             Call::Reserve { bytes } => {
                 *permit = unarchived.reserve(bytes);
                 Reply::Reserved(permit.is_some())
@@ -82,6 +105,26 @@ impl Node {
             }
         }
     }
+}
+
+impl Node {
+    /// The row at a position, orphan or not.
+    async fn row_at(&self, room: RoomId, position: Position) -> Result<Option<StoredEvent>, Unavailable> {
+        for limit in [ROWS_OF_A_SEQ, ROWS_OF_A_SEQ_MAX] {
+            let rows = self.store.stored(room, position.seq, limit).await?;
+            let has_more = rows.len() == limit && rows.last().is_some_and(|row| row.event.seq == position.seq.0);
+            let found = rows.into_iter().find(|row| row.event.position() == position);
+            if found.is_some() || !has_more {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Does all of these, some at the same time, and keeps their order.
+async fn at_once<T>(calls: Vec<impl Future<Output = Result<T, Unavailable>>>) -> Result<Vec<T>, Unavailable> {
+    iter(calls).buffered(AT_ONCE).try_collect().await
 }
 
 /// Waits after so many failures.

@@ -12,9 +12,6 @@ use crate::ports::{
     StoredEvent, StoredKey,
 };
 
-/// Rows that one seq may have: one for each epoch that wrote there. More than that is taken for no answer.
-const ROWS_OF_A_SEQ: usize = 64;
-
 /// An event on its way to the log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
@@ -113,17 +110,17 @@ struct Use {
 #[derive(Debug, Clone, PartialEq)]
 enum State {
     Reserving,
-    /// The table, for this event of the batch.
-    Asking(usize),
-    /// The row of this use of this event's key.
-    Looking(usize, usize),
+    /// The table, for all events of the batch that have to ask it.
+    Asking,
+    /// The rows of what it knows.
+    Looking,
     /// room_log, after the table.
     Confirming,
     Appending,
     /// What was appended now goes to the node's own store.
     HoldingAppended,
-    /// What the log had already, for this event of the batch.
-    ReadingBack(usize),
+    /// What the log had already.
+    ReadingBack,
     HoldingRepeated,
     Settling,
     Storing,
@@ -160,44 +157,42 @@ impl Send {
         send.uses.resize_with(count, Vec::new);
         if salvage {
             // What is put back is in the node's own store already.
-            send.state = send.ask_from(0);
+            send.state = send.ask();
         }
         send
     }
 
-    /// Rule 8: the next event whose key has to be asked for; when there is none, room_log is read again.
-    fn ask_from(&self, index: usize) -> State {
-        let asks =
-            |outgoing: &Outgoing| outgoing.ask && outgoing.new.event.key.is_some() && !Plant::NeverAsk.is_planted();
-        let next = self.job.events.iter().enumerate().skip(index).find(|(_, outgoing)| asks(outgoing));
-        match next {
-            Some((index, _)) => State::Asking(index),
-            None if self.job.events.iter().any(asks) => State::Confirming,
-            None => State::Appending,
-        }
+    /// Rule 8: asks for the keys that have to be asked for; when there are none, nothing is asked.
+    fn ask(&self) -> State {
+        if self.asking().next().is_some() { State::Asking } else { State::Appending }
     }
 
-    fn asked(&mut self, index: usize, keys: Vec<StoredKey>) -> State {
-        if let Some(uses) = self.uses.get_mut(index) {
-            *uses = keys.into_iter().map(|key| Use { key, row: None }).collect();
-        }
-        self.look_from(index, 0)
+    /// The events of the batch whose key has to be asked for: their places, and whose key it is.
+    fn asking(&self) -> impl Iterator<Item = (usize, u64, &str)> {
+        let events = self.job.events.iter().enumerate();
+        let asks = |outgoing: &Outgoing| outgoing.ask && !Plant::NeverAsk.is_planted();
+        events.filter(move |(_, outgoing)| asks(outgoing)).filter_map(|(index, outgoing)| {
+            Some((index, outgoing.new.event.author, outgoing.new.event.key.as_deref()?))
+        })
     }
 
-    fn look_from(&self, index: usize, at: usize) -> State {
-        if self.uses.get(index).is_some_and(|uses| at < uses.len()) {
-            State::Looking(index, at)
-        } else {
-            self.ask_from(index.saturating_add(1))
+    fn asked(&mut self, answers: Vec<Vec<StoredKey>>) -> State {
+        let places: Vec<usize> = self.asking().map(|(index, ..)| index).collect();
+        if places.len() != answers.len() {
+            return self.not_now(None);
         }
+        for (index, keys) in places.into_iter().zip(answers) {
+            if let Some(uses) = self.uses.get_mut(index) {
+                *uses = keys.into_iter().map(|key| Use { key, row: None }).collect();
+            }
+        }
+        if self.uses.iter().all(Vec::is_empty) { State::Confirming } else { State::Looking }
     }
 
-    fn looked(&mut self, index: usize, at: usize, rows: Vec<StoredEvent>) -> State {
-        if let Some(found) = self.uses.get_mut(index).and_then(|uses| uses.get_mut(at)) {
-            let position = found.key.position;
-            found.row = rows.into_iter().find(|row| row.event.position() == position);
-        }
-        self.look_from(index, at.saturating_add(1))
+    fn looked(&mut self, rows: Vec<Option<StoredEvent>>) -> State {
+        let uses = self.uses.iter_mut().flatten();
+        uses.zip(rows).for_each(|(found, row)| found.row = row);
+        State::Confirming
     }
 
     /// Rule 8: the table was read between two looks at room_log that say the same; rows were read before the
@@ -281,21 +276,23 @@ impl Send {
         self.uses.iter_mut().for_each(Vec::clear);
         self.outcomes.fill(None);
         self.events.fill(None);
-        self.ask_from(0)
+        self.ask()
     }
 
-    /// Rule 11: whoever answers a repeated key holds its event too, unless it is stored: the next of those.
-    fn read_back_from(&self, index: usize) -> State {
-        let unstored = |outcome: &Option<Outcome>| match outcome {
-            Some(Outcome::Repeated(placement)) => self.is_unstored(placement.position),
-            _ => false,
-        };
-        let next = self.outcomes.iter().enumerate().skip(index).find(|(_, outcome)| unstored(outcome));
-        match next {
-            Some((index, _)) if !Plant::HoldNoRepeat.is_planted() => State::ReadingBack(index),
-            _ if index > 0 => State::HoldingRepeated,
-            _ => State::Settling,
-        }
+    /// Rule 11: whoever answers a repeated key holds its event too, unless it is stored.
+    fn read_back_all(&self) -> State {
+        let has_some = self.unstored().next().is_some();
+        if has_some && !Plant::HoldNoRepeat.is_planted() { State::ReadingBack } else { State::Settling }
+    }
+
+    /// What the log had already and the store may not have: its places in the batch, and where it stands.
+    fn unstored(&self) -> impl Iterator<Item = (usize, Position)> {
+        self.outcomes.iter().enumerate().filter_map(|(index, outcome)| match outcome {
+            Some(Outcome::Repeated(placement)) if self.is_unstored(placement.position) => {
+                Some((index, placement.position))
+            }
+            _ => None,
+        })
     }
 
     /// What an older epoch holds came from the table, with its row.
@@ -303,24 +300,24 @@ impl Send {
         position.epoch == self.job.epoch && position.seq > self.archived
     }
 
-    fn repeated(&self, index: usize) -> Option<Position> {
-        match self.outcomes.get(index) {
-            Some(Some(Outcome::Repeated(placement))) => Some(placement.position),
-            _ => None,
-        }
-    }
-
-    fn read_back(&mut self, index: usize, tail: LiveTail) -> State {
-        let Some(position) = self.repeated(index) else { return self.unknown() };
-        let found = tail.events.into_iter().find(|event| event.position() == position);
-        let is_stored = tail.head.head.position.epoch == position.epoch && tail.head.archived >= position.seq;
-        if found.is_none() && !is_stored {
+    fn read_back(&mut self, tails: Vec<Option<LiveTail>>) -> State {
+        let places: Vec<(usize, Position)> = self.unstored().collect();
+        if places.len() != tails.len() {
             return self.unknown();
         }
-        if let Some(event) = self.events.get_mut(index) {
-            *event = found;
+        for ((index, position), tail) in places.into_iter().zip(tails) {
+            // The log was lost since it answered: all over again.
+            let Some(tail) = tail else { return self.unknown() };
+            let found = tail.events.into_iter().find(|event| event.position() == position);
+            let is_stored = tail.head.head.position.epoch == position.epoch && tail.head.archived >= position.seq;
+            if found.is_none() && !is_stored {
+                return self.unknown();
+            }
+            if let Some(event) = self.events.get_mut(index) {
+                *event = found;
+            }
         }
-        self.read_back_from(index.saturating_add(1))
+        State::HoldingRepeated
     }
 
     /// All that is placed is held; what waits for history is stored first (rule 12).
@@ -365,22 +362,13 @@ impl Send {
             State::Reserving => {
                 Call::Reserve { bytes: self.job.events.iter().map(|outgoing| outgoing.new.event.encoded_len()).sum() }
             }
-            State::Asking(index) => {
-                let event = &self.job.events.get(*index)?.new.event;
-                Call::Keys { author: event.author, key: event.key.clone()? }
-            }
-            State::Looking(index, at) => {
-                let from = self.uses.get(*index)?.get(*at)?.key.position.seq;
-                Call::Stored { from, limit: ROWS_OF_A_SEQ }
-            }
+            State::Asking => Call::AllKeys(self.asking().map(|(_, author, key)| (author, key.to_owned())).collect()),
+            State::Looking => Call::Rows(self.uses.iter().flatten().map(|found| found.key.position).collect()),
             State::Confirming | State::ReadingEpoch => Call::LogRow { serial: false },
             State::Appending => Call::Append(self.append()),
             State::HoldingAppended => Call::Hold(self.held(true)),
             State::HoldingRepeated => Call::Hold(self.held(false)),
-            State::ReadingBack(index) => {
-                let seq = self.repeated(*index)?.seq;
-                Call::Tail { after: Sequence(seq.0.saturating_sub(1)), limit: 1 }
-            }
+            State::ReadingBack => Call::Tails(self.unstored().map(|(_, position)| position.seq).collect()),
             State::Settling => Call::Archived(Position { epoch: self.job.epoch, seq: self.archived }),
             State::Storing => Call::Store(self.events.iter().flatten().cloned().map(as_stored).collect()),
             State::Waiting => Call::Wait { attempt: self.tries },
@@ -422,21 +410,20 @@ impl Job for Send {
 
     fn on(&mut self, reply: Reply) {
         self.state = match (self.state.clone(), reply) {
-            (State::Reserving, Reply::Reserved(true)) => self.ask_from(0),
+            (State::Reserving, Reply::Reserved(true)) => self.ask(),
             // Rule 11: no room in the node's own store: busy, before anything is appended.
             (State::Reserving, Reply::Reserved(false)) => self.not_now(None),
-            (State::Asking(index), Reply::Keys(Ok(keys))) => self.asked(index, keys),
-            (State::Looking(index, at), Reply::Stored(Ok(rows))) => self.looked(index, at, rows),
+            (State::Asking, Reply::AllKeys(Ok(answers))) => self.asked(answers),
+            (State::Looking, Reply::Rows(Ok(rows))) => self.looked(rows),
             (State::Confirming, Reply::LogRow(Ok(Some(row)))) => self.confirmed(&row),
             (State::Confirming, Reply::LogRow(Ok(None))) => self.again(Need::Reload),
             // The table does not answer, so nobody knows whether it was sent before: nothing is appended.
-            (State::Asking(_) | State::Looking(..) | State::Confirming, _) => self.not_now(None),
+            (State::Asking | State::Looking | State::Confirming, _) => self.not_now(None),
             (State::Appending, Reply::Appended(Ok(appended))) => self.appended(appended),
             (State::Appending, Reply::Appended(Err(refusal))) => self.refused(&refusal),
-            (State::HoldingAppended, Reply::Noted) => self.read_back_from(0),
-            (State::ReadingBack(index), Reply::Tail(Ok(Some(tail)))) => self.read_back(index, tail),
-            // The log was lost since it answered: all over again.
-            (State::ReadingBack(_), _) => self.unknown(),
+            (State::HoldingAppended, Reply::Noted) => self.read_back_all(),
+            (State::ReadingBack, Reply::Tails(Ok(tails))) => self.read_back(tails),
+            (State::ReadingBack, _) => self.unknown(),
             (State::HoldingRepeated, Reply::Noted) => State::Settling,
             (State::Settling, Reply::Noted) => self.settled(),
             (State::Storing, Reply::Written(Ok(()))) => self.stored(),

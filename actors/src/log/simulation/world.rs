@@ -457,7 +457,13 @@ pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
 fn is_live(call: &Call) -> bool {
     matches!(
         call,
-        Call::Append(_) | Call::Fence(_) | Call::Open(_) | Call::Advance(_) | Call::LiveHead | Call::Tail { .. }
+        Call::Append(_)
+            | Call::Fence(_)
+            | Call::Open(_)
+            | Call::Advance(_)
+            | Call::LiveHead
+            | Call::Tail { .. }
+            | Call::Tails(_)
     )
 }
 
@@ -475,6 +481,8 @@ fn unanswered(call: &Call) -> Reply {
         Call::Store(_) | Call::MarkRenumbered(_) | Call::NoteHead(_) => Reply::Written(Err(no())),
         Call::Stored { .. } => Reply::Stored(Err(no())),
         Call::Keys { .. } => Reply::Keys(Err(no())),
+        Call::AllKeys(_) => Reply::AllKeys(Err(no())),
+        Call::Rows(_) => Reply::Rows(Err(no())),
         Call::NotedHead => Reply::NotedHead(Err(no())),
         Call::Append(_) => Reply::Appended(Err(crate::ports::LiveRefusal::Unknown(no()))),
         Call::Fence(_) => Reply::Fenced(Err(FenceError::Unavailable(no()))),
@@ -482,6 +490,7 @@ fn unanswered(call: &Call) -> Reply {
         Call::Advance(_) => Reply::Advanced(Err(crate::ports::AdvanceError::Unavailable(no()))),
         Call::LiveHead => Reply::LiveHead(Err(no())),
         Call::Tail { .. } => Reply::Tail(Err(no())),
+        Call::Tails(_) => Reply::Tails(Err(no())),
         Call::Reserve { .. } | Call::Hold(_) | Call::Archived(_) | Call::Release(_) | Call::Wait { .. } => Reply::Noted,
     }
 }
