@@ -82,13 +82,13 @@ async fn while_nobody_comes_or_goes_nothing_is_told() {
 #[actix::test]
 async fn the_people_of_a_node_that_was_killed_are_gone_within_its_lease_and_come_back_with_it() {
     let mut pair = start().await;
+    let before = pair.nodes[1].worker.core.nodes.own().life;
     let begin = Instant::now();
     pair.link_of_two.is_parted.store(true, Ordering::Relaxed);
     wait_for(&mut pair.ada, pair.room, &[2]).await;
     assert!(begin.elapsed() <= LEASE + Duration::from_secs(1), "{:?}", begin.elapsed());
     assert_eq!(pair.ada.presence_heard(), [(3, false)]);
     // The node was not dead but frozen.
-    let before = pair.nodes[1].worker.core.nodes.own().life;
     pair.link_of_two.is_parted.store(false, Ordering::Relaxed);
     wait_for(&mut pair.ada, pair.room, &[2, 3]).await;
     wait_for(&mut pair.bob, pair.room, &[2, 3]).await;
