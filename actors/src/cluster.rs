@@ -12,12 +12,14 @@
 //! - `archiver`: stores what live logs hold ([`crate::log::Archive`]).
 //! - `keeper`: watches over what this node answered for and is not stored yet, and puts back what was lost
 //!   ([`crate::log::Salvage`]).
+//! - `leases`: which rooms this node archives.
 //! - `live_clock`: what time it is where deadlines are judged.
 
 mod archiver;
 mod directory;
 mod history;
 mod keeper;
+mod leases;
 mod live_clock;
 mod loading;
 mod merge;
@@ -37,6 +39,7 @@ use crate::log::{Node, Unarchived};
 use crate::ports::{Clock, Directory, EventStore, History, LiveLog, LogRow};
 use archiver::Dirty;
 use keeper::Worries;
+use leases::Leases;
 use live_clock::LiveClock;
 pub use metrics::ClusterMetrics;
 pub use options::{Ack, ClusterOptions};
@@ -73,6 +76,7 @@ pub struct Cluster {
     rows: Rows,
     turns: Turns,
     dirty: Dirty,
+    leases: Leases,
     worries: Worries,
 }
 
@@ -94,6 +98,7 @@ impl Cluster {
             rows: Rows::default(),
             turns: Turns::default(),
             dirty: Dirty::default(),
+            leases: Leases::default(),
             worries: Worries::default(),
         })
     }

@@ -132,7 +132,9 @@ impl Dialect {
     pub(crate) fn write_send(self, out: &mut BytesMut, mask: [u8; 4], room: u64, index: u64, messages: &Messages) {
         match self {
             Self::Bobchat(format) => {
-                let send = wire::MessageSend { room, key: messages.key(index), text: messages.text(index) };
+                // Each index is posted once.
+                let made_at = Some(crate::time::wall_micros());
+                let send = wire::MessageSend { room, key: messages.key(index), text: messages.text(index), made_at };
                 let request = wire::client_frame::Request::MessageSend(send);
                 bobchat::write(out, mask, request_of(index), request, format);
             }

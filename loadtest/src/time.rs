@@ -2,7 +2,7 @@
 //! milliseconds, which would stand in every latency.
 
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
@@ -26,6 +26,12 @@ impl Clock {
     pub(crate) fn now(self) -> Nanos {
         nanos(self.0.elapsed())
     }
+}
+
+/// The time of day in microseconds since 1970.
+pub(crate) fn wall_micros() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A duration in nanoseconds.

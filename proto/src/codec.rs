@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn a_request_reads_as_a_person_would_type_it() {
         let typed = br#"{"id": 7, "message_send": {"room": "42", "key": "k-1", "text": "hi"}}"#;
-        let expected = MessageSend { room: 42, key: "k-1".into(), text: "hi".into() };
+        let expected = MessageSend { room: 42, key: "k-1".into(), text: "hi".into(), made_at: None };
         assert_eq!(
             decode_client_frame(typed, Format::Json),
             Ok(ClientFrame { id: 7, request: Some(Request::MessageSend(expected)) })

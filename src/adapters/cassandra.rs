@@ -22,6 +22,7 @@ mod event_store;
 mod history;
 mod inspect;
 mod messages;
+mod metrics;
 mod options;
 mod place;
 mod room_log;
@@ -39,13 +40,16 @@ use std::sync::Arc;
 use bobchat_actors::ports::Clock;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
+use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
 use buckets::NotedBuckets;
+use cas::applied;
 pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
 pub use inspect::{CassandraFacts, NodeFacts};
+pub use metrics::CassandraMetrics;
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
 pub use schema::SchemaStatus;
@@ -63,6 +67,7 @@ pub struct CassandraStore {
     buckets: NotedBuckets,
     clock: Arc<dyn Clock>,
     deployment: String,
+    metrics: CassandraMetrics,
 }
 
 impl CassandraStore {
@@ -77,8 +82,9 @@ impl CassandraStore {
         let prepared = Statements::prepare(&session).await;
         let keyspace = || options.keyspace.as_str().to_owned();
         let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
+        let metrics = options.metrics.clone();
         let deployment = deployment::settle(&session, &statements, options).await?;
-        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock, deployment }))
+        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock, deployment, metrics }))
     }
 
     /// The identity of the deployment that the keyspace belongs to: its name and a random end, made when the keyspace
@@ -117,6 +123,25 @@ impl CassandraStore {
 
     /// Runs a statement whose answer fits one page.
     async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Failure> {
-        Ok(self.session.execute_unpaged(statement, values).await?)
+        let request = self.session.execute_unpaged(statement, values);
+        Ok(self.metrics.measure(statement.get_statement(), request).await?)
+    }
+
+    /// Runs a compare-and-set; returns whether it was done.
+    async fn compare_and_set(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, Failure> {
+        let is_done = applied(self.execute(statement, values).await?)?;
+        self.metrics.compared(statement.get_statement(), is_done);
+        Ok(is_done)
+    }
+
+    /// Runs a statement whose answer has more pages; returns one of them.
+    async fn page_of(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+        state: PagingState,
+    ) -> Result<(QueryResult, PagingStateResponse), Failure> {
+        let request = self.session.execute_single_page(statement, values, state);
+        Ok(self.metrics.measure(statement.get_statement(), request).await?)
     }
 }

@@ -24,6 +24,7 @@ mod frame;
 mod inspect;
 mod keys;
 mod log;
+mod metrics;
 mod nodes;
 mod reply;
 mod script;
@@ -37,6 +38,7 @@ pub use check::{CheckError, check, is_new_enough};
 use connection::Link;
 pub use connection::{Connection, Servers};
 pub use inspect::{Owner, RedisFacts, SLOTS, ServerFacts, inspect};
+pub use metrics::RedisMetrics;
 pub use nodes::{NodesMetrics, RedisNodes};
 use script::Scripts;
 
@@ -54,6 +56,8 @@ pub struct RedisOptions {
     /// Stored events that stay in Redis behind each room, so that nodes that are a little behind need not read
     /// them from the store.
     pub tail_events: u64,
+    /// Where it is counted what becomes of calls.
+    pub metrics: RedisMetrics,
 }
 
 impl RedisOptions {
@@ -66,7 +70,14 @@ impl RedisOptions {
     #[must_use]
     pub fn new(servers: Servers, deployment: impl Into<String>, node: u64) -> Self {
         let deployment = deployment.into();
-        Self { servers, deployment, node, timeout: Self::TIMEOUT, tail_events: Self::TAIL_EVENTS }
+        Self {
+            servers,
+            deployment,
+            node,
+            timeout: Self::TIMEOUT,
+            tail_events: Self::TAIL_EVENTS,
+            metrics: RedisMetrics::default(),
+        }
     }
 }
 
@@ -90,8 +101,8 @@ impl RedisLog {
     /// # Errors
     /// [`CheckError`]: for [`CheckError::Unreachable`] wait and try again; the others need the operator.
     pub async fn connect(options: RedisOptions) -> Result<Arc<Self>, CheckError> {
-        let RedisOptions { servers, deployment, node, timeout, tail_events } = options;
-        let link = Link::connect(servers, deployment, timeout).await?;
+        let RedisOptions { servers, deployment, node, timeout, tail_events, metrics } = options;
+        let link = Link::connect(servers, deployment, timeout, metrics).await?;
         Ok(Arc::new(Self { link, scripts: Scripts::new(), node, timeout, tail_events, noted: Mutex::default() }))
     }
 }

@@ -3,7 +3,7 @@
 use bobchat_actors::CoreOptions;
 use bobchat_actors::bucket::Rate;
 
-use crate::adapters::cassandra::{CassandraOptions, Login, Tls};
+use crate::adapters::cassandra::{CassandraMetrics, CassandraOptions, Login, Tls};
 use crate::adapters::embedded::EmbeddedOptions;
 use crate::adapters::redis::{RedisOptions, Servers};
 use crate::config::{self, Limits, RedisServers, Store};
@@ -37,6 +37,7 @@ pub(crate) fn cassandra(cluster: &config::Cluster) -> CassandraOptions {
         connections_per_node: cassandra.connections_per_node,
         request_timeout: cassandra.request_timeout,
         connect_timeout: cassandra.connect_timeout,
+        metrics: CassandraMetrics::default(),
     }
 }
 

@@ -9,6 +9,7 @@ mod deployment;
 mod history;
 mod locked;
 mod measure;
+mod metrics;
 mod ring;
 mod rows;
 mod schema;

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bobchat::adapters::redis::{RedisLog, RedisOptions, Servers};
@@ -67,6 +68,10 @@ impl LiveSubject for Subject {
             RedisCluster::wait(&self.servers.borrow());
         }
         self.log = connect(&self.address).await;
+    }
+
+    async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
     }
 
     async fn close(&self, room: RoomId) {

@@ -15,6 +15,7 @@ mod contract;
 #[path = "../support/guard.rs"]
 mod guard;
 mod memory;
+mod metrics;
 mod migration;
 mod nodes;
 mod outage;

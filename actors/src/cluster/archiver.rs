@@ -7,6 +7,7 @@ use std::time::Duration;
 use bobchat_proto::ids::RoomId;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::MissedTickBehavior;
+use tracing::Instrument as _;
 
 use super::Cluster;
 use crate::log::{Archive, ArchiveEnd, run};
@@ -81,9 +82,16 @@ impl Cluster {
 
     /// Stores what a room's live log holds, and says which room that was.
     pub(super) async fn archive_room(&self, room: RoomId) -> RoomId {
+        if !self.archives(room).await {
+            // Another node does. Should it die, the keeper finds what this node holds, and the sweep what nobody does.
+            return room;
+        }
         for _ in 0..ROUNDS_MAX {
             let mut job = Archive::new(room);
-            match run(&self.node, &mut job).await {
+            let span = tracing::debug_span!(target: crate::TRACE, "log.archive", room.id = %room, events = tracing::field::Empty);
+            let end = run(&self.node, &mut job).instrument(span.clone()).await;
+            span.record("events", job.stored_count());
+            match end {
                 ArchiveEnd::Archived(_) => {
                     self.metrics.archived.inc_by(job.stored_count() as u64);
                     self.observe_lag(job.oldest_at());

@@ -5,7 +5,7 @@ use bobchat_proto::ids::{Position, RoomId, Sequence};
 use bobchat_proto::wire;
 
 use super::Cluster;
-use super::merge::{merge_events, merge_messages};
+use super::merge::{Shown, merge_events, merge_messages};
 use crate::log::wait;
 use crate::ports::paging::up_to;
 use crate::ports::{Anchor, EventPage, History, LiveHead, MessagePage, Unavailable, Visible};
@@ -38,7 +38,7 @@ impl History for Cluster {
             let shown = up_to_head(visible, tail.head);
             let stored = self.history.page(room, anchor, limit, &shown).await?;
             if self.still_stands(room, &tail).await? {
-                return Ok(merge_messages(anchor, limit, &shown, stored, tail.events));
+                return Ok(merge_messages(anchor, limit, &self.shown(room, shown), stored, tail.events));
             }
             wait(attempt).await;
         }
@@ -58,7 +58,7 @@ impl History for Cluster {
             let stored = self.history.events(room, after, limit, &shown).await?;
             if self.still_stands(room, &tail).await? {
                 tail.events.retain(|event| event.seq > after.0);
-                return Ok(merge_events(limit, &shown, stored, tail.events));
+                return Ok(merge_events(limit, &self.shown(room, shown), stored, tail.events));
             }
             wait(attempt).await;
         }
@@ -95,6 +95,11 @@ impl Cluster {
             events.extend(read.into_iter().flat_map(|tail| tail.events));
         }
         Ok(events)
+    }
+
+    /// Judges what is shown by the epochs that are known here: every room that is read was loaded.
+    fn shown(&self, room: RoomId, visible: Visible) -> Shown {
+        Shown { visible, spans: self.rows.get(room).map(|row| row.spans).unwrap_or_default() }
     }
 
     /// Whether what was read first still belongs to the room after what is stored was read: then both did.

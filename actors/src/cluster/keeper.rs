@@ -102,10 +102,8 @@ impl Cluster {
         }
     }
 
+    /// A room of which this node holds nothing too: what its cold log holds is nobody's until it is raised.
     async fn look_after(&self, room: RoomId) {
-        if self.node.unarchived.of(room).is_empty() {
-            return;
-        }
         if let Err(error) = self.settle(room).await {
             // The next beat finds the room again.
             tracing::warn!(room.id = %room, error = %error, "could not look after events that are not stored");

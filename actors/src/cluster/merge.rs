@@ -2,12 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 
-use bobchat_proto::ids::Sequence;
+use bobchat_proto::ids::{Epoch, Position, Sequence};
 use bobchat_proto::wire::{self, event::Body};
 
 use crate::ports::paging::{boundary, event_page, message_page};
-use crate::ports::{Anchor, EventPage, MessagePage, Visible};
+use crate::ports::{Anchor, EventPage, MessagePage, Span, Visible, owner};
+
+/// What a reader may see.
+pub(super) struct Shown {
+    pub(super) visible: Visible,
+    /// The runs of the log, oldest first.
+    pub(super) spans: Vec<Span>,
+}
+
+impl Shown {
+    /// Who may see an event that was renumbered is judged by where it stood first (rule 16): before somebody joined, or
+    /// after they left, it is not for them, whatever its seq is now.
+    fn shows(&self, event: &wire::Event) -> bool {
+        let first = event.first.as_ref().map(|first| Position { epoch: Epoch(first.epoch), seq: Sequence(first.seq) });
+        let seq = Sequence(event.seq);
+        self.visible.iter().any(|range| range.contains(&seq) && first.is_none_or(|first| self.is_within(range, first)))
+    }
+
+    fn is_within(&self, range: &RangeInclusive<Sequence>, first: Position) -> bool {
+        let place = |seq: Sequence| owner(&self.spans, seq).map(|epoch| Position { epoch, seq });
+        let (joined, left) = (place(*range.start()), place(*range.end()));
+        joined.is_none_or(|joined| joined <= first) && left.is_none_or(|left| first <= left)
+    }
+}
 
 /// Makes one page of messages of a page of what is stored, read for the same anchor and limit, and of everything above
 /// what was known to be stored before that was read.
@@ -16,7 +40,7 @@ use crate::ports::{Anchor, EventPage, MessagePage, Visible};
 pub(super) fn merge_messages(
     anchor: Anchor,
     limit: usize,
-    visible: &Visible,
+    shown: &Shown,
     stored: MessagePage,
     tail: Vec<wire::Event>,
 ) -> MessagePage {
@@ -27,7 +51,7 @@ pub(super) fn merge_messages(
     let last = stored.messages.last().filter(|_| takes_newer && stored.has_more_after);
     let highest = last.map_or(u64::MAX, |last| last.seq.max(boundary));
     let wanted = |event: &wire::Event| is_message(event) && (lowest..=highest).contains(&event.seq);
-    let all = union(stored.messages, tail.into_iter().filter(wanted), visible);
+    let all = union(stored.messages, tail.into_iter().filter(wanted), shown);
     let older = all.range(..=boundary).rev().map(|(_, event)| Ok::<_, Infallible>(event.clone()));
     let newer = boundary.checked_add(1).into_iter().flat_map(|above| all.range(above..));
     let page = message_page(anchor, limit, older, newer.map(|(_, event)| Ok(event.clone())));
@@ -40,9 +64,9 @@ pub(super) fn merge_messages(
 }
 
 /// The same for events above a seq.
-pub(super) fn merge_events(limit: usize, visible: &Visible, stored: EventPage, tail: Vec<wire::Event>) -> EventPage {
+pub(super) fn merge_events(limit: usize, shown: &Shown, stored: EventPage, tail: Vec<wire::Event>) -> EventPage {
     let highest = stored.events.last().filter(|_| stored.has_more).map_or(u64::MAX, |last| last.seq);
-    let all = union(stored.events, tail.into_iter().filter(|event| event.seq <= highest), visible);
+    let all = union(stored.events, tail.into_iter().filter(|event| event.seq <= highest), shown);
     let page = event_page(limit, all.into_values().map(Ok::<_, Infallible>)).unwrap_or_else(|never| match never {});
     EventPage { has_more: page.has_more || stored.has_more, ..page }
 }
@@ -52,11 +76,10 @@ pub(super) fn merge_events(limit: usize, visible: &Visible, stored: EventPage, t
 fn union(
     stored: Vec<wire::Event>,
     tail: impl Iterator<Item = wire::Event>,
-    visible: &Visible,
+    shown: &Shown,
 ) -> BTreeMap<u64, wire::Event> {
     let mut all = BTreeMap::new();
-    let tail = tail.filter(|event| visible.iter().any(|range| range.contains(&Sequence(event.seq))));
-    for event in tail.chain(stored) {
+    for event in tail.chain(stored).filter(|event| shown.shows(event)) {
         let place = all.entry(event.seq).or_insert_with(|| event.clone());
         if place.epoch <= event.epoch {
             *place = event;
@@ -78,6 +101,27 @@ mod tests {
     fn message(seq: u64, bytes: usize) -> wire::Event {
         let body = Body::Message(wire::Message { text: "x".repeat(bytes) });
         wire::Event { epoch: 1, seq, body: Some(body), ..wire::Event::default() }
+    }
+
+    fn all(visible: &Visible) -> Shown {
+        Shown { visible: visible.clone(), spans: vec![Span::FIRST] }
+    }
+
+    #[test]
+    fn what_was_renumbered_is_for_those_who_were_there_when_it_was_said() {
+        let spans = vec![Span::FIRST, Span { epoch: Epoch(2), base: Sequence(11) }];
+        let first = Some(bobchat_proto::wire::Position { epoch: 1, seq: 12 });
+        let again = wire::Event { epoch: 2, first, ..message(14, 1) };
+        let sees = |from: u64, to: u64| {
+            let visible = vec![Sequence(from)..=Sequence(to)];
+            let shown = Shown { visible, spans: spans.clone() };
+            let page = merge_messages(Anchor::Newest, 9, &shown, MessagePage::default(), vec![again.clone()]);
+            !page.messages.is_empty()
+        };
+        assert!(sees(1, 20), "a member all the time");
+        assert!(sees(10, 20), "who joined before it was said");
+        assert!(!sees(13, 20), "who joined after it was said and before it came again");
+        assert!(!sees(1, 13), "not by its seq");
     }
 
     fn joined(seq: u64) -> wire::Event {
@@ -145,7 +189,7 @@ mod tests {
         fn a_page_of_both_is_the_page_of_the_whole(log in logs(), anchor in anchors(), limit in 1..60_usize, from in 1..30_u64) {
             for visible in [vec![Sequence(1)..=Sequence(u64::MAX)], vec![Sequence(from)..=Sequence(from + 9)]] {
                 let stored = page_of(&log.stored, anchor, limit, &visible);
-                let page = merge_messages(anchor, limit, &visible, stored, log.tail.clone());
+                let page = merge_messages(anchor, limit, &all(&visible), stored, log.tail.clone());
                 prop_assert_eq!(page, page_of(&log.events, anchor, limit, &visible));
             }
         }
@@ -155,7 +199,7 @@ mod tests {
             let visible = vec![Sequence(1)..=Sequence(u64::MAX)];
             let stored = events_of(&log.stored, after, limit, &visible);
             let tail: Vec<_> = log.tail.iter().filter(|event| event.seq > after).cloned().collect();
-            prop_assert_eq!(merge_events(limit, &visible, stored, tail), events_of(&log.events, after, limit, &visible));
+            prop_assert_eq!(merge_events(limit, &all(&visible), stored, tail), events_of(&log.events, after, limit, &visible));
         }
     }
 
@@ -166,7 +210,7 @@ mod tests {
         let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
         let anchor = Anchor::After(Sequence(0));
         let page = page_of(&stored, anchor, 50, &everything);
-        let merged = merge_messages(anchor, 50, &everything, page, vec![message(6, 1)]);
+        let merged = merge_messages(anchor, 50, &all(&everything), page, vec![message(6, 1)]);
         assert_eq!(merged.messages.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2]);
         assert!(merged.has_more_after && !merged.has_more_before);
     }
@@ -182,7 +226,7 @@ mod tests {
             MessagePage { messages: vec![at(1, 1, "taken back"), at(2, 2, "newer")], ..MessagePage::default() };
         let tail = vec![at(1, 1, "secret"), at(1, 2, "lost"), at(1, 3, "new")];
         let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
-        let merged = merge_messages(Anchor::Newest, 50, &everything, stored, tail);
+        let merged = merge_messages(Anchor::Newest, 50, &all(&everything), stored, tail);
         assert_eq!(merged.messages, [at(1, 1, "taken back"), at(2, 2, "newer"), at(1, 3, "new")]);
     }
 }

@@ -13,6 +13,10 @@ use crate::ports::{LiveHead, LogRow, Raiser, Unavailable};
 /// How often a log is looked at, or raised, before whoever waits is told that it cannot be reached: some seconds.
 const TRIES_MAX: u32 = 8;
 
+/// What is added to the attempts when another node raises: as long as that takes on servers that have much to do, some
+/// hundred milliseconds.
+const RAISE_LASTS: u32 = 3;
+
 /// Rooms with a turn that are kept before those that nobody waits for are forgotten.
 const TURNS_KEPT: usize = 1024;
 
@@ -76,7 +80,7 @@ impl Cluster {
                 // Rule 2: somebody is raising it, or died over it: that is seen by waiting.
                 Some(_) if epoch > from && waited_for != epoch => {
                     waited_for = epoch;
-                    wait(attempt).await;
+                    wait(attempt.saturating_add(RAISE_LASTS)).await;
                     continue;
                 }
                 // There is no such epoch: whoever named it loads the room.

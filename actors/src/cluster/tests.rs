@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bobchat_proto::ids::{Epoch, Position, Sequence};
+use bobchat_proto::wire::{self, event::Body};
 use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry;
 
@@ -9,6 +12,11 @@ use super::*;
 use crate::ports::contract;
 use crate::ports::contract::{BEGIN_MICROS, Make, Stores, Subject};
 use crate::ports::memory::{ManualClock, MemoryEventStore, MemoryLiveLog, MemoryStore};
+use crate::ports::{
+    AdvanceError, Append, AppendError, FenceError, Fenced, Incarnation, LiveAppend, LiveAppended, LiveHead,
+    LiveRefusal, LiveTail, NewEvent, Opening, Outcome, Raiser, RoomLog as _, Unavailable,
+};
+use crate::room::body_hash;
 
 /// What of the events is stored when a subject is opened again.
 #[derive(Debug, Clone, Copy)]
@@ -37,17 +45,20 @@ fn boxed(archived: Archived) -> Box<dyn Subject> {
 }
 
 fn node(clock: &Arc<ManualClock>, live: &Arc<MemoryLiveLog>, store: &Arc<MemoryEventStore>) -> Arc<Cluster> {
-    let ports = ClusterPorts {
+    // The clock of a suite stands still: a window would never end.
+    let options = ClusterOptions { salvage_for: Duration::ZERO, ..ClusterOptions::default() };
+    Cluster::new(ports(clock, live, store), options, ClusterMetrics::register(&mut Registry::default()))
+}
+
+fn ports(clock: &Arc<ManualClock>, live: &Arc<MemoryLiveLog>, store: &Arc<MemoryEventStore>) -> ClusterPorts {
+    ClusterPorts {
         live: Arc::clone(live) as _,
         store: Arc::clone(store) as _,
         history: Arc::clone(store) as _,
         directory: Arc::clone(store) as _,
         clock: Arc::clone(clock) as _,
         node: 1,
-    };
-    // The clock of a suite stands still: a window would never end.
-    let options = ClusterOptions { salvage_for: Duration::ZERO, ..ClusterOptions::default() };
-    Cluster::new(ports, options, ClusterMetrics::register(&mut Registry::default()))
+    }
 }
 
 impl Subject for Nodes {
@@ -109,4 +120,184 @@ async fn a_cluster_keeps_the_contract_of_history() {
 async fn a_cluster_keeps_the_contract_of_the_directory() {
     // Heads lag by what is not stored, which is said of them.
     contract::directory(&|| boxed(Archived::All)).await;
+}
+
+/// A node over fresh servers, and those.
+struct Bench {
+    clock: Arc<ManualClock>,
+    live: Arc<MemoryLiveLog>,
+    store: Arc<MemoryEventStore>,
+    cluster: Arc<Cluster>,
+}
+
+const ROOM: RoomId = match RoomId::new(7) {
+    Ok(room) => room,
+    Err(_) => unreachable!(),
+};
+
+impl Bench {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(BEGIN_MICROS));
+        let live = MemoryLiveLog::new(Arc::clone(&clock) as _);
+        let store = MemoryEventStore::new(Arc::clone(&clock) as _);
+        let cluster = node(&clock, &live, &store);
+        Self { clock, live, store, cluster }
+    }
+
+    async fn say(&self, key: &str, made_at: Option<i64>) -> Result<Vec<Outcome>, AppendError> {
+        say_by(&self.cluster, key, made_at).await
+    }
+
+    fn row(&self) -> LogRow {
+        self.store.row(ROOM).expect("the room is there")
+    }
+}
+
+/// Somebody who knows everything says something.
+async fn say_by(cluster: &Cluster, key: &str, made_at: Option<i64>) -> Result<Vec<Outcome>, AppendError> {
+    let head = cluster.head(ROOM).await.expect("it is read").expect("the room is there");
+    let body = Body::Message(wire::Message { text: key.to_owned() });
+    let body_hash = body_hash(&body);
+    let event = wire::Event {
+        room: ROOM.get(),
+        id: 9,
+        author: 1,
+        key: Some(key.to_owned()),
+        body: Some(body),
+        ..wire::Event::default()
+    };
+    let append = Append {
+        room: ROOM,
+        epoch: head.position.epoch,
+        known_seq: head.position.seq,
+        state_seq: head.state_seq,
+        events: vec![NewEvent { event, body_hash, made_at }],
+    };
+    cluster.append(append).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_maker_died_is_made_by_the_next() {
+    let bench = Bench::new();
+    bench.store.raise(ROOM, None, Raiser(1)).await.expect("it answers");
+    assert!(!bench.row().is_loaded(), "its maker died before it said where it begins");
+    let head = bench.cluster.open(ROOM).await.expect("it opens");
+    assert_eq!((head.position.epoch, head.position.seq), (Epoch(2), Sequence(0)));
+    assert_eq!(bench.cluster.open(ROOM).await.expect("it opens"), head, "once");
+    assert!(bench.say("hello", None).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_find_a_log_cold_raise_it_once() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    bench.live.flush_all();
+    let loads = (0..50).map(|_| bench.cluster.head(ROOM));
+    assert!(futures_util::future::join_all(loads).await.into_iter().all(|head| head.is_ok_and(|head| head.is_some())));
+    assert_eq!(bench.row().epoch, Epoch(2));
+    assert_eq!(bench.cluster.metrics.raises.get(), 2, "the room's making, and one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_opened_while_the_store_is_down() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    let head = bench.cluster.head(ROOM).await.expect("it is read");
+    bench.live.flush_all();
+    bench.store.set_reachable(false);
+    assert!(bench.cluster.head(ROOM).await.is_err());
+    assert!(bench.cluster.snapshot(ROOM).await.is_err());
+    assert!(bench.live.head(ROOM).await.expect("it answers").is_none());
+    bench.store.set_reachable(true);
+    assert_eq!(bench.cluster.head(ROOM).await.expect("it is read").map(|head| head.position.epoch), Some(Epoch(2)));
+    assert!(head.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_down_stops_only_what_has_to_ask_it() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    let later = Duration::from_secs(20 * 60);
+    bench.clock.advance(later);
+    bench.say("before", None).await.expect("the node knows the room");
+    bench.store.set_reachable(false);
+    let made_at = Some(crate::ports::Clock::now_micros(&*bench.clock));
+    assert!(bench.say("new", made_at).await.is_ok(), "its key was made after the epoch began");
+    assert!(
+        matches!(bench.say("old", None).await, Err(AppendError::Full { .. })),
+        "it may have been sent before: busy"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_room_stays_closed_when_its_log_is_raised() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    bench.live.close(ROOM);
+    bench.live.restart();
+    let raised = bench.cluster.head(ROOM).await.expect("it is read");
+    assert_eq!(raised.map(|head| head.position.epoch), Some(Epoch(2)));
+    assert!(matches!(bench.say("hello", None).await, Err(AppendError::Closed)));
+}
+
+/// A live log that takes an append, does not answer, and forgets everything.
+struct Deaf(Arc<MemoryLiveLog>);
+
+#[async_trait]
+impl LiveLog for Deaf {
+    async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
+        self.0.append(append).await?;
+        self.0.flush_all();
+        Err(LiveRefusal::Unknown(Unavailable::new("planted")))
+    }
+
+    async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
+        self.0.fence(room, epoch).await
+    }
+
+    async fn open(&self, opening: Opening) -> Result<(), FenceError> {
+        self.0.open(opening).await
+    }
+
+    async fn advance(&self, room: RoomId, through: Position) -> Result<(), AdvanceError> {
+        self.0.advance(room, through).await
+    }
+
+    async fn head(&self, room: RoomId) -> Result<Option<LiveHead>, Unavailable> {
+        self.0.head(room).await
+    }
+
+    async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Option<LiveTail>, Unavailable> {
+        self.0.tail(room, after, limit).await
+    }
+
+    async fn unarchived(&self, limit: usize) -> Result<Vec<RoomId>, Unavailable> {
+        self.0.unarchived(limit).await
+    }
+
+    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable> {
+        self.0.claim(room, holder, lasts).await
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, Unavailable> {
+        self.0.incarnation().await
+    }
+
+    async fn time(&self) -> Result<i64, Unavailable> {
+        self.0.time().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_appended_stays_unknown_through_a_raise() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    let ports = ClusterPorts {
+        live: Arc::new(Deaf(Arc::clone(&bench.live))),
+        ..ports(&bench.clock, &bench.live, &bench.store)
+    };
+    let deaf = Cluster::new(ports, ClusterOptions::default(), ClusterMetrics::register(&mut Registry::default()));
+    let answer = say_by(&deaf, "hello", None).await;
+    assert!(matches!(answer, Err(AppendError::Unknown(_))), "never busy, nor cold: {answer:?}");
+    assert_eq!(bench.row().epoch, Epoch(2), "it was raised all the same");
 }

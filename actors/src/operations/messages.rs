@@ -10,9 +10,14 @@ use futures_util::FutureExt as _;
 
 use super::ask::{ask, ask_room, unavailable};
 use super::{Acting, parse, people};
-use crate::ports::{Anchor, Visible};
+use crate::ports::paging::up_to;
+use crate::ports::{Anchor, Listener as _, Told, Unavailable, Visible};
 use crate::room::{Answer, Command, Inspect, Key};
 use crate::worker::Worker;
+
+/// How often a room looks at its log for a page that shows more than it has applied. Where it cannot keep up, the page
+/// ends where the room does.
+const LOOKS_MAX: u32 = 4;
 
 /// Adds a message: it is on its way to the room when this returns.
 pub(super) fn send(
@@ -20,10 +25,8 @@ pub(super) fn send(
     acting: Acting,
     request: wire::MessageSend,
 ) -> impl Future<Output = Result<wire::MessageSendOk, wire::Error>> + 'static {
-    let valid = valid_send(request);
-    let asked = valid.map(|(room, key, message)| {
-        (room, ask(worker, acting, room, Command::Send(message), Some(Key::repeated(key))))
-    });
+    let valid = valid_send(request, worker.core.clock.now_micros());
+    let asked = valid.map(|(room, key, message)| (room, ask(worker, acting, room, Command::Send(message), Some(key))));
     async move {
         let (room, asked) = asked?;
         match asked.boxed_local().await? {
@@ -39,8 +42,11 @@ pub(super) fn send(
     }
 }
 
-fn valid_send(request: wire::MessageSend) -> Result<(RoomId, String, wire::Message), wire::Error> {
-    Ok((parse::room(request.room)?, parse::key(request.key)?, parse::text(request.text)?))
+fn valid_send(request: wire::MessageSend, now: i64) -> Result<(RoomId, Key, wire::Message), wire::Error> {
+    let room = parse::room(request.room)?;
+    let made_at = parse::made_at(request.made_at, now)?;
+    let key = Key { text: parse::key(request.key)?, made_at };
+    Ok((room, key, parse::text(request.text)?))
 }
 
 /// Reads a page of messages.
@@ -52,9 +58,9 @@ pub(super) async fn history(
     let room = parse::room(request.room)?;
     let limit = parse::limit(request.limit)?;
     let anchor = anchor(&request)?;
-    let visible = visible(&worker, acting, room).await?;
     let core = &worker.core;
-    let page = core.history.page(room, anchor, limit, &visible).await.map_err(|error| unavailable(&error))?;
+    let read = async |visible: Visible| core.history.page(room, anchor, limit, &visible).await;
+    let page = judged(&worker, acting, room, read, |page| page.messages.last()).await?;
     let authors = page.messages.iter().filter_map(|message| UserId::new(message.author).ok());
     let users = people::find(core, authors.collect()).await?;
     Ok(wire::MessageHistoryOk {
@@ -73,15 +79,41 @@ pub(super) async fn events(
 ) -> Result<wire::RoomEventsOk, wire::Error> {
     let room = parse::room(request.room)?;
     let limit = parse::limit(request.limit)?;
-    let visible = visible(&worker, acting, room).await?;
     let after = Sequence(request.after);
-    let page = worker.core.history.events(room, after, limit, &visible).await.map_err(|error| unavailable(&error))?;
+    let core = &worker.core;
+    let read = async |visible: Visible| core.history.events(room, after, limit, &visible).await;
+    let page = judged(&worker, acting, room, read, |page| page.events.last()).await?;
     Ok(wire::RoomEventsOk { events: page.events, has_more: page.has_more })
 }
 
-async fn visible(worker: &Rc<Worker>, acting: Acting, room: RoomId) -> Result<Visible, wire::Error> {
+/// Reads what somebody may see. What the room here has not applied is not shown before it has: who reads may have been
+/// removed by it, at another node (log protocol, rule 26).
+async fn judged<P>(
+    worker: &Rc<Worker>,
+    acting: Acting,
+    room: RoomId,
+    read: impl AsyncFn(Visible) -> Result<P, Unavailable>,
+    last: impl Fn(&P) -> Option<&wire::Event>,
+) -> Result<P, wire::Error> {
+    for _ in 0..LOOKS_MAX {
+        let (visible, applied) = visible(worker, acting, room).await?;
+        let page = read(visible).await.map_err(|error| unavailable(&error))?;
+        let Some(last) = last(&page).map(wire::Event::position).filter(|last| last.seq > applied) else {
+            return Ok(page);
+        };
+        // Before it is asked again, it has looked.
+        worker.core.told(room, Told::Head(Some(last)));
+    }
+    let (visible, applied) = visible(worker, acting, room).await?;
+    read(up_to(&visible, applied).collect()).await.map_err(|error| unavailable(&error))
+}
+
+/// What somebody may see of a room, and up to where that is known.
+async fn visible(worker: &Rc<Worker>, acting: Acting, room: RoomId) -> Result<(Visible, Sequence), wire::Error> {
     let inspected = ask_room(worker, room, || Inspect { acting, presence: false }).await??;
-    inspected.visible.ok_or_else(|| ErrorCode::NotAMember.error("you are not a member of this room"))
+    let applied = inspected.room.head.map_or(Sequence::ZERO, |head| Sequence(head.seq));
+    let visible = inspected.visible.ok_or_else(|| ErrorCode::NotAMember.error("you are not a member of this room"))?;
+    Ok((visible, applied))
 }
 
 fn anchor(request: &wire::MessageHistory) -> Result<Anchor, wire::Error> {

@@ -6,6 +6,7 @@ use bobchat_proto::limits;
 use bobchat_proto::wire::{self, HistoryVisibility, RoomKind, RoomSettings, SettingsChanged};
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::log::{KeyAge, judge_key};
 use crate::names;
 
 /// # Errors
@@ -34,6 +35,23 @@ pub fn key(key: String) -> Result<String, wire::Error> {
         return Err(invalid("key", "keys that begin with ~ are the server's own".to_owned()));
     }
     Ok(key)
+}
+
+/// When a key was made: not so long ago that its use may be forgotten, nor in times to come.
+///
+/// # Errors
+/// See [`room`].
+pub fn made_at(made_at: Option<i64>, now: i64) -> Result<Option<i64>, wire::Error> {
+    match made_at.map(|made_at| judge_key(made_at, now)) {
+        None | Some(KeyAge::Good) => Ok(made_at),
+        Some(KeyAge::TooOld) => {
+            Err(invalid("made_at", "the key was made more than 24 hours ago: send it under a new key".to_owned()))
+        }
+        Some(KeyAge::Ahead) => {
+            let why = "the key is more than 2 minutes ahead: set the clock right, or leave this out";
+            Err(invalid("made_at", why.to_owned()))
+        }
+    }
 }
 
 /// The text of a message, kept as it was sent.

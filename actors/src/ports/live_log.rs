@@ -199,6 +199,13 @@ pub trait LiveLog: Send + Sync {
     /// [`Unavailable`].
     async fn unarchived(&self, limit: usize) -> Result<Vec<RoomId>, Unavailable>;
 
+    /// Has a room archived by `holder` alone for a while; again by the same one: for as long from now. `false` while it
+    /// is another's. For economy: what has a claim is not kept from anybody.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable>;
+
     /// The server's present life.
     ///
     /// # Errors

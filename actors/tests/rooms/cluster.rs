@@ -161,7 +161,7 @@ impl Pair {
 async fn say(person: &mut Person, room: u64, key: &str) -> u64 {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned() };
+        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned(), made_at: None };
         match person.answer(Request::MessageSend(send)).await {
             Body::Ok(wire::Ok { result: Some(ok::Result::MessageSend(sent)) }) => return sent.id,
             Body::Error(error) if error.temporary && Instant::now() < deadline => {}

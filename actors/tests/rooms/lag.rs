@@ -71,7 +71,7 @@ async fn subscribe_and_stall(
 
 /// Ada says something past her connection, whose frames are limited.
 async fn say(node: &TestNode, room: u64, key: &str) {
-    let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned() };
+    let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned(), made_at: None };
     perform(&node.worker, ada(), Request::MessageSend(send)).await.unwrap();
 }
 

@@ -92,7 +92,9 @@ async fn people_at_two_nodes_hear_each_other_in_one_order() {
 async fn what_both_send_at_once_gets_one_order_at_both() {
     let mut pair = Pair::start().await;
     for number in 0..50 {
-        let send = |key: String| Request::MessageSend(wire::MessageSend { room: pair.room, text: key.clone(), key });
+        let send = |key: String| {
+            Request::MessageSend(wire::MessageSend { room: pair.room, text: key.clone(), key, made_at: None })
+        };
         pair.ada.request(send(format!("ada-{number}")));
         pair.bob.request(send(format!("bob-{number}")));
     }
@@ -123,7 +125,7 @@ async fn a_room_that_was_told_nothing_does_not_act_on_an_old_state() {
     // Bob leaves by another device, at Ada's node. His own node does not hear of it.
     let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
     phone.ok(Request::RoomLeave(wire::RoomLeave { room: pair.room })).await;
-    let send = wire::MessageSend { room: pair.room, key: "late".to_owned(), text: "late".to_owned() };
+    let send = wire::MessageSend { room: pair.room, key: "late".to_owned(), text: "late".to_owned(), made_at: None };
     let answer = pair.bob.answer(Request::MessageSend(send)).await;
     let wire::server_frame::Body::Error(error) = answer else { panic!("{answer:?}") };
     assert_eq!(error.code, "not_a_member", "the log refused what was decided, and the room caught up");

@@ -222,7 +222,7 @@ impl Person {
     }
 
     pub(crate) async fn say(&mut self, room: u64, key: &str) -> wire::MessageSendOk {
-        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned() };
+        let send = wire::MessageSend { room, key: key.to_owned(), text: key.to_owned(), made_at: None };
         match self.ok(Request::MessageSend(send)).await {
             ok::Result::MessageSend(sent) => sent,
             other => panic!("another answer: {other:?}"),

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
 
+use crate::time::wall_micros;
+
 /// A server that is busy may ask for more patience than a short run has.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -17,6 +19,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Outgoing {
     pub(super) room: u64,
     pub(super) text: String,
+    /// When it was made, until it was sent once.
+    pub(super) made_at: Option<i64>,
     /// Whether an answer may have been lost: then a refusal no longer says that it was not added.
     unsure: bool,
     /// When to send it; absent while an answer is waited for.
@@ -48,7 +52,8 @@ impl Outbox {
     pub(super) fn make(&mut self, room: u64, text: String) -> u64 {
         self.made += 1;
         let due = Some(Instant::now());
-        self.messages.insert(self.made, Outgoing { room, text, unsure: false, due });
+        let made_at = Some(wall_micros());
+        self.messages.insert(self.made, Outgoing { room, text, made_at, unsure: false, due });
         self.made
     }
 
@@ -58,7 +63,9 @@ impl Outbox {
         let due = self.messages.iter_mut().filter(|(_, message)| message.due.is_some_and(|due| due <= now));
         due.map(|(number, message)| {
             message.due = None;
-            (*number, message.clone())
+            let sent = message.clone();
+            message.made_at = None;
+            (*number, sent)
         })
         .collect()
     }

@@ -363,7 +363,8 @@ impl Person {
         }
         for (number, message) in self.outbox.take_due() {
             let (key, room) = (self.key(number), message.room);
-            let request = Request::MessageSend(wire::MessageSend { room, key, text: message.text });
+            let request =
+                Request::MessageSend(wire::MessageSend { room, key, text: message.text, made_at: message.made_at });
             visit.ask(Asked::Send { number }, request).await?;
         }
         if self.random.once_in(TICKS_BETWEEN_PAGES) {

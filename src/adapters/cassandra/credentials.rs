@@ -10,7 +10,6 @@ use bobchat_proto::record;
 use prost::Message as _;
 
 use super::CassandraStore;
-use super::cas::applied;
 use super::error::Failure;
 
 /// How long a family that has ended is kept, in seconds: its tokens are refused for what they are meanwhile.
@@ -25,8 +24,8 @@ const ATTEMPTS: usize = 32;
 impl Credentials for CassandraStore {
     async fn create_family(&self, device: DeviceId, family: record::RefreshFamily) -> Result<(), Unavailable> {
         let values = (key(device), family.encode_to_vec(), self.ttl(&family));
-        let answer = self.execute(&self.statements.make_family, values).await?;
-        if applied(answer)? || self.read_family(device, true).await?.is_some_and(|(_, known)| known == family) {
+        let made = self.compare_and_set(&self.statements.make_family, values).await?;
+        if made || self.read_family(device, true).await?.is_some_and(|(_, known)| known == family) {
             return Ok(());
         }
         Err(Unavailable::new(format_args!("device {device} has a family already")))
@@ -74,8 +73,7 @@ impl Credentials for CassandraStore {
             }
             let mut stored = known.0.clone().unwrap_or_default();
             stored.insert(key.kid.clone(), key.encode_to_vec());
-            let answer = self.execute(&self.statements.replace_signing_keys, (stored, known.0)).await?;
-            if applied(answer)? {
+            if self.compare_and_set(&self.statements.replace_signing_keys, (stored, known.0)).await? {
                 return Ok(keys);
             }
         }
@@ -100,7 +98,7 @@ impl CassandraStore {
 
     async fn try_replace(&self, device: DeviceId, stored: &[u8], new: &record::RefreshFamily) -> Result<bool, Failure> {
         let values = (self.ttl(new), new.encode_to_vec(), key(device), stored);
-        applied(self.execute(&self.statements.replace_family, values).await?)
+        self.compare_and_set(&self.statements.replace_family, values).await
     }
 
     /// How long Cassandra keeps a family, in seconds; 0: for ever.

@@ -174,7 +174,7 @@ impl<'a> Messages<'a> {
         loop {
             let statement = &self.store.statements.look;
             let values = (id(self.room), number(bucket), number(ordinal));
-            let (answer, next) = self.store.session.execute_single_page(statement, values, state).await?;
+            let (answer, next) = self.store.page_of(statement, values, state).await?;
             let rows = answer.into_rows_result()?;
             for row in rows.rows::<(i64, i64, i64)>()? {
                 let (ordinal, epoch, seq) = row?;
@@ -198,7 +198,7 @@ impl<'a> Messages<'a> {
         state: PagingState,
     ) -> Result<(Vec<Columns>, Option<PagingState>), Failure> {
         let values = (id(self.room), number(bucket), number(from));
-        let (answer, next) = self.store.session.execute_single_page(statement, values, state).await?;
+        let (answer, next) = self.store.page_of(statement, values, state).await?;
         let rows = answer.into_rows_result()?;
         let rows = rows.rows::<Columns>()?.collect::<Result<Vec<_>, _>>()?;
         Ok((rows, next.into_paging_control_flow().continue_value()))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::metrics::CassandraMetrics;
 use crate::secret::Secret;
 
 /// What an operator sets about the Cassandra cluster.
@@ -31,6 +32,8 @@ pub struct CassandraOptions {
     pub request_timeout: Duration,
     /// How long a connection may take to come up.
     pub connect_timeout: Duration,
+    /// Where it is counted what becomes of requests.
+    pub metrics: CassandraMetrics,
 }
 
 impl CassandraOptions {
@@ -48,6 +51,7 @@ impl CassandraOptions {
             connections_per_node: NonZeroUsize::MIN.saturating_add(1),
             request_timeout: Duration::from_secs(6),
             connect_timeout: Duration::from_secs(3),
+            metrics: CassandraMetrics::default(),
         }
     }
 }

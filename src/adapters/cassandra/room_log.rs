@@ -6,7 +6,6 @@ use bobchat_actors::ports::{LogRow, Raised, Raiser, Span, Unavailable};
 use bobchat_proto::ids::{Epoch, RoomId, Sequence};
 
 use super::CassandraStore;
-use super::cas::applied;
 use super::error::Failure;
 
 type Columns = (Option<i64>, Option<Vec<u8>>, Option<BTreeMap<i64, i64>>, Option<bool>, Option<i64>);
@@ -43,11 +42,13 @@ impl CassandraStore {
 
     async fn try_raise(&self, room: RoomId, from: Option<Epoch>, to: Epoch, raiser: Raiser) -> Result<bool, Failure> {
         let token = raiser.0.to_be_bytes();
-        let answer = match from {
-            None => self.execute(&self.statements.make_log, (id(room), number(to.0), token)).await?,
-            Some(from) => self.execute(&self.statements.raise, (number(to.0), token, id(room), number(from.0))).await?,
-        };
-        applied(answer)
+        match from {
+            None => self.compare_and_set(&self.statements.make_log, (id(room), number(to.0), token)).await,
+            Some(from) => {
+                let values = (number(to.0), token, id(room), number(from.0));
+                self.compare_and_set(&self.statements.raise, values).await
+            }
+        }
     }
 
     pub(super) async fn begin_span(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Unavailable> {
@@ -68,7 +69,7 @@ impl CassandraStore {
     async fn try_begin(&self, room: RoomId, span: Span, raiser: Raiser) -> Result<bool, Failure> {
         let (epoch, base) = (number(span.epoch.0), number(span.base.0));
         let values = (epoch, base, id(room), epoch, raiser.0.to_be_bytes(), epoch);
-        applied(self.execute(&self.statements.begin, values).await?)
+        self.compare_and_set(&self.statements.begin, values).await
     }
 }
 

@@ -106,7 +106,7 @@ impl CassandraStore {
         for _ in &rows {
             batch.append_statement(statement.clone());
         }
-        self.session.batch(&batch, rows).await?;
+        self.metrics.measure(statement.get_statement(), self.session.batch(&batch, rows)).await?;
         Ok(())
     }
 }

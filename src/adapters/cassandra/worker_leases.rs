@@ -5,7 +5,6 @@ use bobchat_actors::ids::WORKERS;
 use bobchat_actors::ports::{LeaseUpdate, Unavailable, WorkerLease, WorkerLeases, Workers};
 
 use super::CassandraStore;
-use super::cas::applied;
 use super::error::Failure;
 
 type Columns = (i32, Option<Vec<u8>>, Option<i64>);
@@ -56,13 +55,13 @@ impl CassandraStore {
 
     async fn try_lease(&self, old: Option<WorkerLease>, new: WorkerLease) -> Result<bool, Failure> {
         let (worker, holder, until) = (i32::from(new.worker), new.holder.to_be_bytes(), new.valid_until);
-        applied(match old {
-            None => self.execute(&self.statements.make_worker_lease, (worker, holder, until)).await?,
+        match old {
+            None => self.compare_and_set(&self.statements.make_worker_lease, (worker, holder, until)).await,
             Some(old) => {
                 let values = (holder, until, worker, old.holder.to_be_bytes(), old.valid_until);
-                self.execute(&self.statements.replace_worker_lease, values).await?
+                self.compare_and_set(&self.statements.replace_worker_lease, values).await
             }
-        })
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::check::{CheckError, check};
 use super::connection::{Connection, no_answer_within, tcp_settings};
 use super::error::CallError;
+use super::metrics::RedisMetrics;
 
 /// Between two attempts of a command that was sent to the wrong node: the map of slots is being read anew.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -25,15 +26,22 @@ const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 pub(super) struct Cluster {
     connection: ClusterConnection,
     deployment: String,
+    metrics: RedisMetrics,
 }
 
 impl Cluster {
-    pub(super) async fn connect(urls: Vec<String>, deployment: &str, timeout: Duration) -> Result<Self, CheckError> {
+    pub(super) async fn connect(
+        urls: Vec<String>,
+        deployment: String,
+        timeout: Duration,
+        metrics: RedisMetrics,
+    ) -> Result<Self, CheckError> {
         let client = client(urls, timeout)?;
         let connected = async {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
-            check(&Connection::Cluster(connection.clone()), deployment).await?;
-            Ok(Self { connection, deployment: deployment.to_owned() })
+            check(&Connection::Cluster(connection.clone()), &deployment).await?;
+            metrics.connections.inc();
+            Ok(Self { connection, deployment, metrics })
         };
         let connected = tokio::time::timeout(timeout.saturating_mul(5), connected).await;
         connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))?
@@ -53,6 +61,7 @@ impl Cluster {
             if !passes || Instant::now() + PAUSE >= until {
                 return Err(error);
             }
+            self.metrics.retries.inc();
             tokio::time::sleep(PAUSE).await;
         }
     }

@@ -1,4 +1,5 @@
-use std::time::Duration;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::cluster_async::ClusterConnection;
@@ -8,6 +9,7 @@ use redis::{Cmd, RedisResult, Value};
 use super::check::CheckError;
 use super::cluster::Cluster;
 use super::error::CallError;
+use super::metrics::{RedisMetrics, name_of};
 use super::standalone::Standalone;
 
 /// Where Redis is.
@@ -48,33 +50,65 @@ impl Connection {
     }
 }
 
-/// The way to Redis, which outlives connections.
-pub(super) enum Link {
+/// The way to Redis, which outlives connections. All calls of a node go through it, and are counted here.
+pub(super) struct Link {
+    way: Way,
+    metrics: RedisMetrics,
+}
+
+enum Way {
     One(Box<Standalone>),
     Cluster(Cluster),
 }
 
 impl Link {
-    pub(super) async fn connect(servers: Servers, deployment: String, timeout: Duration) -> Result<Self, CheckError> {
-        match servers {
-            Servers::One(url) => Ok(Self::One(Box::new(Standalone::connect(&url, deployment, timeout).await?))),
-            Servers::Cluster(urls) => Ok(Self::Cluster(Cluster::connect(urls, &deployment, timeout).await?)),
-        }
+    pub(super) async fn connect(
+        servers: Servers,
+        deployment: String,
+        timeout: Duration,
+        metrics: RedisMetrics,
+    ) -> Result<Self, CheckError> {
+        let counted = metrics.clone();
+        let way = match servers {
+            Servers::One(url) => Way::One(Box::new(Standalone::connect(&url, deployment, timeout, counted).await?)),
+            Servers::Cluster(urls) => Way::Cluster(Cluster::connect(urls, deployment, timeout, counted).await?),
+        };
+        Ok(Self { way, metrics })
     }
 
     /// Sends a command and waits for the answer, no longer than `timeout` in all.
     pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
-        match self {
-            Self::One(standalone) => standalone.call(command, timeout).await,
-            Self::Cluster(cluster) => cluster.call(command, timeout).await,
-        }
+        self.call_as(name_of(command), command, timeout).await
+    }
+
+    /// Sends a command that is counted under this name.
+    pub(super) async fn call_as(
+        &self,
+        name: Cow<'static, str>,
+        command: &Cmd,
+        timeout: Duration,
+    ) -> Result<Value, CallError> {
+        let started = Instant::now();
+        let answer = match &self.way {
+            Way::One(standalone) => standalone.call(command, timeout).await,
+            Way::Cluster(cluster) => cluster.call(command, timeout).await,
+        };
+        self.metrics.observe(name, started.elapsed(), answer.as_ref().err());
+        answer
     }
 
     /// Asks every primary for a section of `INFO`.
     pub(super) async fn info(&self, section: &str, timeout: Duration) -> Result<Vec<String>, CallError> {
-        let mut connection = match self {
-            Self::One(standalone) => standalone.connection(timeout).await?,
-            Self::Cluster(cluster) => cluster.connection(),
+        let started = Instant::now();
+        let answer = self.try_info(section, timeout).await;
+        self.metrics.observe("info".into(), started.elapsed(), answer.as_ref().err());
+        answer
+    }
+
+    async fn try_info(&self, section: &str, timeout: Duration) -> Result<Vec<String>, CallError> {
+        let mut connection = match &self.way {
+            Way::One(standalone) => standalone.connection(timeout).await?,
+            Way::Cluster(cluster) => cluster.connection(),
         };
         let asked = tokio::time::timeout(timeout, connection.info(section)).await;
         Ok(asked.map_err(|_| no_answer_within(timeout))??)
@@ -82,18 +116,23 @@ impl Link {
 
     /// The deployment that scripts have to compare: on a cluster, where new connections are not checked.
     pub(super) fn deployment_to_compare(&self) -> Option<&str> {
-        match self {
-            Self::One(_) => None,
-            Self::Cluster(cluster) => Some(cluster.deployment()),
+        match &self.way {
+            Way::One(_) => None,
+            Way::Cluster(cluster) => Some(cluster.deployment()),
         }
     }
 
     /// The command that publishes, and whose channels live in the shard of their name.
     pub(super) fn publish_command(&self) -> &'static str {
-        match self {
-            Self::One(_) => "PUBLISH",
-            Self::Cluster(_) => "SPUBLISH",
+        match &self.way {
+            Way::One(_) => "PUBLISH",
+            Way::Cluster(_) => "SPUBLISH",
         }
+    }
+
+    /// What is counted of Redis.
+    pub(super) fn metrics(&self) -> &RedisMetrics {
+        &self.metrics
     }
 }
 

@@ -43,6 +43,11 @@ impl RoomKeys {
         [format!("{}:d0", self.prefix), format!("{}:d1", self.prefix)]
     }
 
+    /// Who archives the room: gone when the claim ends.
+    pub(super) fn claim(&self) -> String {
+        format!("{}:archiver", self.prefix)
+    }
+
     /// The channel that new events are published on.
     pub(super) fn channel(&self) -> String {
         format!("{}:new", self.prefix)

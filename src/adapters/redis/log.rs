@@ -66,7 +66,15 @@ impl LiveLog for RedisLog {
     async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
         let call = append::call(&append, self.link.publish_command(), self.node);
         let answer = self.scripts.append.run(&self.link, &call, self.timeout).await;
-        append::appended(append, answer.inspect_err(|error| self.note(error))?)
+        let appended = match answer {
+            Ok(answer) => append::appended(append, answer),
+            Err(error) => {
+                self.note(&error);
+                Err(error.into())
+            }
+        };
+        self.link.metrics().appended(&appended);
+        appended
     }
 
     async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
@@ -79,9 +87,15 @@ impl LiveLog for RedisLog {
         let answer = self.scripts.fence.run(&self.link, &call, timeout).await.map_err(Unavailable::from)?;
         let mut reply = Reply::new(answer).map_err(Unavailable::from)?;
         match reply.word.as_str() {
-            "OK" => {}
-            "FOREIGN" => return Err(self.foreign(reply)),
-            _ => return Err(superseded(reply)),
+            "OK" => self.link.metrics().fenced("done"),
+            "FOREIGN" => {
+                self.link.metrics().fenced("foreign");
+                return Err(self.foreign(reply));
+            }
+            _ => {
+                self.link.metrics().fenced("superseded");
+                return Err(superseded(reply));
+            }
         }
         let incarnation = Incarnation(reply.text().map_err(Unavailable::from)?);
         Ok(Fenced { incarnation, events: reply.events().map_err(Unavailable::from)? })
@@ -102,7 +116,9 @@ impl LiveLog for RedisLog {
             .with(room)
             .with(u8::from(closed));
         let reply = self.run(&self.scripts.open, &call).await.map_err(Unavailable::from)?;
-        if reply.word == "OK" { Ok(()) } else { Err(superseded(reply)) }
+        let is_open = reply.word == "OK";
+        self.link.metrics().opened(if is_open { "done" } else { "superseded" });
+        if is_open { Ok(()) } else { Err(superseded(reply)) }
     }
 
     async fn advance(&self, room: RoomId, through: Position) -> Result<(), AdvanceError> {
@@ -147,6 +163,16 @@ impl LiveLog for RedisLog {
         let rooms = try_join_all((0..SHARDS).map(ask)).await?;
         let rooms = rooms.into_iter().flatten().filter_map(|raw| RoomId::new(raw).ok());
         Ok(rooms.take(limit).collect())
+    }
+
+    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable> {
+        let call = Call::new([RoomKeys::new(room).claim()]).with(holder).with(lasts.as_millis().max(1));
+        let reply = self.run(&self.scripts.claim, &call).await?;
+        match reply.word.as_str() {
+            "OK" => Ok(true),
+            "HELD" => Ok(false),
+            other => Err(Unavailable::new(format!("{other:?} to a claim"))),
+        }
     }
 
     /// On a cluster, that of all its primaries together: a fail-over of one of them changes it.

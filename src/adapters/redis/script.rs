@@ -10,6 +10,7 @@ use super::error::CallError;
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,
+    pub(super) claim: Lua,
     pub(super) open: Lua,
     pub(super) advance: Lua,
     pub(super) tail: Lua,
@@ -21,14 +22,15 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            append: Lua::new(include_str!("scripts/append.lua")),
-            fence: Lua::new(include_str!("scripts/fence.lua")),
-            open: Lua::new(include_str!("scripts/open.lua")),
-            advance: Lua::new(include_str!("scripts/advance.lua")),
-            tail: Lua::new(include_str!("scripts/tail.lua")),
-            lease: Lua::new(include_str!("scripts/lease.lua")),
-            let_go: Lua::new(include_str!("scripts/let_go.lua")),
-            note: Lua::new(include_str!("scripts/note.lua")),
+            append: Lua::new("append", include_str!("scripts/append.lua")),
+            fence: Lua::new("fence", include_str!("scripts/fence.lua")),
+            claim: Lua::new("claim", include_str!("scripts/claim.lua")),
+            open: Lua::new("open", include_str!("scripts/open.lua")),
+            advance: Lua::new("advance", include_str!("scripts/advance.lua")),
+            tail: Lua::new("tail", include_str!("scripts/tail.lua")),
+            lease: Lua::new("lease", include_str!("scripts/lease.lua")),
+            let_go: Lua::new("let_go", include_str!("scripts/let_go.lua")),
+            note: Lua::new("note", include_str!("scripts/note.lua")),
         }
     }
 }
@@ -37,19 +39,23 @@ impl Scripts {
 pub(super) struct Lua {
     source: &'static str,
     hash: String,
+    /// What it is counted under.
+    name: &'static str,
 }
 
 impl Lua {
-    fn new(source: &'static str) -> Self {
-        Self { source, hash: Script::new(source).get_hash().to_owned() }
+    fn new(name: &'static str, source: &'static str) -> Self {
+        Self { source, hash: Script::new(source).get_hash().to_owned(), name }
     }
 
     /// Runs the script in one round trip. A server that does not know it, because it was started or became the
     /// primary just now, is sent the source, and knows it from then on.
     pub(super) async fn run(&self, link: &Link, call: &Call, timeout: Duration) -> Result<Value, CallError> {
-        let answer = link.call(&call.command("EVALSHA", &self.hash), timeout).await;
+        let answer = link.call_as(self.name.into(), &call.command("EVALSHA", &self.hash), timeout).await;
         match answer {
-            Err(error) if error.is_code("NOSCRIPT") => link.call(&call.command("EVAL", self.source), timeout).await,
+            Err(error) if error.is_code("NOSCRIPT") => {
+                link.call_as(self.name.into(), &call.command("EVAL", self.source), timeout).await
+            }
             answer => answer,
         }
     }

@@ -7,6 +7,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Value};
 use super::check::{CheckError, check};
 use super::connection::{Connection, no_answer_within, tcp_settings};
 use super::error::{CallError, is_broken};
+use super::metrics::RedisMetrics;
 
 /// Between two attempts to connect: a command that comes in between fails at once instead of queueing up.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -22,6 +23,7 @@ pub(super) struct Standalone {
     client: Client,
     deployment: String,
     timeout: Duration,
+    metrics: RedisMetrics,
     live: RwLock<Live>,
     /// Held while connecting: one attempt at a time.
     failed: tokio::sync::Mutex<Option<(Instant, String)>>,
@@ -35,12 +37,17 @@ struct Live {
 }
 
 impl Standalone {
-    pub(super) async fn connect(url: &str, deployment: String, timeout: Duration) -> Result<Self, CheckError> {
+    pub(super) async fn connect(
+        url: &str,
+        deployment: String,
+        timeout: Duration,
+        metrics: RedisMetrics,
+    ) -> Result<Self, CheckError> {
         let info = url.into_connection_info().map_err(CheckError::unreachable)?;
         let info = info.set_tcp_settings(tcp_settings(timeout));
         let client = Client::open(info).map_err(CheckError::unreachable)?;
         let (live, failed) = (RwLock::default(), tokio::sync::Mutex::default());
-        let standalone = Self { client, deployment, timeout, live, failed };
+        let standalone = Self { client, deployment, timeout, metrics, live, failed };
         standalone.replace().await?;
         Ok(standalone)
     }
@@ -110,6 +117,7 @@ impl Standalone {
         let connection = made.map_err(|_| CheckError::unreachable(no_answer_within(self.timeout)))??;
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.number += 1;
+        self.metrics.connections.inc();
         live.connection = Some(connection.clone());
         Ok((Connection::One(connection), live.number))
     }

@@ -24,7 +24,7 @@ use crate::web::failure::Answer;
     responses((status = 201, description = "Where the message stands", body = MessageSendOk))
 )]
 pub(super) async fn send(caller: Caller, room: InRoom, key: IdempotencyKey, body: Body<NewMessage>) -> Answer {
-    let request = MessageSend { room: room.0.get(), key: key.0, text: body.0.text };
+    let request = MessageSend { room: room.0.get(), key: key.0, text: body.0.text, made_at: None };
     ask_created(&caller, Request::MessageSend(request)).await
 }
 

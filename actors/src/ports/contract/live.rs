@@ -9,6 +9,7 @@ mod refuse;
 mod scenario;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bobchat_proto::ids::RoomId;
@@ -27,6 +28,9 @@ pub trait LiveSubject {
 
     /// Loses something, and returns when the server answers again. Handles from before are not used any more.
     async fn lose(&mut self, loss: LiveLoss);
+
+    /// Has some of the server's time pass.
+    async fn pass(&self, time: Duration);
 
     /// Closes a room. No event does this yet.
     async fn close(&self, room: RoomId);
@@ -59,14 +63,14 @@ pub async fn live_log(make: MakeLive<'_>) {
 }
 
 /// The reference as a subject.
-pub struct MemoryLiveSubject(Arc<MemoryLiveLog>);
+pub struct MemoryLiveSubject(Arc<MemoryLiveLog>, Arc<ManualClock>);
 
 impl MemoryLiveSubject {
     /// Makes an empty one.
     #[must_use]
     pub fn boxed() -> LocalBoxFuture<'static, Box<dyn LiveSubject>> {
         let clock = Arc::new(ManualClock::new(BEGIN_MICROS));
-        let subject: Box<dyn LiveSubject> = Box::new(Self(MemoryLiveLog::new(clock)));
+        let subject: Box<dyn LiveSubject> = Box::new(Self(MemoryLiveLog::new(Arc::clone(&clock) as _), clock));
         async { subject }.boxed_local()
     }
 }
@@ -84,6 +88,10 @@ impl LiveSubject for MemoryLiveSubject {
             LiveLoss::Flush => self.0.flush_all(),
             LiveLoss::Room(room) => self.0.forget(room),
         }
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.1.advance(time);
     }
 
     async fn close(&self, room: RoomId) {

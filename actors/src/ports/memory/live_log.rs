@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
@@ -34,6 +35,8 @@ struct State {
     life: u64,
     reachable: bool,
     rooms: BTreeMap<RoomId, LiveRoom>,
+    /// Who archives a room, and until when.
+    claims: BTreeMap<RoomId, (u64, i64)>,
 }
 
 /// What a server held at one moment: what a replica that lags behind has.
@@ -58,7 +61,7 @@ impl MemoryLiveLog {
     /// The same, keeping `tail` stored events of each room.
     #[must_use]
     pub fn with_tail(clock: Arc<dyn Clock>, tail: u64) -> Arc<Self> {
-        let state = State { life: new_life(), reachable: true, rooms: BTreeMap::new() };
+        let state = State { life: new_life(), reachable: true, rooms: BTreeMap::new(), claims: BTreeMap::new() };
         Arc::new(Self { clock, tail, state: Mutex::new(state) })
     }
 
@@ -83,11 +86,14 @@ impl MemoryLiveLog {
         let mut state = self.state();
         state.life = new_life();
         state.rooms = image.0;
+        state.claims.clear();
     }
 
     /// Forgets everything, in the same life: what `FLUSHALL` does.
     pub fn flush_all(&self) {
-        self.state().rooms.clear();
+        let mut state = self.state();
+        state.rooms.clear();
+        state.claims.clear();
     }
 
     /// Forgets one room, in the same life.
@@ -174,6 +180,17 @@ impl LiveLog for MemoryLiveLog {
         let state = self.reached()?;
         let rooms = state.rooms.iter().filter(|(_, room)| room.is_dirty());
         Ok(rooms.map(|(id, _)| *id).take(limit).collect())
+    }
+
+    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable> {
+        let now = self.clock.now_micros();
+        let until = now.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX));
+        let mut state = self.reached()?;
+        let held = state.claims.get(&room).is_some_and(|(by, until)| *by != holder && *until > now);
+        if !held {
+            state.claims.insert(room, (holder, until));
+        }
+        Ok(!held)
     }
 
     async fn incarnation(&self) -> Result<Incarnation, Unavailable> {

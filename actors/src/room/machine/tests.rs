@@ -1,6 +1,6 @@
 use super::*;
-use crate::ports::Head;
 use crate::ports::projection::{advance, empty_head, place};
+use crate::ports::{Head, Span};
 use bobchat_proto::ids::{Epoch, Position};
 use bobchat_proto::wire::RoomSettings;
 
@@ -310,4 +310,76 @@ fn a_new_epoch_is_loaded_before_anything_is_appended() {
     bench.batch();
     assert_eq!(bench.answer(Err(AppendError::StaleEpoch)), [Effect::Reload]);
     assert_eq!(bench.batch().1, None, "nothing goes out meanwhile");
+}
+
+/// Has the bench's room loaded again under a second epoch that begins at `base`, with a head there.
+fn reload(bench: &mut Bench, base: u64, head: u64) -> Vec<Effect<u32>> {
+    let position = Position { epoch: Epoch(2), seq: Sequence(head) };
+    let mut state = bench.machine.state().clone();
+    state.head = Head { position, ..state.head };
+    state.spans = vec![Span::FIRST, Span { epoch: Epoch(2), base: Sequence(base) }];
+    bench.machine.reloaded(state)
+}
+
+fn lost(effects: &[Effect<u32>]) -> Vec<u64> {
+    let lost = effects.iter().filter_map(|effect| match effect {
+        Effect::Lost(events) => Some(events.iter().map(|event| event.seq)),
+        _ => None,
+    });
+    lost.flatten().collect()
+}
+
+#[test]
+fn what_a_room_had_applied_and_the_log_lost_is_handed_back() {
+    let mut bench = Bench::new();
+    (1..=8).for_each(|ticket| bench.say(ticket, OWNER));
+    bench.run();
+    assert_eq!(lost(&reload(&mut bench, 7, 6)), [7, 8, 9]);
+    assert!(lost(&reload(&mut bench, 7, 6)).is_empty(), "once");
+}
+
+#[test]
+fn subscribers_who_saw_what_was_lost_are_told() {
+    let mut bench = Bench::new();
+    (1..=8).for_each(|ticket| bench.say(ticket, OWNER));
+    bench.run();
+    assert!(reload(&mut bench, 9, 8).contains(&Effect::Reset), "they saw 9 of the first epoch");
+}
+
+#[test]
+fn subscribers_who_saw_nothing_that_was_lost_go_on() {
+    let mut bench = Bench::new();
+    (1..=8).for_each(|ticket| bench.say(ticket, OWNER));
+    bench.run();
+    assert_eq!(reload(&mut bench, 10, 9), []);
+    assert_eq!(reload(&mut bench, 10, 12), [Effect::CatchUp(Sequence(9))]);
+}
+
+#[test]
+fn what_fills_a_hole_under_a_newer_epoch_is_not_applied() {
+    let mut bench = Bench::new();
+    let applied = bench.machine.state().applied();
+    assert_eq!(bench.machine.told_head(None), [Effect::Fill(applied)]);
+    let mut event = bench.foreign(5);
+    event.epoch = 2;
+    assert_eq!(bench.machine.filled(vec![event], false), [Effect::Reload]);
+    assert_eq!(bench.machine.state().applied(), applied);
+}
+
+#[test]
+fn what_was_sent_once_is_a_repeat_and_keeps_its_identifier() {
+    let mut bench = Bench::new();
+    let key = Key { text: "k".to_owned(), made_at: Some(7) };
+    let send = Command::Send(wire::Message { text: "hello".to_owned() });
+    bench.machine.submit(1, acting(OWNER), send, Some(key), bench.now).unwrap();
+    let new = |batch: Option<Append>| batch.unwrap().events.remove(0);
+    let first = new(bench.batch().1);
+    assert_eq!(first.made_at, Some(7));
+    bench.answer(Err(AppendError::Behind));
+    bench.machine.filled(Vec::new(), false);
+    let second = new(bench.batch().1);
+    assert_eq!((second.made_at, second.event.id), (None, first.event.id));
+    let effects = bench.answer(Err(AppendError::Unknown(Unavailable::new("planted"))));
+    let [Effect::Retry(third)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!((third.events[0].made_at, third.events[0].event.id), (None, first.event.id));
 }

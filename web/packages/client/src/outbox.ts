@@ -158,9 +158,13 @@ export class Outbox {
       });
       return 0;
     }
-    this.#change(key, { state: "sending", tried_at: entry.tried_at ?? Date.now() });
+    const first = entry.tried_at === undefined;
+    const now = Date.now();
+    this.#change(key, { state: "sending", tried_at: entry.tried_at ?? now });
     try {
-      const ok = await this.#send({ room, key, text });
+      // Only the first try says when, for it has no others before it.
+      const made_at = first ? { made_at: new Date(now).toISOString() } : {};
+      const ok = await this.#send({ room, key, text, ...made_at });
       this.#change(key, { state: "sent", seq: ok.position?.seq ?? 0 });
       return 0;
     } catch (error) {
@@ -169,7 +173,9 @@ export class Outbox {
   }
 
   #failed(key: string, error: unknown, tries: number): number {
-    const lasting = error instanceof RequestError && !error.wire.temporary;
+    // This browser's clock is wrong: the next try does not speak of it.
+    const wrongClock = error instanceof RequestError && error.wire.field === "made_at";
+    const lasting = error instanceof RequestError && !error.wire.temporary && !wrongClock;
     const rateLimited = error instanceof RequestError && error.wire.code === "rate_limited";
     if (lasting || (tries >= TRIES_MAX && !rateLimited && this.#live)) {
       this.#change(key, { state: "failed", words: wordsFor(error) });

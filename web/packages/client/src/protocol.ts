@@ -197,6 +197,11 @@ export interface MessageSend {
   key: string;
   /** The text: 1 byte to 16 KiB of UTF-8. */
   text: string;
+  /**
+   * When the key was made, by the client's clock: said with the first attempt alone, and left out by every other. A
+   * server that knows that this is the first attempt need not look for others.
+   */
+  made_at?: Time;
 }
 
 /** Reads messages of a room. At most one of before, after and around; none reads the newest. */
@@ -847,6 +852,7 @@ export const FIELDS: Record<string, Record<string, readonly [number, string, Sha
     room: [1, "Id", "plain"],
     key: [2, "string", "plain"],
     text: [3, "string", "plain"],
+    made_at: [4, "Time", "optional"],
   },
   MessageHistory: {
     room: [1, "Id", "plain"],

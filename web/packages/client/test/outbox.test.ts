@@ -66,6 +66,27 @@ describe("sending", () => {
     expect(states(outbox.entries)).toEqual(["a sent", "b sent", "c sent"]);
   });
 
+  test("says when its key was made with the first try alone", async () => {
+    const room = new FakeRoom();
+    room.faults = ["lost answer"];
+    const outbox = await opened(room);
+    const before = Date.now();
+    outbox.add(ME, ROOM, "a");
+    await vi.runAllTimersAsync();
+    expect(room.asked.map(({ made_at }) => made_at)).toEqual([new Date(before).toISOString(), undefined]);
+    expect(room.texts).toEqual(["a"]);
+  });
+
+  test("tries without the time of its key where the clock is wrong", async () => {
+    const room = new FakeRoom();
+    const wrong = { code: "invalid_request", message: "no", temporary: false, field: "made_at" };
+    room.faults = [new RequestError(wrong)];
+    const outbox = await opened(room);
+    outbox.add(ME, ROOM, "a");
+    await vi.runAllTimersAsync();
+    expect(room.added.map(({ text, made_at }) => [text, made_at])).toEqual([["a", undefined]]);
+  });
+
   test("waits for a connection and then goes out once", async () => {
     const room = new FakeRoom();
     const outbox = new Outbox(store(), room.send);

@@ -1,15 +1,43 @@
+use std::time::Duration;
+
 use bobchat_proto::ids::{Epoch, Position, Sequence};
 
 use super::scenario::{Room, head};
 use super::{LiveSubject, MakeLive};
 use crate::ports::AdvanceError;
-use crate::ports::contract::scenario::{appended, message};
+use crate::ports::contract::scenario::{appended, message, room};
 
 pub(super) async fn cases(make: MakeLive<'_>) {
     what_is_archived_is_let_go_of_but_for_a_tail(make().await).await;
     a_dead_epoch_and_what_is_not_there_are_refused(make().await).await;
     advancing_again_or_less_changes_nothing(make().await).await;
     rooms_with_unarchived_events_are_found(make().await).await;
+    a_room_is_claimed_by_one_at_a_time(make().await).await;
+    the_time_is_that_of_what_is_appended(make().await).await;
+}
+
+async fn a_room_is_claimed_by_one_at_a_time(subject: Box<dyn LiveSubject>) {
+    let log = subject.log();
+    let claim = |raw, holder, lasts| {
+        let log = log.clone();
+        async move { log.claim(room(raw), holder, lasts).await.expect("it answers") }
+    };
+    let (long, short) = (Duration::from_secs(3600), Duration::from_millis(1));
+    assert!(claim(7, u64::MAX, long).await && claim(7, u64::MAX, long).await);
+    assert!(!claim(7, 2, long).await, "it is another's");
+    assert!(claim(8, 2, long).await, "another room");
+    assert!(claim(7, u64::MAX, short).await, "the holder may shorten it");
+    subject.pass(Duration::from_millis(20)).await;
+    assert!(claim(7, 2, long).await, "it has ended");
+    assert!(!claim(7, u64::MAX, long).await);
+}
+
+async fn the_time_is_that_of_what_is_appended(subject: Box<dyn LiveSubject>) {
+    let room = Room::open(&*subject, 7).await;
+    let before = room.log.time().await.expect("it answers");
+    let at = room.say("now").await.at;
+    let after = room.log.time().await.expect("it answers");
+    assert!((before..=after).contains(&at), "{before} {at} {after}");
 }
 
 fn position(epoch: u64, seq: u64) -> Position {
