@@ -13,12 +13,13 @@
 //! - Pages: `history` (which side of an anchor) -> `messages` (reads partitions) -> `search` (finds the place).
 
 mod batches;
-mod buckets;
 mod cas;
 mod credentials;
 mod deployment;
+mod directory;
 mod error;
 mod event_store;
+mod high_water;
 mod history;
 mod inspect;
 mod messages;
@@ -38,16 +39,17 @@ mod worker_leases;
 use std::sync::Arc;
 
 use bobchat_actors::ports::Clock;
+use scylla::client::pager::QueryPager;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
-use buckets::NotedBuckets;
 use cas::applied;
 pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
+use high_water::HighWater;
 pub use inspect::{CassandraFacts, NodeFacts};
 pub use metrics::CassandraMetrics;
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
@@ -64,7 +66,10 @@ pub use steps::{STEPS, Step};
 pub struct CassandraStore {
     session: Session,
     statements: Statements,
-    buckets: NotedBuckets,
+    /// The last bucket of events that is noted.
+    buckets: HighWater,
+    /// Up to which seq the changes are folded.
+    folded: HighWater,
     clock: Arc<dyn Clock>,
     deployment: String,
     metrics: CassandraMetrics,
@@ -84,7 +89,8 @@ impl CassandraStore {
         let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
         let metrics = options.metrics.clone();
         let deployment = deployment::settle(&session, &statements, options).await?;
-        Ok(Arc::new(Self { session, statements, buckets: NotedBuckets::default(), clock, deployment, metrics }))
+        let (buckets, folded) = (HighWater::default(), HighWater::default());
+        Ok(Arc::new(Self { session, statements, buckets, folded, clock, deployment, metrics }))
     }
 
     /// The identity of the deployment that the keyspace belongs to: its name and a random end, made when the keyspace
@@ -132,6 +138,17 @@ impl CassandraStore {
         let is_done = applied(self.execute(statement, values).await?)?;
         self.metrics.compared(statement.get_statement(), is_done);
         Ok(is_done)
+    }
+
+    /// Runs a statement whose answer is read to its end. What is measured is its first page: the others come while it
+    /// is read.
+    async fn execute_iter(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryPager, Failure> {
+        let request = self.session.execute_iter(statement.clone(), values);
+        Ok(self.metrics.measure(statement.get_statement(), request).await?)
     }
 
     /// Runs a statement whose answer has more pages; returns one of them.

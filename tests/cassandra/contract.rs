@@ -1,24 +1,25 @@
 use std::sync::Arc;
 
 use bobchat::adapters::cassandra::{CassandraStore, Keyspace};
-use bobchat_actors::ports::contract::{self, ArchivedLog, BEGIN_MICROS, MemorySubject, Stores, Subject};
+use bobchat_actors::ports::contract::{self, ArchivedLog, BEGIN_MICROS, DerivingNode, MemorySubject, Stores, Subject};
 use bobchat_actors::ports::memory::ManualClock;
 
 use crate::support::{new_keyspace, on_driver, open, options};
 
-/// Cassandra in a keyspace of its own, for credentials and history; the live log and the directory are the
-/// reference's.
+/// Cassandra in a keyspace of its own; the live log is the reference's.
 struct CassandraSubject {
     keyspace: Keyspace,
     store: Arc<CassandraStore>,
     live: Box<dyn Subject>,
+    note_every: u64,
 }
 
 impl CassandraSubject {
-    fn boxed() -> Box<dyn Subject> {
+    /// Heads are noted at every so manieth event: a hint may be late.
+    fn boxed(note_every: u64) -> Box<dyn Subject> {
         let keyspace = new_keyspace();
         let store = reopened(&keyspace);
-        Box::new(Self { keyspace, store, live: MemorySubject::boxed() })
+        Box::new(Self { keyspace, store, live: MemorySubject::boxed(), note_every })
     }
 }
 
@@ -29,14 +30,13 @@ fn reopened(keyspace: &Keyspace) -> Arc<CassandraStore> {
 
 impl Subject for CassandraSubject {
     fn stores(&self) -> Stores {
-        let Stores { log, directory, .. } = self.live.stores();
-        let store = Arc::clone(&self.store);
+        let (log, store) = (self.live.stores().log, Arc::clone(&self.store));
         Stores {
-            log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) as _, note_every: 4 }),
+            log: Arc::new(ArchivedLog { log, store: Arc::clone(&store) as _, note_every: self.note_every }),
             history: Arc::clone(&store) as _,
             credentials: Arc::clone(&store) as _,
-            leases: store,
-            directory,
+            leases: Arc::clone(&store) as _,
+            directory: store,
         }
     }
 
@@ -57,15 +57,27 @@ async fn cassandra_keeps_the_contract_of_the_event_store() {
 
 #[tokio::test]
 async fn cassandra_keeps_the_contract_of_credentials() {
-    contract::credentials(&CassandraSubject::boxed).await;
+    contract::credentials(&|| CassandraSubject::boxed(4)).await;
 }
 
 #[tokio::test]
 async fn cassandra_keeps_the_contract_of_history() {
-    contract::history(&CassandraSubject::boxed).await;
+    contract::history(&|| CassandraSubject::boxed(4)).await;
+}
+
+#[tokio::test]
+async fn cassandra_keeps_the_contract_of_the_directory() {
+    contract::directory(&|| CassandraSubject::boxed(1)).await;
+}
+
+#[tokio::test]
+async fn cassandra_keeps_the_contract_of_what_is_derived() {
+    let options = options(&new_keyspace());
+    let nodes = [open(&options).await, open(&options).await];
+    contract::derived(nodes.map(|store| DerivingNode { store: Arc::clone(&store) as _, directory: store })).await;
 }
 
 #[tokio::test]
 async fn cassandra_keeps_the_contract_of_worker_leases() {
-    contract::worker_leases(&CassandraSubject::boxed).await;
+    contract::worker_leases(&|| CassandraSubject::boxed(4)).await;
 }

@@ -20,7 +20,7 @@ fn everything() -> Visible {
 fn stored(epoch: u64, seq: u64, ordinal: Option<u64>) -> StoredEvent {
     let body = match ordinal {
         Some(_) => Body::Message(wire::Message { text: format!("{epoch} {seq}") }),
-        None => Body::Joined(wire::MemberJoined { user: seq }),
+        None => Body::Settings(wire::SettingsChanged::default()),
     };
     let (id, body) = (epoch * 1_000_000 + seq, Some(body));
     let event = wire::Event { room: 7, epoch, seq, id, author: 5, ordinal, body, ..wire::Event::default() };

@@ -6,6 +6,7 @@
 
 mod contract;
 mod deployment;
+mod directory;
 mod history;
 mod locked;
 mod measure;

@@ -45,7 +45,7 @@ async fn partitions_are_bounded() {
         stored.event.key = None;
         if seq % 2 == 1 {
             stored.event.ordinal = None;
-            stored.event.body = Some(Body::Joined(wire::MemberJoined { user: seq }));
+            stored.event.body = Some(Body::Settings(wire::SettingsChanged::default()));
         }
         stored
     };

@@ -8,6 +8,7 @@
 mod append;
 mod archived;
 mod credentials;
+mod derived;
 mod directory;
 mod epochs;
 mod event_store;
@@ -15,10 +16,12 @@ mod history;
 mod keys;
 mod live;
 mod nodes;
+mod people;
 mod room_log;
 mod scenario;
 mod search;
 mod stored;
+mod stranded;
 mod users;
 mod worker_leases;
 
@@ -28,6 +31,7 @@ use super::memory::{ManualClock, MemoryEventStore, MemoryStore};
 use super::{Credentials, Directory, History, RoomLog, WorkerLeases};
 pub use archived::ArchivedLog;
 pub use credentials::credentials;
+pub use derived::{DerivingNode, derived};
 pub use directory::directory;
 pub use event_store::event_store;
 pub use history::history;
@@ -179,6 +183,13 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract_of_the_directory_of_what_is_stored() {
         directory(&|| MemoryStoredSubject::boxed(1)).await;
+    }
+
+    #[tokio::test]
+    async fn memory_keeps_the_contract_of_what_is_derived() {
+        let store = MemoryEventStore::new(Arc::new(ManualClock::new(BEGIN_MICROS)));
+        let node = || DerivingNode { store: Arc::clone(&store) as _, directory: Arc::clone(&store) as _ };
+        derived([node(), node()]).await;
     }
 
     #[tokio::test]

@@ -1,19 +1,22 @@
 //! What the directory knows of rooms, derived from events: the one place that says it, used by every
 //! store when it takes an event, and by room actors when they apply one.
 
+mod membership;
+mod search;
+
 use std::collections::BTreeMap;
 
 use bobchat_proto::ids::{Ordinal, Position, Sequence, UserId};
 use bobchat_proto::limits::KEY_LIFETIME;
 use bobchat_proto::record;
-use bobchat_proto::wire::{self, HistoryVisibility, Role, RoomKind, event::Body};
-use unicode_normalization::UnicodeNormalization as _;
+use bobchat_proto::wire::{self, event::Body};
 
-use super::{Append, AppendError, Head, Visible};
-
-/// Intervals of membership that are kept for one user and room. Somebody who left and came back more
-/// often loses sight of the oldest: rows stay small, whatever a client does.
-const INTERVALS_MAX: usize = 16;
+use super::{Append, AppendError, Head};
+pub use membership::{
+    INTERVALS_MAX, MembershipChange, counted, fold_membership, is_member, last_change, membership_change, visible,
+    was_member,
+};
+pub use search::{beginnings, is_found, is_listed, longest_beginning, search_words};
 
 /// What the directory knows of a room, its head aside: the fold of its events.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,16 +46,6 @@ impl Derived {
     #[must_use]
     pub fn member(&self, user: UserId) -> Option<&record::Membership> {
         self.memberships.get(&user).filter(|membership| is_member(membership))
-    }
-}
-
-/// How many members there are after one of them, or somebody else, became or stopped being one.
-#[must_use]
-pub fn counted(members: u64, was_member: bool, is_member: bool) -> u64 {
-    match (was_member, is_member) {
-        (false, true) => members.saturating_add(1),
-        (true, false) => members.saturating_sub(1),
-        _ => members,
     }
 }
 
@@ -129,111 +122,6 @@ pub fn fold_settings(settings: &mut wire::RoomSettings, event: &wire::Event) -> 
         }
         _ => false,
     }
-}
-
-/// Who becomes or stops being a member by an event.
-#[must_use]
-pub fn membership_change(event: &wire::Event) -> Option<(UserId, MembershipChange)> {
-    let (user, change) = match event.body.as_ref()? {
-        Body::Created(_) => (event.author, MembershipChange::Joined(Role::Owner)),
-        Body::Joined(joined) => (joined.user, MembershipChange::Joined(Role::Member)),
-        Body::Left(left) => (left.user, MembershipChange::Left),
-        Body::Message(_) | Body::Settings(_) => return None,
-    };
-    Some((UserId::new(user).ok()?, change))
-}
-
-/// What happens to a membership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MembershipChange {
-    /// It begins, with this role.
-    Joined(Role),
-    /// It ends.
-    Left,
-}
-
-/// Changes a membership at an event's place in the log. Joining twice and leaving twice change nothing; nor does an
-/// event that the membership is the fold of already, so events may be folded again (log protocol, rule 21).
-pub fn fold_membership(membership: &mut record::Membership, change: MembershipChange, event: &wire::Event) {
-    if last_change(membership).is_some_and(|last| event.seq <= last.0) {
-        return;
-    }
-    let inside = is_member(membership);
-    match change {
-        MembershipChange::Joined(role) if !inside => {
-            membership.role = role as i32;
-            membership.joined_at = event.at;
-            membership.intervals.push(record::Interval { joined: event.seq, left: None });
-            if membership.intervals.len() > INTERVALS_MAX {
-                membership.intervals.remove(0);
-            }
-        }
-        MembershipChange::Left if inside => {
-            membership.role = Role::Unspecified as i32;
-            if let Some(interval) = membership.intervals.last_mut() {
-                interval.left = Some(event.seq);
-            }
-        }
-        MembershipChange::Joined(_) | MembershipChange::Left => {}
-    }
-}
-
-/// The seq of the last event that changed a membership.
-#[must_use]
-pub fn last_change(membership: &record::Membership) -> Option<Sequence> {
-    membership.intervals.last().map(|interval| Sequence(interval.left.unwrap_or(interval.joined)))
-}
-
-/// Whether a membership lasts.
-#[must_use]
-pub fn is_member(membership: &record::Membership) -> bool {
-    membership.intervals.last().is_some_and(|interval| interval.left.is_none())
-}
-
-/// What somebody with this membership may see: from joining to leaving, both included, and what was
-/// before where the room's settings say so.
-#[must_use]
-pub fn visible(membership: &record::Membership, settings: &wire::RoomSettings) -> Visible {
-    let everything = settings.history == HistoryVisibility::Everything as i32;
-    let intervals = membership.intervals.iter();
-    let ranges = intervals.map(|interval| Sequence(interval.joined)..=Sequence(interval.left.unwrap_or(u64::MAX)));
-    match ranges.clone().next_back() {
-        Some(last) if everything => vec![Sequence(1)..=*last.end()],
-        _ => merge_touching(ranges),
-    }
-}
-
-fn merge_touching(ranges: impl Iterator<Item = std::ops::RangeInclusive<Sequence>>) -> Visible {
-    let mut merged = Visible::new();
-    for range in ranges {
-        match merged.last_mut() {
-            Some(last) if last.end().next() >= *range.start() => *last = *last.start()..=*range.end(),
-            _ => merged.push(range),
-        }
-    }
-    merged
-}
-
-/// Whether a room is found by a search.
-#[must_use]
-pub fn is_listed(settings: &wire::RoomSettings) -> bool {
-    settings.kind == RoomKind::Public as i32
-}
-
-/// The words of a name or a query as they are compared: NFKC, lower case, split at what is neither a
-/// letter nor a digit. At most eight count.
-#[must_use]
-pub fn search_words(text: &str) -> Vec<String> {
-    let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
-    let words = folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.take(8).map(str::to_owned).collect()
-}
-
-/// Whether a room is found by a query of these words: for each of them, a word of its name begins with it.
-#[must_use]
-pub fn is_found(settings: &wire::RoomSettings, query: &[String]) -> bool {
-    let name = search_words(&settings.name);
-    is_listed(settings) && query.iter().all(|wanted| name.iter().any(|word| word.starts_with(wanted.as_str())))
 }
 
 /// Adds a signing key, oldest first, unless one signs as long; returns whether it did.

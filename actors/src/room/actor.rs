@@ -210,6 +210,8 @@ impl Room {
         let effects = machine.appended(answer, Instant::now());
         self.carry_out(effects, span, context);
         self.flush(context);
+        // While it was on its way the room was not idle, and nothing may come after it.
+        self.stop_when_idle(context);
     }
 
     fn reloaded(&mut self, state: RoomState, context: &mut Context<Self>) {
@@ -271,6 +273,7 @@ impl Room {
             let effects = machine.filled(events, has_more);
             room.carry_out(effects, &tracing::Span::none(), context);
             room.flush(context);
+            room.stop_when_idle(context);
         }));
     }
 

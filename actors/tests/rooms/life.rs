@@ -64,6 +64,12 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     assert_eq!(node.metrics().rooms.get(), 0);
     let mut ada = Person::sign_in(&node.worker, 2).await;
     assert_eq!(ada.say(room, "two").await.position.unwrap().seq, 3);
+    // It was busy when it was used, and nobody subscribed or left since: that kept it for ever.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(node.metrics().rooms.get(), 0, "also when it was only written to");
 }
 
 #[actix::test]

@@ -14,7 +14,7 @@ use super::person::Person;
 use super::plan::Plan;
 use super::random::Random;
 use super::rest::{Account, Rest};
-use super::shared::{Shared, Wish};
+use super::shared::{Shared, Standing, Wish};
 use super::verdict::Verdict;
 
 /// How often it is looked whether something has come.
@@ -160,22 +160,29 @@ impl Torture {
                 return Some(format!("client {number} waits for {} answers", client.pending));
             }
         }
-        for room in &self.rooms {
-            let cursors: Vec<Position> =
-                clients.iter().filter_map(|client| client.cursors.get(room)).copied().collect();
-            let head = cursors.iter().copied().max();
-            if cursors.iter().any(|cursor| Some(*cursor) != head) {
-                return Some(format!("room {room}: clients are at {cursors:?}"));
-            }
-            for node in &self.nodes {
-                match self.rest.head(*node, &self.owner, *room) {
-                    Ok(at) if head.is_none_or(|head| head == at) => {}
-                    Ok(at) => return Some(format!("room {room}: {node} is at {at:?}, clients at {head:?}")),
-                    Err(error) => return Some(format!("{error:#}")),
+        self.rooms.iter().find_map(|room| self.differs(*room, &clients))
+    }
+
+    /// Who is elsewhere in a room than the others. A client may not have heard of a new epoch in which nothing
+    /// happened yet, so of clients the seq counts.
+    fn differs(&self, room: u64, clients: &[Standing]) -> Option<String> {
+        let mut head: Option<Position> = None;
+        for node in &self.nodes {
+            match (self.rest.head(*node, &self.owner, room), head) {
+                (Ok(at), Some(head)) if at != head => {
+                    return Some(format!("room {room}: {node} is at {at:?}, another at {head:?}"));
                 }
+                (Ok(at), _) => head = Some(at),
+                (Err(error), _) => return Some(format!("{error:#}")),
             }
         }
-        None
+        let head = head?;
+        let cursors =
+            clients.iter().enumerate().filter_map(|(number, client)| Some((number, client.cursors.get(&room)?)));
+        let behind = cursors
+            .filter(|(_, cursor)| cursor.seq != head.seq)
+            .map(|(number, cursor)| format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"));
+        behind.last()
     }
 
     fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {

@@ -38,7 +38,9 @@ impl EventStore for CassandraStore {
         Ok(self.read_head(room).await?)
     }
 
+    /// What the head says is folded before it is said.
     async fn note_head(&self, room: RoomId, head: Head) -> Result<(), Unavailable> {
+        self.fold_up_to(room, head).await?;
         Ok(self.write_head(room, head).await?)
     }
 }

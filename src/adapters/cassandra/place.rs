@@ -7,6 +7,11 @@ use bobchat_proto::ids::{Ordinal, Position, Sequence};
 /// (10 000 events) reads three partitions at most.
 const EVENTS_PER_BUCKET: u64 = 5_000;
 
+/// Seqs of one partition of `changes`, most of which are messages and stand elsewhere: where a room was only talked in
+/// for long, few empty partitions lie between two changes. If all were changes of settings of the greatest length, a
+/// partition would have 80 MB.
+const CHANGES_PER_BUCKET: u64 = 50_000;
+
 /// Ordinals of one partition of `messages`.
 pub(super) const MESSAGES_PER_BUCKET: u64 = 10_000;
 
@@ -22,6 +27,11 @@ pub(super) fn events_bucket(seq: Sequence) -> u64 {
 /// The last seq that stands in a partition of `events`.
 pub(super) fn last_seq_of_bucket(bucket: u64) -> Sequence {
     Sequence(bucket.saturating_add(1).saturating_mul(EVENTS_PER_BUCKET).saturating_sub(1))
+}
+
+/// The partition of `changes` that a seq stands in.
+pub(super) fn changes_bucket(seq: Sequence) -> u64 {
+    seq.0 / CHANGES_PER_BUCKET
 }
 
 /// The partition of `messages` that an ordinal stands in.
@@ -40,12 +50,14 @@ pub(super) fn write_timestamp(position: Position) -> i64 {
 mod tests {
     use super::*;
     use bobchat_proto::ids::Epoch;
-    use bobchat_proto::limits::MESSAGE_BYTES_MAX;
+    use bobchat_proto::limits::{MESSAGE_BYTES_MAX, ROOM_NAME_CHARS_MAX, ROOM_TOPIC_CHARS_MAX};
 
     #[test]
     fn a_partition_of_the_largest_events_stays_below_the_size_that_is_warned_of() {
-        let overhead = 512;
-        assert!(EVENTS_PER_BUCKET * (MESSAGE_BYTES_MAX as u64 + overhead) < 100 << 20);
+        let (overhead, warned) = (512, 100 << 20);
+        assert!(EVENTS_PER_BUCKET * (MESSAGE_BYTES_MAX as u64 + overhead) < warned);
+        let settings = 4 * (ROOM_NAME_CHARS_MAX + ROOM_TOPIC_CHARS_MAX) as u64;
+        assert!(CHANGES_PER_BUCKET * (settings + overhead) < warned);
     }
 
     #[test]

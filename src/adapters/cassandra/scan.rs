@@ -48,10 +48,7 @@ impl CassandraStore {
     ) -> Result<(), Failure> {
         let limit = i32::try_from(wanted).unwrap_or(i32::MAX);
         let values = (id(room), number(bucket), number(from.0), limit);
-        let statement = &self.statements.events;
-        // The time of its first page: the others come while it is read.
-        let request = self.session.execute_iter(statement.clone(), values);
-        let rows = self.metrics.measure(statement.get_statement(), request).await?;
+        let rows = self.execute_iter(&self.statements.events, values).await?;
         let mut rows = rows.rows_stream::<EventColumns>()?;
         while let Some((_, _, payload, body_hash, renumbered)) = rows.try_next().await? {
             // A mark without its event: whoever marked it had read the row, so it is not of this life.

@@ -4,6 +4,7 @@ use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::directory::DirectoryStatements;
 use super::error::Failure;
 
 /// Rows of one answer. At most 8 MiB of the largest events.
@@ -53,6 +54,8 @@ pub(super) struct Statements {
     pub(super) worker_lease_serial: PreparedStatement,
     pub(super) make_worker_lease: PreparedStatement,
     pub(super) replace_worker_lease: PreparedStatement,
+
+    pub(super) directory: DirectoryStatements,
 }
 
 const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted, opened_at FROM room_log WHERE room = ?";
@@ -139,6 +142,8 @@ impl Statements {
             replace_worker_lease: prepare(
                 "UPDATE workers SET holder = ?, valid_until = ? WHERE worker = ? IF holder = ? AND valid_until = ?",
             ).await?,
+
+            directory: DirectoryStatements::prepare(session).await?,
         })
     }
 }
@@ -149,11 +154,15 @@ fn few(mut statement: PreparedStatement) -> PreparedStatement {
     statement
 }
 
-async fn prepare_serial(session: &Session, cql: &str) -> Result<PreparedStatement, Failure> {
+pub(super) async fn prepare_serial(session: &Session, cql: &str) -> Result<PreparedStatement, Failure> {
     prepare(session, cql, Some(Consistency::LocalSerial)).await
 }
 
-async fn prepare(session: &Session, cql: &str, consistency: Option<Consistency>) -> Result<PreparedStatement, Failure> {
+pub(super) async fn prepare(
+    session: &Session,
+    cql: &str,
+    consistency: Option<Consistency>,
+) -> Result<PreparedStatement, Failure> {
     let mut statement = session.prepare(cql).await?;
     statement.set_is_idempotent(true);
     statement.set_page_size(PAGE_ROWS);

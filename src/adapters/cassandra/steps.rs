@@ -23,6 +23,11 @@ pub const STEPS: &[Step] = &[
         what: "credentials: refresh families, signing keys; who makes identifiers",
         cql: &[FAMILIES, DEPLOYMENT, WORKERS],
     },
+    Step {
+        version: 3,
+        what: "directory: rooms, members, rooms of a user, search, users, claims",
+        cql: &[CHANGES, ROOM_STATE, MEMBERSHIPS, ROOMS_OF, BEGINNINGS, USERS, NAMES, CLAIMS],
+    },
 ];
 
 /// The newest version that there is.
@@ -103,6 +108,82 @@ const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
 
 /// Only changed by compare and set. A row stays when its lease has ended: the next one begins there.
 const WORKERS: &str = "CREATE TABLE IF NOT EXISTS workers (worker int PRIMARY KEY, holder blob, valid_until bigint)";
+
+/// The events that change a room's state, for as long as there is the room: what the directory is derived from.
+/// Bucket = seq / 50 000.
+const CHANGES: &str = "CREATE TABLE IF NOT EXISTS changes (
+    room bigint,
+    bucket bigint,
+    seq bigint,
+    epoch bigint,
+    event blob,
+    PRIMARY KEY ((room, bucket), seq, epoch)
+) WITH CLUSTERING ORDER BY (seq ASC, epoch ASC)";
+
+/// Beside the head: the fold of the changes up to `folded`, and the seq of the newest change that was projected, which
+/// may be above. `people` counts who is or was a member.
+const ROOM_STATE: &str = "ALTER TABLE room_head ADD IF NOT EXISTS (
+    settings blob,
+    members bigint,
+    people bigint,
+    folded bigint,
+    changed bigint
+)";
+
+/// Who is or was a member, folded; see `parts` for the partitions.
+const MEMBERSHIPS: &str = "CREATE TABLE IF NOT EXISTS memberships (
+    room bigint,
+    part int,
+    user bigint,
+    membership blob,
+    PRIMARY KEY ((room, part), user)
+)";
+
+/// The same by user. `changed` is the seq of the newest change about them that was projected.
+const ROOMS_OF: &str = "CREATE TABLE IF NOT EXISTS rooms_of (
+    user bigint,
+    room bigint,
+    membership blob,
+    changed bigint,
+    PRIMARY KEY (user, room)
+)";
+
+/// How a word of a public room's name begins. A row is a hint: what it finds is compared with the room.
+const BEGINNINGS: &str = "CREATE TABLE IF NOT EXISTS beginnings (
+    beginning text,
+    part int,
+    room bigint,
+    PRIMARY KEY ((beginning, part), room)
+)";
+
+/// Only made and changed by compare and set; `record` lacks the handle. Where `made` is false nobody can be made any
+/// more under that identifier.
+const USERS: &str = "CREATE TABLE IF NOT EXISTS users (
+    user bigint PRIMARY KEY,
+    made boolean,
+    handle text,
+    issuer text,
+    subject text,
+    record blob
+)";
+
+/// Handles (their issuer is empty) and subjects, only changed by compare and set. A claim counts once its user has
+/// been made under that name.
+const NAMES: &str = "CREATE TABLE IF NOT EXISTS names (
+    issuer text,
+    name text,
+    user bigint,
+    claimed_at bigint,
+    PRIMARY KEY ((issuer, name))
+)";
+
+/// Rooms to be made, by owner and idempotency key: twice as long as a key is honoured.
+const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
+    owner bigint,
+    key text,
+    room bigint,
+    PRIMARY KEY ((owner, key))
+) WITH default_time_to_live = 172800";
 
 #[cfg(test)]
 mod tests {

@@ -17,14 +17,16 @@ use super::place::{events_bucket, messages_bucket, write_timestamp};
 use super::room_log::{id, number};
 
 /// Writes of one call that are under way at once, where their order does not matter.
-const IN_FLIGHT: usize = 16;
+pub(super) const IN_FLIGHT: usize = 16;
 
 impl CassandraStore {
-    /// Whoever reads an event's row finds its key and its message too: those are written before it.
+    /// Whoever reads an event's row finds its key, its message and what the directory derives from it too: those are
+    /// written before it.
     pub(super) async fn store_events(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Failure> {
         let rows: Vec<Encoded> = events.into_iter().map(Encoded::new).collect();
         self.put_keys(room, &rows).await?;
         self.put_messages(room, &rows).await?;
+        self.project(room, &rows).await?;
         if let Some(last) = rows.iter().map(|row| events_bucket(row.position.seq)).max() {
             self.note_events_bucket(room, last).await?;
         }
@@ -100,7 +102,11 @@ impl CassandraStore {
     }
 
     /// Writes rows of one partition, all or none. Unlogged: a batch of one partition is one mutation.
-    async fn write<V: SerializeRow>(&self, statement: &PreparedStatement, rows: Vec<V>) -> Result<(), Failure> {
+    pub(super) async fn write<V: SerializeRow>(
+        &self,
+        statement: &PreparedStatement,
+        rows: Vec<V>,
+    ) -> Result<(), Failure> {
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         for _ in &rows {
@@ -112,10 +118,10 @@ impl CassandraStore {
 }
 
 /// An event and its bytes, encoded once for both tables.
-struct Encoded {
-    position: Position,
-    payload: Bytes,
-    stored: StoredEvent,
+pub(super) struct Encoded {
+    pub(super) position: Position,
+    pub(super) payload: Bytes,
+    pub(super) stored: StoredEvent,
 }
 
 impl Encoded {

@@ -1,11 +1,10 @@
 //! What the directory derives from events, written in the transaction that adds them.
 
-use bobchat_actors::ports::projection::{MembershipChange, fold_membership, fold_settings, is_member};
+use bobchat_actors::ports::projection::{MembershipChange, beginnings, fold_membership, fold_settings, is_member};
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::{record, wire};
 use prost::Message as _;
 
-use super::search;
 use super::tables::{MEMBERSHIPS, PREFIXES, ROOMS, ROOMS_OF, get};
 use super::transaction::Transaction;
 
@@ -14,11 +13,11 @@ pub(super) fn settings(transaction: &Transaction<'_>, room: RoomId, event: &wire
     let mut rooms = transaction.table(ROOMS)?;
     let mut record: record::Room = get(&rooms, room.get())?.unwrap_or_default();
     let settings = record.settings.get_or_insert_default();
-    let before = search::prefixes(settings);
+    let before = beginnings(settings);
     if !fold_settings(settings, event) {
         return Ok(());
     }
-    let after = search::prefixes(settings);
+    let after = beginnings(settings);
     let mut table = transaction.table(PREFIXES)?;
     for gone in before.difference(&after) {
         table.remove((gone.as_str(), room.get()))?;

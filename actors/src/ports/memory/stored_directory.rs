@@ -129,3 +129,42 @@ impl StoredRoom {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ports::memory::ManualClock;
+    use crate::ports::{EventStore, Raiser, Span, StoredEvent};
+
+    fn event(seq: u64, body: Body) -> StoredEvent {
+        let event = wire::Event { room: 7, epoch: 1, seq, author: 5, body: Some(body), ..wire::Event::default() };
+        StoredEvent { event, body_hash: 3, renumbered: false }
+    }
+
+    #[tokio::test]
+    async fn what_died_between_two_rows_is_repaired_by_a_repeat() {
+        let events = vec![
+            event(1, Body::Created(wire::RoomCreated::default())),
+            event(2, Body::Joined(wire::MemberJoined { user: 6 })),
+            event(3, Body::Message(wire::Message::default())),
+            event(4, Body::Left(wire::MemberLeft { user: 6 })),
+        ];
+        let room = RoomId::new(7).unwrap();
+        for rows in 0..8 {
+            let store = MemoryEventStore::new(Arc::new(ManualClock::new(5)));
+            store.raise(room, None, Raiser(1)).await.unwrap();
+            assert!(store.begin(room, Span::FIRST, Raiser(1)).await.unwrap());
+            store.interrupt_next_store(rows);
+            store.store(room, events.clone()).await.unwrap_err();
+            let snapshot = store.snapshot(room).await.unwrap();
+            let is_stored = !store.rows(room).is_empty();
+            assert!(snapshot.is_some() || !is_stored, "what is stored is known: after {rows} rows");
+            store.store(room, events.clone()).await.unwrap();
+            let snapshot = store.snapshot(room).await.unwrap().unwrap();
+            assert_eq!((snapshot.row.head.position.seq.0, snapshot.memberships.len()), (2, 2), "after {rows} rows");
+            assert_eq!(store.room(room).await.unwrap().unwrap().room.member_count, 1);
+        }
+    }
+}
