@@ -284,13 +284,14 @@ impl Core {
 
 impl Listener for Core {
     /// What is too much to keep until the room gets its turn is dropped: the room looks at its log a little later.
+    /// The span that this is called in is the parent of what follows from it.
     fn told(&self, room: RoomId, told: Told) {
         let Some(actor) = self.rooms.find(room) else { return };
         let units = told.encoded_len().div_ceil(HEARD_UNIT_BYTES).max(1);
         let room_to_wait = self.heard_waiting.clone().try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
         match room_to_wait {
             // Bounded by its weight: each copy of an address has a place of its own in the mailbox.
-            Ok(weight) => actor.do_send(Heard { told, weight }),
+            Ok(weight) => actor.do_send(Heard { told, span: tracing::Span::current(), weight }),
             Err(_) if matches!(told, Told::Typing(_)) => drop(self.metrics.signals_dropped.inc()),
             Err(_) => {
                 self.metrics.heard_late.inc();

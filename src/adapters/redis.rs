@@ -29,6 +29,7 @@ mod nodes;
 mod reply;
 mod script;
 mod standalone;
+mod trace;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

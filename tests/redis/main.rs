@@ -23,3 +23,4 @@ mod promotion;
 mod publish;
 mod server;
 mod support;
+mod trace;

@@ -1,6 +1,6 @@
 //! Stores what live logs hold, so that they may let go of it (rules 19 and 20).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
 
 use super::Cluster;
+use crate::TRACE;
 use crate::log::{Archive, ArchiveEnd, run};
 
 /// How often it is looked for rooms that nobody stores: those of nodes that died.
@@ -21,20 +22,29 @@ const SWEEP_ROOMS: usize = 1024;
 /// Rounds of one room before another room gets its turn.
 const ROUNDS_MAX: usize = 16;
 
-/// Rooms that have something to be stored, as far as this node knows.
+/// Rooms that have something to be stored, as far as this node knows. Each with a span that lasts until they have their
+/// turn: a child of the first append that waits for it. Storing several appends hangs below the first of them.
 #[derive(Default)]
-pub(super) struct Dirty(Mutex<HashSet<RoomId>>);
+pub(super) struct Dirty(Mutex<HashMap<RoomId, tracing::Span>>);
 
 impl Dirty {
     pub(super) fn add(&self, room: RoomId) {
-        self.rooms().insert(room);
+        self.rooms().entry(room).or_insert_with(|| match tracing::Span::current() {
+            append if append.is_none() => append,
+            append => tracing::debug_span!(target: TRACE, parent: &append, "archive.wait", room.id = %room),
+        });
     }
 
-    fn take(&self) -> HashSet<RoomId> {
+    /// A room that is in the works already has its turn again, with what it has waited for.
+    fn put_back(&self, room: RoomId, wait: tracing::Span) {
+        self.rooms().entry(room).or_insert(wait);
+    }
+
+    fn take(&self) -> HashMap<RoomId, tracing::Span> {
         std::mem::take(&mut *self.rooms())
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashSet<RoomId>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, tracing::Span>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,22 +70,23 @@ impl Cluster {
     async fn work(&self) {
         let mut ticks = tokio::time::interval(self.options.archive_after);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut waiting: Vec<RoomId> = Vec::new();
+        let mut waiting: Vec<(RoomId, tracing::Span)> = Vec::new();
         let (mut in_work, mut rounds) = (HashSet::new(), FuturesUnordered::new());
         loop {
             tokio::select! {
                 Some(room) = rounds.next() => drop(in_work.remove(&room)),
                 _ = ticks.tick(), if waiting.is_empty() => {
-                    let (again, now): (Vec<_>, Vec<_>) = self.dirty.take().into_iter().partition(|room| in_work.contains(room));
-                    again.into_iter().for_each(|room| self.dirty.add(room));
+                    let (again, now): (Vec<_>, Vec<_>) =
+                        self.dirty.take().into_iter().partition(|(room, _)| in_work.contains(room));
+                    again.into_iter().for_each(|(room, wait)| self.dirty.put_back(room, wait));
                     waiting = now;
                 }
             }
             while rounds.len() < self.options.archived_at_once
-                && let Some(room) = waiting.pop()
+                && let Some((room, wait)) = waiting.pop()
             {
                 in_work.insert(room);
-                rounds.push(self.archive_room(room));
+                rounds.push(self.archive_room(room).instrument(archiving(room, wait)));
             }
         }
     }
@@ -140,4 +151,12 @@ impl Cluster {
             tokio::time::sleep(self.options.archive_after).await;
         }
     }
+}
+
+/// The span in which a room is stored; the time that it waited for it ends here.
+fn archiving(room: RoomId, wait: tracing::Span) -> tracing::Span {
+    if wait.is_none() {
+        return wait;
+    }
+    tracing::debug_span!(target: TRACE, parent: &wait, "room.archive", room.id = %room)
 }

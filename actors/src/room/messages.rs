@@ -50,6 +50,8 @@ impl Key {
 pub struct Heard {
     /// What.
     pub told: Told,
+    /// Belongs to the trace of what was said there; what the room does with it goes below.
+    pub span: tracing::Span,
     /// Its share of what may wait, given back when it is handled.
     pub weight: OwnedSemaphorePermit,
 }

@@ -101,7 +101,7 @@ impl Handler<Heard> for Room {
 
     fn handle(&mut self, heard: Heard, context: &mut Self::Context) {
         let Some(machine) = &mut self.machine else { return };
-        let Heard { told, weight: _until_handled } = heard;
+        let Heard { told, span, weight: _until_handled } = heard;
         let effects = match told {
             Told::Events(events) => {
                 self.worker.core.metrics.events_heard.inc_by(events.len() as u64);
@@ -112,7 +112,7 @@ impl Handler<Heard> for Room {
             Told::Presence(presence) => return self.heard_presence(presence, context),
             Told::Anew => return self.ask_nodes(context),
         };
-        self.carry_out(effects, &tracing::Span::none(), context);
+        self.carry_out(effects, &span, context);
     }
 }
 

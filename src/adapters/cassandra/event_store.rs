@@ -1,6 +1,8 @@
 use async_trait::async_trait;
+use bobchat_actors::TRACE;
 use bobchat_actors::ports::{EventStore, Head, LogRow, Raised, Raiser, Span, StoredEvent, StoredKey, Unavailable};
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
+use tracing::Instrument as _;
 
 use super::CassandraStore;
 
@@ -19,7 +21,8 @@ impl EventStore for CassandraStore {
     }
 
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable> {
-        Ok(self.store_events(room, events).await?)
+        let span = tracing::debug_span!(target: TRACE, "cassandra.store", room.id = %room, events = events.len());
+        Ok(self.store_events(room, events).instrument(span).await?)
     }
 
     async fn stored(&self, room: RoomId, from: Sequence, limit: usize) -> Result<Vec<StoredEvent>, Unavailable> {

@@ -17,6 +17,7 @@ use super::frame::FRAME_VERSION;
 use super::keys::RoomKeys;
 use super::reply::{Reply, number};
 use super::script::Call;
+use super::trace;
 
 /// Bytes of a hash, of an id.
 const WORD: usize = 8;
@@ -31,6 +32,7 @@ pub(super) fn call(append: &LiveAppend, publish: &str, node: u64) -> Call {
         node,
         room: room.get(),
         epoch: batch.epoch.0,
+        trace: trace::present(),
         ..backplane::Frame::default()
     };
     let mut call = Call::new([keys.meta(), keys.stream(), d0, d1, keys.dirty(), keys.heads()])

@@ -22,8 +22,9 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::connection::Servers;
-use super::frame;
+use super::frame::{self, Heard};
 use super::keys::RoomKeys;
+use super::trace;
 use super::{RedisLog, RedisOptions};
 use wanted::Wanted;
 
@@ -122,8 +123,9 @@ impl Shared {
     fn hear(&self, channel: &[u8], payload: &[u8]) {
         match frame::read(self.log.node, channel, payload) {
             Ok(None) => {}
-            Ok(Some((room, told))) => {
+            Ok(Some(Heard { room, told, trace })) => {
                 self.metrics.frames.inc();
+                let _entered = trace::continued(trace, room).entered();
                 self.tell(room, told);
             }
             Err(refusal) => {

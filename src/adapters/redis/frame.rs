@@ -15,6 +15,17 @@ pub(super) const FRAME_VERSION: u32 = 1;
 /// The largest batch that a room appends is a megabyte; with what stands around each event it stays below this.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
+/// What a frame says.
+#[derive(Debug, PartialEq)]
+pub(super) struct Heard {
+    /// Of which room.
+    pub(super) room: RoomId,
+    /// What.
+    pub(super) told: Told,
+    /// The trace that it belongs to.
+    pub(super) trace: Option<String>,
+}
+
 /// Why a frame is thrown away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -58,7 +69,7 @@ fn read_presence(node: u64, told: Presence) -> Option<NodePresence> {
 }
 
 /// Reads what came on a channel; nothing when this node sent it.
-pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Option<(RoomId, Told)>, Refusal> {
+pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Option<Heard>, Refusal> {
     if payload.len() > FRAME_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
@@ -78,7 +89,7 @@ pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Opti
         (None, None) if is_whole(&frame) => Told::Events(frame.events),
         _ => return Err(Refusal::Broken),
     };
-    Ok(Some((room, told)))
+    Ok(Some(Heard { room, told, trace: frame.trace }))
 }
 
 /// Whether the events are the room's, of one epoch, and follow one another.
@@ -112,15 +123,16 @@ mod tests {
         Frame { version: FRAME_VERSION, node: 2, room: 42, epoch: 1, events, ..Frame::default() }
     }
 
-    fn read_frame(frame: &Frame) -> Result<Option<(RoomId, Told)>, Refusal> {
+    fn read_frame(frame: &Frame) -> Result<Option<Heard>, Refusal> {
         read(1, channel().as_bytes(), &frame.encode_to_vec())
     }
 
     #[test]
     fn another_nodes_events_are_read_and_the_own_ones_are_not() {
         let good = frame(&[7, 8]);
-        let (room, told) = read_frame(&good).unwrap().unwrap();
-        assert_eq!((room.get(), told), (42, Told::Events(good.events.clone())));
+        let heard = read_frame(&Frame { trace: Some("any".to_owned()), ..good.clone() }).unwrap().unwrap();
+        assert_eq!((heard.room.get(), heard.told), (42, Told::Events(good.events.clone())));
+        assert_eq!(heard.trace.as_deref(), Some("any"));
         assert_eq!(read_frame(&Frame { node: 1, ..good }), Ok(None));
     }
 
@@ -143,8 +155,8 @@ mod tests {
     #[test]
     fn who_types_is_read() {
         let signal = wire::TypingSignal { room: 42, user: 5 };
-        let (_, told) = read(1, channel().as_bytes(), &typing(2, signal)).unwrap().unwrap();
-        assert_eq!(told, Told::Typing(signal));
+        let heard = read(1, channel().as_bytes(), &typing(2, signal)).unwrap().unwrap();
+        assert_eq!(heard.told, Told::Typing(signal));
     }
 
     #[test]
@@ -159,7 +171,8 @@ mod tests {
         ] {
             let told = NodePresence { life, number: 3, who, count: 2, ask: true };
             let heard = read(1, channel().as_bytes(), &presence(2, room, told.clone())).unwrap();
-            assert_eq!(heard, Some((room, Told::Presence(told.clone()))));
+            let expected = Heard { room, told: Told::Presence(told.clone()), trace: None };
+            assert_eq!(heard, Some(expected));
             assert_eq!(read(2, channel().as_bytes(), &presence(2, room, told)), Ok(None), "one's own");
         }
     }

@@ -2,12 +2,14 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bobchat_actors::TRACE;
 use bobchat_actors::ports::{
     AdvanceError, FenceError, Fenced, Head, Incarnation, LiveAppend, LiveAppended, LiveHead, LiveLog, LiveRefusal,
     LiveTail, Opening, Unavailable,
 };
 use bobchat_proto::ids::{Epoch, Ordinal, Position, RoomId, Sequence};
 use futures_util::future::try_join_all;
+use tracing::Instrument as _;
 
 use super::RedisLog;
 use super::append;
@@ -29,6 +31,20 @@ const TAIL_EVENTS_MAX: usize = 1_000_000;
 impl RedisLog {
     async fn run(&self, script: &Lua, call: &Call) -> Result<Reply, CallError> {
         Reply::new(script.run(&self.link, call, self.timeout).await?)
+    }
+
+    async fn append_once(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
+        let call = append::call(&append, self.link.publish_command(), self.node);
+        let answer = self.scripts.append.run(&self.link, &call, self.timeout).await;
+        let appended = match answer {
+            Ok(answer) => append::appended(append, answer),
+            Err(error) => {
+                self.note(&error);
+                Err(error.into())
+            }
+        };
+        self.link.metrics().appended(&appended);
+        appended
     }
 
     /// Tells the operator why appends fail, for whoever is answered `busy` is not told. Seldom: when one fails,
@@ -64,17 +80,10 @@ impl RedisLog {
 impl LiveLog for RedisLog {
     /// In the memory of the room's primary on return, and on its disk and replicas as far as it is configured to.
     async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
-        let call = append::call(&append, self.link.publish_command(), self.node);
-        let answer = self.scripts.append.run(&self.link, &call, self.timeout).await;
-        let appended = match answer {
-            Ok(answer) => append::appended(append, answer),
-            Err(error) => {
-                self.note(&error);
-                Err(error.into())
-            }
-        };
-        self.link.metrics().appended(&appended);
-        appended
+        let span = tracing::debug_span!(
+            target: TRACE, "redis.append", room.id = %append.append.room, events = append.append.events.len()
+        );
+        self.append_once(append).instrument(span).await
     }
 
     async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
