@@ -28,6 +28,7 @@ mod options;
 mod raising;
 mod room_log;
 mod rows;
+mod seldom;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ pub use metrics::ClusterMetrics;
 pub use options::{Ack, ClusterOptions};
 use raising::Turns;
 use rows::Rows;
+use seldom::Seldom;
 
 /// What the nodes of a cluster share, and who this one is.
 #[derive(Clone)]
@@ -78,6 +80,8 @@ pub struct Cluster {
     dirty: Dirty,
     leases: Leases,
     worries: Worries,
+    archive_trouble: Seldom,
+    keep_trouble: Seldom,
 }
 
 impl Cluster {
@@ -100,6 +104,8 @@ impl Cluster {
             dirty: Dirty::default(),
             leases: Leases::default(),
             worries: Worries::default(),
+            archive_trouble: Seldom::default(),
+            keep_trouble: Seldom::default(),
         })
     }
 

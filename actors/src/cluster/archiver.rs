@@ -82,7 +82,7 @@ impl Cluster {
                     waiting = now;
                 }
             }
-            while rounds.len() < self.options.archived_at_once
+            while rounds.len() < self.options.archived_at_once.max(1)
                 && let Some((room, wait)) = waiting.pop()
             {
                 in_work.insert(room);
@@ -118,6 +118,9 @@ impl Cluster {
                 }
                 ArchiveEnd::Unavailable => {
                     self.metrics.archive_failed.inc();
+                    if self.archive_trouble.is_due() {
+                        tracing::warn!(room.id = %room, "could not store a room's events, trying again");
+                    }
                     break;
                 }
             }

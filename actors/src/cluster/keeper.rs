@@ -106,7 +106,9 @@ impl Cluster {
     async fn look_after(&self, room: RoomId) {
         if let Err(error) = self.settle(room).await {
             // The next beat finds the room again.
-            tracing::warn!(room.id = %room, error = %error, "could not look after events that are not stored");
+            if self.keep_trouble.is_due() {
+                tracing::warn!(room.id = %room, error = %error, "could not look after events that are not stored");
+            }
             return;
         }
         if !self.node.unarchived.of(room).is_empty() {

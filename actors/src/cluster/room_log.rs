@@ -78,7 +78,10 @@ impl Cluster {
         let now = self.live_clock.now(&*self.node.live, &*self.clock).await?;
         let row = match self.rows.get(append.room) {
             Some(row) => Some(row),
-            None => self.node.store.log_row(append.room, false).await?,
+            None => {
+                let row = self.node.store.log_row(append.room, false).await?;
+                row.inspect(|row| self.learn(append.room, row))
+            }
         };
         let opened_at = row.filter(|row| row.epoch == append.epoch).and_then(|row| row.opened_at);
         // Members and settings are stored before anybody is told, so that the directory is never behind an answer.

@@ -301,3 +301,36 @@ async fn what_may_have_been_appended_stays_unknown_through_a_raise() {
     assert!(matches!(answer, Err(AppendError::Unknown(_))), "never busy, nor cold: {answer:?}");
     assert_eq!(bench.row().epoch, Epoch(2), "it was raised all the same");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_node_appended_is_stored_by_another() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    for key in ["a", "b", "c"] {
+        bench.say(key, None).await.expect("it is appended");
+    }
+    assert_eq!(bench.store.rows(ROOM).len(), 0, "its node dies before it stores anything");
+    let other = node(&bench.clock, &bench.live, &bench.store);
+    let tended = tokio::time::timeout(Duration::from_secs(30), other.tend()).await;
+    assert!(tended.is_err(), "that goes on for ever");
+    assert_eq!(bench.store.rows(ROOM).len(), 3);
+    let live = bench.live.head(ROOM).await.expect("it answers").expect("it is open");
+    assert_eq!(live.archived, Sequence(3));
+    assert_eq!(other.metrics.archived.get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_waits_for_history_has_stored_what_it_acknowledges() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    let options = ClusterOptions { ack: Ack::History, salvage_for: Duration::ZERO, ..ClusterOptions::default() };
+    let metrics = ClusterMetrics::register(&mut Registry::default());
+    let careful = Cluster::new(ports(&bench.clock, &bench.live, &bench.store), options, metrics);
+    say_by(&careful, "a", None).await.expect("it is appended");
+    assert_eq!(bench.store.rows(ROOM).len(), 1);
+    bench.clock.advance(Duration::from_secs(20 * 60));
+    bench.store.set_reachable(false);
+    let made_at = Some(crate::ports::Clock::now_micros(&*bench.clock));
+    let answer = say_by(&careful, "b", made_at).await;
+    assert!(matches!(answer, Err(AppendError::Unknown(_))), "it is in the live log, and not stored: {answer:?}");
+}

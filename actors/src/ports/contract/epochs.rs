@@ -1,6 +1,7 @@
 use bobchat_proto::ids::{Epoch, RoomId, Sequence};
 use futures_util::future::join_all;
 
+use super::BEGIN_MICROS;
 use super::event_store::{Nodes, new_room};
 use crate::ports::{EventStore, LogRow, Raised, Raiser, Span};
 
@@ -110,6 +111,7 @@ async fn a_base_is_said_once(nodes: &Nodes) {
     let row = row(nodes, room).await;
     assert_eq!(row.spans, [Span::FIRST]);
     assert!(row.is_loaded());
+    assert!(row.opened_at.is_some_and(|at| at > BEGIN_MICROS - 1), "in microseconds: {:?}", row.opened_at);
 }
 
 async fn spans_are_in_order(nodes: &Nodes) {
