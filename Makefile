@@ -30,6 +30,15 @@ run: ## Builds what changed and starts the server; ARGS="..." is handed to it
 	@cargo build --release --locked -p bobchat
 	@exec "$(SERVER)" $(ARGS)
 
+.PHONY: cluster
+cluster: ## Starts Redis, Cassandra and three nodes that share them, until Ctrl-C
+	@scripts/announce "$(SERVER)"
+	@scripts/cluster/announce data/cluster
+	@scripts/need redis cassandra
+	@$(MAKE) web
+	@cargo build --release --locked -p bobchat
+	@exec scripts/cluster/run "$(SERVER)"
+
 .PHONY: test
 test: web ## Runs every test: Rust, browser, examples, faults
 	@scripts/need faults redis cassandra

@@ -1,20 +1,24 @@
 //! Starts a node: the only place where adapters meet ports.
 //!
 //! In this order: the addresses are taken (`listen`), the operator's listener serves (`operators`), the stores are
-//! opened (`open`, with `options` from the configuration), what has to be there is made (`prepare`), and the public
-//! listener serves.
+//! opened (`open` and `stores`, with `options` from the configuration), what has to be there is made (`prepare`), and
+//! the public listener serves. A node of a cluster waits for its services for as long as it takes (`waiting`, with
+//! the pauses of `backoff`).
 
+mod backoff;
 mod error;
 mod listen;
 mod open;
 mod operators;
 pub(crate) mod options;
 mod prepare;
+mod stores;
+mod waiting;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_server::{Server, ServerHandle};
 use bobchat_actors::metrics::Metrics;
@@ -33,6 +37,9 @@ pub use error::StartError;
 use listen::{Place, Public};
 use open::Opened;
 use operators::Operators;
+pub(crate) use stores::NO_BACKUP;
+use stores::Shared;
+use waiting::Waiting;
 
 /// A node that runs. Its threads end with [`Node::stop`].
 pub struct Node {
@@ -45,6 +52,7 @@ pub struct Node {
     /// Signing in.
     pub auth: Arc<auth::Service>,
     operators: Operators,
+    shared: Option<Shared>,
     server: ServerHandle,
     drain_timeout: Duration,
 }
@@ -58,12 +66,14 @@ impl Node {
     pub async fn start(config: Config) -> Result<(Self, Server), StartError> {
         let public = listen::reserve(config.server.listen)?;
         let operators = Operators::start(config.server.admin_listen)?;
-        match Self::open(config, public, &operators).await {
-            Ok(Running { address, core, auth, server, drain_timeout }) => {
+        // On the heap: it is large, and whoever starts a node would carry it about.
+        match Box::pin(Self::open(config, public, &operators)).await {
+            Ok(Running { address, core, auth, shared, server, drain_timeout }) => {
                 operators.readiness.open();
-                let handle = server.handle();
-                let admin_address = operators.address;
-                Ok((Self { address, admin_address, core, auth, operators, server: handle, drain_timeout }, server))
+                let (handle, admin_address) = (server.handle(), operators.address);
+                let node =
+                    Self { address, admin_address, core, auth, operators, shared, server: handle, drain_timeout };
+                Ok((node, server))
             }
             Err(error) => {
                 operators.stop(false).await;
@@ -74,9 +84,14 @@ impl Node {
 
     async fn open(config: Config, public: Place, operators: &Operators) -> Result<Running, StartError> {
         let mut registry = Registry::default();
-        let opened = Opened::open(&config, &mut registry).await?;
+        let waiting = match config.cluster {
+            Some(_) => Waiting::Patient(&operators.readiness),
+            None => Waiting::Not,
+        };
+        let opened = Box::pin(Opened::open(&config, &mut registry, waiting)).await?;
         let operator = opened.operator();
         let Opened { stores, clock, ids, auth } = opened;
+        let shared = stores.shared.clone();
         let ports = CorePorts {
             log: stores.log,
             history: stores.history,
@@ -85,7 +100,10 @@ impl Node {
             backplane: stores.backplane,
             clock,
             ids,
-            nodes: NodePort::alone(env!("CARGO_PKG_VERSION"), public.address),
+            nodes: match (&shared, &config.cluster) {
+                (Some(shared), Some(cluster)) => shared.port(options::node_address(cluster, public.address)),
+                _ => NodePort::alone(env!("CARGO_PKG_VERSION"), public.address),
+            },
         };
         let core = Core::new(ports, options::core(&config.limits), Metrics::register(&mut registry));
         // The core owns the authenticator: a strong reference back would keep both for ever.
@@ -98,20 +116,28 @@ impl Node {
                 }
             })
         });
+        if let Some(shared) = &shared {
+            shared.start(&core);
+        }
         let metrics = HttpMetrics::register(&mut registry);
         operators.administer(&config.store.data, registry, operator, core.clone())?;
-        prepare::prepare(&core, &auth).await?;
+        Box::pin(prepare::prepare(&core, &auth, waiting)).await?;
         let (serving, address) = (Public { core: core.clone(), auth: auth.clone(), metrics }, public.address);
         let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;
-        Ok(Running { address, core, auth, server, drain_timeout: config.server.drain_timeout })
+        Ok(Running { address, core, auth, shared, server, drain_timeout: config.server.drain_timeout })
     }
 
     /// Stops in good order: is no longer ready, takes no new connection, tells clients to come back, waits
-    /// for them to leave, then ends the threads. Returns how many connections were cut off.
+    /// for them to leave, and in a cluster until what it answered for is archived, then ends the threads. Returns how
+    /// many connections were cut off.
     pub async fn stop(&self) -> usize {
         self.operators.readiness.close();
         self.server.pause().await;
+        let begin = Instant::now();
         let left = self.core.drain(self.drain_timeout).await;
+        if let Some(shared) = &self.shared {
+            shared.drain(self.drain_timeout.saturating_sub(begin.elapsed())).await;
+        }
         self.server.stop(true).await;
         self.operators.stop(true).await;
         left
@@ -123,16 +149,18 @@ struct Running {
     address: SocketAddr,
     core: Arc<Core>,
     auth: Arc<auth::Service>,
+    shared: Option<Shared>,
     server: Server,
     drain_timeout: Duration,
 }
 
-/// Opens the store of a data folder that no server uses, for an operator's command.
+/// Opens the stores for an operator's command where no server uses the data folder: of a node that is alone the one in
+/// that folder, of a node of a cluster those that all nodes share.
 ///
 /// # Errors
 /// See [`StartError`]; while a server runs, [`embedded::OpenError::InUse`].
 pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> {
-    Ok(Opened::open(config, &mut Registry::default()).await?.operator())
+    Ok(Box::pin(Opened::open(config, &mut Registry::default(), Waiting::Not)).await?.operator())
 }
 
 /// Puts a copy in place as the store of a data folder that has none; returns how long it is.

@@ -2,7 +2,7 @@
 //!
 //! [`CassandraStore`] stands behind [`EventStore`](bobchat_actors::ports::EventStore),
 //! [`Credentials`](bobchat_actors::ports::Credentials), [`WorkerLeases`](bobchat_actors::ports::WorkerLeases) and,
-//! for what is archived, [`History`](bobchat_actors::ports::History). It is not wired to a running node yet.
+//! for what is archived, [`History`](bobchat_actors::ports::History).
 //!
 //! - Connecting: `options` (what an operator sets) -> `session` (quorums, time limits, TLS) -> `schema` (brings the
 //!   tables of `steps` up to date, one node at a time) -> `statements` (all of them prepared) -> `deployment` (whose

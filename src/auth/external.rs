@@ -33,11 +33,13 @@ impl fmt::Display for KeyFault {
 }
 
 /// A public key with the one algorithm that it verifies.
+#[derive(Clone)]
 struct PublicKey {
     key: DecodingKey,
     algorithm: Algorithm,
 }
 
+#[derive(Clone)]
 struct Issuer {
     audience: String,
     /// By name; a name is looked up here and nowhere else, whatever a token puts there.
@@ -47,7 +49,7 @@ struct Issuer {
 }
 
 /// The issuers that the operator named, with their keys.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct ExternalIssuers {
     issuers: HashMap<String, Issuer>,
 }

@@ -12,10 +12,13 @@ use super::CommandError;
 use super::client::{Client, ClientError};
 use crate::config::Config;
 use crate::operator::Operator;
-use crate::startup::open_for_operator;
+use crate::startup::{NO_BACKUP, open_for_operator};
 use crate::web::admin::{BackupDone, BackupRequest, GrantRequest, TokenRequest, TokensDone, read_secret};
 
 pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
+    if config.cluster.is_some() {
+        return Err(CommandError::Failed(NO_BACKUP.to_owned()));
+    }
     // The server may stand in another folder.
     let path = std::path::absolute(path)?;
     let request = BackupRequest { path: path.clone() };
@@ -27,6 +30,9 @@ pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
 }
 
 pub(super) fn restore(config: &Config, path: &Path) -> Result<(), CommandError> {
+    if config.cluster.is_some() {
+        return Err(CommandError::Failed(NO_BACKUP.to_owned()));
+    }
     let bytes = crate::startup::restore(config, path).map_err(CommandError::failed)?;
     say(&format!("{bytes} bytes from {} are the store in {} now", path.display(), config.store.data.display()))
 }

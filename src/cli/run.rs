@@ -20,8 +20,13 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     // From here on, so that a signal while starting is not lost.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let banner = Banner { data: config.store.data.display().to_string() };
-    let (node, server) = Node::start(config).await.map_err(CommandError::failed)?;
+    let banner = Banner { data: whereabouts(&config) };
+    let (node, server) = tokio::select! {
+        started = Node::start(config) => started.map_err(CommandError::failed)?,
+        // A node may wait for its services for ever; nobody was let in yet, so nothing has to be put in order.
+        _ = interrupted.recv() => return Ok(()),
+        _ = terminated.recv() => return Ok(()),
+    };
     if let Err(error) = banner.print(&node) {
         // Nobody reads it: no reason not to serve.
         tracing::warn!(error = %error, "could not print the banner");
@@ -40,6 +45,17 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let (left, ended) = tokio::join!(node.stop(), server);
     tracing::info!(sessions_cut = left, "the server has ended");
     Ok(ended?)
+}
+
+/// Where the data is.
+fn whereabouts(config: &Config) -> String {
+    match &config.cluster {
+        None => config.store.data.display().to_string(),
+        Some(cluster) => {
+            let nodes: Vec<_> = cluster.cassandra.nodes.iter().map(ToString::to_string).collect();
+            format!("Cassandra at {}, keyspace {}", nodes.join(", "), cluster.cassandra.keyspace.as_str())
+        }
+    }
 }
 
 /// What somebody sees who started the server in a terminal.

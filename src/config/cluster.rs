@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use config::Value;
 
 use super::cassandra::Cassandra;
@@ -16,6 +18,8 @@ pub struct Cluster {
     pub node: Option<String>,
     /// When a send is acknowledged.
     pub ack: Ack,
+    /// How long events may gather before they are archived together.
+    pub archive_after: Duration,
     /// Events of one room that may wait to be archived.
     pub unarchived_events_per_room: u64,
     /// Bytes of one room that may wait to be archived.
@@ -42,6 +46,7 @@ struct Own {
     deployment: String,
     node: Option<String>,
     ack: Ack,
+    archive_after: Duration,
     unarchived_events_per_room: u64,
     unarchived_bytes_per_room: u64,
     unarchived_bytes_total: u64,
@@ -78,9 +83,14 @@ impl Own {
             deployment: section.get_if("deployment", "bobchat".to_owned(), |name| is_name(name)),
             node: section.get_if("node", None, |name: &Option<String>| name.as_deref().map_or(Ok(()), is_name)),
             ack: section.get("ack", Ack::Log),
-            unarchived_events_per_room: section.within("unarchived_events_per_room", 100_000, 1_000..=10_000_000),
+            archive_after: section.within(
+                "archive_after",
+                Duration::from_millis(250),
+                Duration::from_millis(10)..=Duration::from_secs(60),
+            ),
+            unarchived_events_per_room: section.within("unarchived_events_per_room", 20_000, 1_000..=10_000_000),
             unarchived_bytes_per_room: section
-                .within("unarchived_bytes_per_room", Size(64 * MIB), Size(MIB)..=Size(16 * GIB))
+                .within("unarchived_bytes_per_room", Size(16 * MIB), Size(MIB)..=Size(16 * GIB))
                 .0,
             unarchived_bytes_total: section
                 .within("unarchived_bytes_total", Size(256 * MIB), Size(16 * MIB)..=Size(1024 * GIB))
@@ -98,11 +108,12 @@ impl Own {
     }
 
     fn with(self, redis: Redis, cassandra: Cassandra) -> Cluster {
-        let Self { deployment, node, ack, .. } = self;
+        let Self { deployment, node, ack, archive_after, .. } = self;
         Cluster {
             deployment,
             node,
             ack,
+            archive_after,
             unarchived_events_per_room: self.unarchived_events_per_room,
             unarchived_bytes_per_room: self.unarchived_bytes_per_room,
             unarchived_bytes_total: self.unarchived_bytes_total,

@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 
 use bobchat_actors::ports::Unavailable;
 
+use crate::adapters::cassandra;
 use crate::adapters::embedded::OpenError;
+use crate::adapters::redis::CheckError;
 use crate::auth::KeyFault;
 
 /// Why a node could not start: one line for the operator each.
@@ -23,9 +25,15 @@ pub enum StartError {
     /// The secret for the operator's commands could not be written.
     #[error("could not write admin.token to the data folder")]
     Secret(std::io::Error),
-    /// The configuration asks for a node of a cluster.
-    #[error("this version cannot be a node of a cluster yet: leave redis and cassandra out of the configuration")]
-    Cluster,
+    /// Redis is not there, or may not be used.
+    #[error(transparent)]
+    Redis(#[from] CheckError),
+    /// Cassandra is not there, or its keyspace cannot be used.
+    #[error(transparent)]
+    Cassandra(#[from] cassandra::OpenError),
+    /// The system gave no random number to tell this node from the others.
+    #[error("could not make a number for the node")]
+    Number(getrandom::Error),
     /// The threads could not be started.
     #[error("could not start the server")]
     Serve(std::io::Error),

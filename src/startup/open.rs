@@ -1,29 +1,19 @@
-//! Opening what a node keeps its data in.
+//! What a node is made of before it has threads.
 
 use std::sync::Arc;
 
 use bobchat_actors::ids::{IdGenerator, IdMetrics};
-use bobchat_actors::ports::{Alone, Backplane, Clock, Credentials, Directory, History, RoomLog, WorkerLeases};
+use bobchat_actors::ports::{Clock, Unavailable};
 use prometheus_client::registry::Registry;
 
 use super::error::StartError;
-use super::options;
+use super::stores::Stores;
+use super::waiting::{Trouble, Waiting};
 use crate::adapters::clock::SystemClock;
-use crate::adapters::embedded::EmbeddedStore;
 use crate::auth::{self, ExternalIssuers};
 use crate::config::Config;
-use crate::operator::{Backup, Operator};
-
-/// What stands behind the core's ports.
-pub(super) struct Stores {
-    pub(super) log: Arc<dyn RoomLog>,
-    pub(super) history: Arc<dyn History>,
-    pub(super) directory: Arc<dyn Directory>,
-    pub(super) credentials: Arc<dyn Credentials>,
-    pub(super) leases: Arc<dyn WorkerLeases>,
-    pub(super) backplane: Arc<dyn Backplane>,
-    backup: Backup,
-}
+use crate::operator::Operator;
+use crate::web::admin::Service;
 
 /// A node's stores, and what is made of them without a runtime of threads.
 pub(super) struct Opened {
@@ -34,16 +24,25 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) async fn open(config: &Config, registry: &mut Registry) -> Result<Self, StartError> {
-        if config.cluster.is_some() {
-            return Err(StartError::Cluster);
-        }
+    /// Opens what the configuration names. A node of a cluster waits for its services as `waiting` says.
+    pub(super) async fn open(
+        config: &Config,
+        registry: &mut Registry,
+        waiting: Waiting<'_>,
+    ) -> Result<Self, StartError> {
         // Before the stores: a mistake in a file of keys shall not touch the data.
         let external = ExternalIssuers::load(&config.auth.external).map_err(StartError::Keys)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let stores = Stores::alone(config, clock.clone(), registry)?;
+        let (stores, waiting) = match &config.cluster {
+            None => (Stores::alone(config, clock.clone(), registry)?, Waiting::Not),
+            Some(cluster) => {
+                let opening = Stores::in_cluster(&config.store, cluster, clock.clone(), registry, waiting);
+                (Box::pin(opening).await?, waiting)
+            }
+        };
         let numbers = IdMetrics::register(registry);
-        let ids = Arc::new(IdGenerator::open(clock.clone(), stores.leases.clone(), numbers).await?);
+        let ids = async || IdGenerator::open(clock.clone(), stores.leases.clone(), numbers.clone()).await;
+        let ids = Arc::new(waiting.until_done(Service::Cassandra, async || ids().await.map_err(passing)).await?);
         let numbers = ids.clone();
         let parts = auth::Parts {
             credentials: stores.credentials.clone(),
@@ -51,7 +50,8 @@ impl Opened {
             clock: clock.clone(),
             identifiers: Arc::new(move || numbers.next()),
         };
-        let auth = Arc::new(auth::Service::open(config.auth.clone(), external, parts).await?);
+        let auth = async || auth::Service::open(config.auth.clone(), external.clone(), parts.clone()).await;
+        let auth = Arc::new(waiting.until_done(Service::Cassandra, async || auth().await.map_err(passing)).await?);
         Ok(Self { stores, clock, ids, auth })
     }
 
@@ -61,21 +61,6 @@ impl Opened {
     }
 }
 
-impl Stores {
-    /// One store for everything, in the data folder, and no other nodes.
-    fn alone(config: &Config, clock: Arc<dyn Clock>, registry: &mut Registry) -> Result<Self, StartError> {
-        let store = EmbeddedStore::open(&config.store.data, options::embedded(&config.store), clock, registry)?;
-        let copied = store.clone();
-        let backup: Backup =
-            Arc::new(move |path| copied.backup(path).map(|report| report.bytes).map_err(|error| error.to_string()));
-        Ok(Self {
-            log: store.clone(),
-            history: store.clone(),
-            directory: store.clone(),
-            credentials: store.clone(),
-            leases: store,
-            backplane: Arc::new(Alone),
-            backup,
-        })
-    }
+fn passing(error: Unavailable) -> Trouble {
+    Trouble::Passing(StartError::Unavailable(error))
 }

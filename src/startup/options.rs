@@ -1,7 +1,11 @@
 //! What the configuration means to the core and to adapters.
 
+use std::net::SocketAddr;
+
 use bobchat_actors::CoreOptions;
 use bobchat_actors::bucket::Rate;
+use bobchat_actors::cluster::{Ack, ClusterOptions};
+use bobchat_actors::ports::LiveBounds;
 
 use crate::adapters::cassandra::{CassandraMetrics, CassandraOptions, Login, Tls};
 use crate::adapters::embedded::EmbeddedOptions;
@@ -39,6 +43,28 @@ pub(crate) fn cassandra(cluster: &config::Cluster) -> CassandraOptions {
         connect_timeout: cassandra.connect_timeout,
         metrics: CassandraMetrics::default(),
     }
+}
+
+/// How a node of a cluster keeps its logs.
+pub(super) fn cluster(config: &config::Cluster) -> ClusterOptions {
+    ClusterOptions {
+        ack: match config.ack {
+            config::Ack::Log => Ack::Log,
+            config::Ack::History => Ack::History,
+        },
+        bounds: LiveBounds { events: config.unarchived_events_per_room, bytes: config.unarchived_bytes_per_room },
+        unarchived_bytes_max: usize::try_from(config.unarchived_bytes_total).unwrap_or(usize::MAX),
+        archive_after: config.archive_after,
+        ..ClusterOptions::default()
+    }
+}
+
+/// What operators call a node: the name that they gave it, or that of its host, and the port of its public listener.
+pub(super) fn node_address(config: &config::Cluster, listens: SocketAddr) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    let name = config.node.clone().or(host).unwrap_or_else(|| listens.ip().to_string());
+    format!("{name}:{}", listens.port())
 }
 
 pub(super) fn embedded(store: &Store) -> EmbeddedOptions {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bobchat_actors::{Core, Worker, operations};
+use bobchat_proto::wire;
 
 use super::error::StartError;
+use super::waiting::{Trouble, Waiting};
 use crate::auth;
+use crate::web::admin::Service;
 
 /// How often the age of the signing key is looked at.
 const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -19,10 +22,16 @@ const EXIT_HUB_DIED: i32 = 70;
 const NEWCOMERS_MAX: usize = 1024;
 
 /// Makes the welcome room where there is none, and starts what goes on for ever.
-pub(super) async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Result<(), StartError> {
-    core.join_nodes().await?;
+pub(super) async fn prepare(
+    core: &Arc<Core>,
+    auth: &Arc<auth::Service>,
+    waiting: Waiting<'_>,
+) -> Result<(), StartError> {
+    let join = async || core.join_nodes().await.map_err(|error| Trouble::Passing(error.into()));
+    waiting.until_done(Service::Redis, join).await?;
     let worker = Worker::start(core.clone());
-    operations::prepare_welcome(&worker).await.map_err(|error| StartError::Welcome(error.message))?;
+    let welcome = async || operations::prepare_welcome(&worker).await.map_err(judge);
+    waiting.until_done(Service::Log, welcome).await?;
     welcome_newcomers(worker, auth);
     let (tended, auth) = (core.clone(), auth.clone());
     actix_rt::spawn(async move { tended.tend().await });
@@ -45,6 +54,11 @@ pub(super) async fn prepare(core: &Arc<Core>, auth: &Arc<auth::Service>) -> Resu
         }
     });
     Ok(())
+}
+
+fn judge(error: wire::Error) -> Trouble {
+    let trouble = if error.temporary { Trouble::Passing } else { Trouble::Lasting };
+    trouble(StartError::Welcome(error.message))
 }
 
 /// Lets users of other sites land in the welcome room when they first come, as guests do. Who comes while

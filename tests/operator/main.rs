@@ -23,3 +23,4 @@ mod schema;
 #[path = "../redis/server.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod server;
+mod start;

@@ -179,10 +179,10 @@ impl Torture {
         let head = head?;
         let cursors =
             clients.iter().enumerate().filter_map(|(number, client)| Some((number, client.cursors.get(&room)?)));
-        let behind = cursors
+        let mut behind = cursors
             .filter(|(_, cursor)| cursor.seq != head.seq)
             .map(|(number, cursor)| format!("room {room}: client {number} is at {cursor:?}, nodes at {head:?}"));
-        behind.last()
+        behind.next_back()
     }
 
     fn wait(&self, within: Duration, missing: impl Fn() -> String, is_there: impl Fn() -> bool) -> anyhow::Result<()> {

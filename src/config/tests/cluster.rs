@@ -86,6 +86,7 @@ fn bad_values_name_their_key_and_what_is_allowed() {
         deployment = "a b"
         node = "é"
         ack = "both"
+        archive_after = "1ms"
         unarchived_events_per_room = 1
         unarchived_bytes_per_room = "1KiB"
         unarchived_bytes_total = "1KiB"
@@ -107,10 +108,11 @@ fn bad_values_name_their_key_and_what_is_allowed() {
     expect("cluster.deployment = \"a b\"", "expected 1 to 64 letters, digits, -, _ and .");
     expect("cluster.node", "expected 1 to 64 letters, digits, -, _ and .");
     expect("cluster.ack = \"both\"", "expected \"log\" or \"history\"");
+    expect("cluster.archive_after = \"1ms\"", "expected \"10ms\" to \"1m\"");
     expect("cluster.unarchived_events_per_room = 1", "expected 1000 to 10000000");
     expect("cluster.unarchived_bytes_per_room", "expected \"1MiB\" to \"16GiB\"");
     expect("cluster.unarchived_bytes_total", "expected \"16MiB\" to \"1024GiB\"");
-    assert_eq!(faults.len(), 16, "{faults:#?}");
+    assert_eq!(faults.len(), 17, "{faults:#?}");
 }
 
 #[test]

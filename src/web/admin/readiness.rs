@@ -9,6 +9,8 @@ pub enum Service {
     Redis,
     /// What keeps them.
     Cassandra,
+    /// Both together, which rooms need.
+    Log,
 }
 
 impl fmt::Display for Service {
@@ -16,6 +18,7 @@ impl fmt::Display for Service {
         f.write_str(match self {
             Self::Redis => "Redis",
             Self::Cassandra => "Cassandra",
+            Self::Log => "the log (Redis and Cassandra)",
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -21,6 +21,8 @@ pub fn create(data: &Path) -> io::Result<Secret> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let secret = URL_SAFE_NO_PAD.encode(bytes);
+    // A node of a cluster keeps nothing else there.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
     // Made beside its place with the right mode from the start, so that nobody ever reads it half or open.
     let unfinished = data.join(format!("{NAME}.new"));
     let _ = fs::remove_file(&unfinished);
