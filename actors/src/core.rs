@@ -182,6 +182,7 @@ impl Core {
             let unheard = std::mem::take(&mut *self.unheard.lock().unwrap_or_else(PoisonError::into_inner));
             for room in unheard {
                 self.told(room, Told::Head(None));
+                self.told(room, Told::Anew);
             }
         }
     }

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub heard_late: Counter,
     /// Holes that rooms had filled from their logs.
     pub holes_filled: Counter,
+    /// Times that other nodes were told who of a room is here.
+    pub presence_told: Counter,
     /// Other nodes that have a lease.
     pub other_nodes: Gauge,
     /// Leases that this node lost.
@@ -100,6 +102,7 @@ impl Metrics {
             events_heard: Counter::default(),
             heard_late: Counter::default(),
             holes_filled: Counter::default(),
+            presence_told: Counter::default(),
             other_nodes: Gauge::default(),
             node_leases_lost: Counter::default(),
             node_requests: Counter::default(),
@@ -161,6 +164,7 @@ impl Metrics {
             ("bobchat_events_heard", "Events heard of from other nodes", &self.events_heard),
             ("bobchat_heard_late", "What full rooms were told: they look at their logs instead", &self.heard_late),
             ("bobchat_holes_filled", "Holes filled from the log", &self.holes_filled),
+            ("bobchat_presence_told", "Times that nodes were told who of a room is here", &self.presence_told),
             ("bobchat_node_leases_lost", "Leases that this node lost", &self.node_leases_lost),
             ("bobchat_node_requests", "Questions asked of other nodes", &self.node_requests),
             ("bobchat_node_requests_unanswered", "Nodes that did not answer in time", &self.node_requests_unanswered),

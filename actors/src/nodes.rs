@@ -97,6 +97,8 @@ pub struct Nodes {
     calls: Calls,
     /// Somebody came, or said something and is not known.
     look: Notify,
+    /// Somebody gave their lease back.
+    ended: Notify,
     asked: mpsc::Sender<Asked>,
     questions: tokio::sync::Mutex<mpsc::Receiver<Asked>>,
     archive_lag: ArchiveLag,
@@ -140,6 +142,7 @@ impl Nodes {
             roster: Mutex::default(),
             calls: Calls::default(),
             look: Notify::new(),
+            ended: Notify::new(),
             asked,
             questions: tokio::sync::Mutex::new(questions),
             archive_lag,
@@ -189,8 +192,8 @@ impl Nodes {
         let ends = lock(&self.roster).next_end();
         let ended = async {
             match ends {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
+                Some(end) => tokio::select! { () = sleep_until(end) => {} () = self.ended.notified() => {} },
+                None => self.ended.notified().await,
             }
         };
         tokio::select! {
@@ -395,8 +398,9 @@ impl Nodes {
     }
 
     /// Another life gave its lease back.
-    pub(crate) fn left(&self, life: NodeLife) -> Change {
-        lock(&self.roster).left(life)
+    pub(crate) fn left(&self, life: NodeLife) {
+        lock(&self.roster).left(life);
+        self.ended.notify_one();
     }
 
     /// The next question of another node.

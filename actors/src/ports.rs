@@ -22,7 +22,7 @@ mod span;
 mod worker_leases;
 
 pub use authenticator::{Authenticator, Identity};
-pub use backplane::{Alone, Backplane, Listener, Told};
+pub use backplane::{Alone, Backplane, Listener, NodePresence, Told, WhoIsHere};
 pub use clock::Clock;
 pub use credentials::{Credentials, FamilyUpdate};
 pub use directory::{Directory, RoomRow, RoomSnapshot};

@@ -41,6 +41,11 @@ impl<K: Hash + Eq + Copy, A: Actor> Registry<K, A> {
         }
     }
 
+    /// All live actors.
+    pub fn all(&self) -> Vec<Addr<A>> {
+        self.lock().values().filter(|address| address.connected()).cloned().collect()
+    }
+
     /// Forgets the actor of `key`, which is about to stop, unless another has taken its place.
     pub fn forget(&self, key: K, address: &Addr<A>) {
         let mut actors = self.lock();

@@ -3,15 +3,18 @@
 //! - [`RoomState`]: settings and members, up to a position.
 //! - [`decide()`]: who may do what; pure.
 //! - [`Machine`]: collects commands into batches, takes the log's answers, says what follows; pure.
+//! - `presence`: which of its people are at other nodes; pure. `elsewhere` carries it out.
 //! - [`Room`]: the actor. It loads, appends and sleeps (`actor`), writes to subscribers (`delivery`) and
 //!   answers whoever asks (`requests`).
 
 mod actor;
 mod decide;
 mod delivery;
+mod elsewhere;
 mod frames;
 mod machine;
 mod messages;
+mod presence;
 mod requests;
 mod ring;
 mod state;
@@ -23,7 +26,9 @@ pub use actor::Room;
 pub use decide::{Command, Decision, decide};
 pub use frames::Frames;
 pub use machine::{Answer, Effect, Machine};
-pub use messages::{Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, Key, TypingHint};
+pub use messages::{
+    Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, Key, NodesChanged, TypingHint,
+};
 pub use state::{RoomState, listed};
 
 /// Tells two bodies under one idempotency key apart: XXH3 (64 bits, its specification is stable) over the

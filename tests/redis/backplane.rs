@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bobchat::adapters::redis::{BackplaneMetrics, RedisBackplane, RedisLog, RedisOptions, Servers};
-use bobchat_actors::ports::{Backplane, Listener, LiveLog as _, Told};
-use bobchat_proto::ids::RoomId;
+use bobchat_actors::ports::{Backplane, Listener, LiveLog as _, NodeLife, NodePresence, Told, WhoIsHere};
+use bobchat_proto::ids::{NodeId, RoomId, UserId};
 use bobchat_proto::wire;
 
 use crate::cluster::RedisCluster;
@@ -86,6 +86,13 @@ async fn two_nodes(servers: &Servers) -> (Node, Node) {
     (Node::start(servers, 1).await, Node::start(servers, 2).await)
 }
 
+fn presence(node: u64, users: &[u64]) -> NodePresence {
+    let life = NodeLife { node: NodeId::new(node).unwrap(), life: 7 };
+    let users: Vec<_> = users.iter().map(|user| UserId::new(*user).unwrap()).collect();
+    let count = users.len() as u64;
+    NodePresence { life, number: 1, who: WhoIsHere::Everybody(users), count, ask: false }
+}
+
 async fn nodes_hear_each_other(servers: &Servers) {
     let (ada, bob) = two_nodes(servers).await;
     for raw in 1..=40 {
@@ -100,7 +107,10 @@ async fn nodes_hear_each_other(servers: &Servers) {
     say(&ada.log, room(1), "own").await.unwrap();
     bob.backplane.tell_typing(wire::TypingSignal { room: 1, user: 5 });
     ada.notes.wait_for("typing", |_, told| matches!(told, Told::Typing(signal) if signal.user == 5)).await;
-    assert_eq!(ada.metrics.frames.get(), 1, "not what it appended itself");
+    let here = presence(2, &[5, 6]);
+    bob.backplane.tell_presence(room(1), here.clone()).await.unwrap();
+    ada.notes.wait_for("who is here", |_, told| *told == Told::Presence(here.clone())).await;
+    assert_eq!(ada.metrics.frames.get(), 2, "not what it appended itself");
     bob.backplane.unfollow(room(1));
     say(&ada.log, room(2), "two").await.unwrap();
     say(&ada.log, room(1), "one").await.unwrap();
@@ -127,8 +137,9 @@ async fn a_cut_connection_is_made_again_and_rooms_look_at_their_logs() {
     open(&ada.log, room(1), 1, 0).await;
     bob.backplane.follow(room(1)).await.unwrap();
     bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
+    bob.notes.take();
     server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-    bob.notes.wait_for("to look again", |_, told| *told == Told::Head(None)).await;
+    bob.notes.wait_for("that it is heard anew", |_, told| *told == Told::Anew).await;
     say(&ada.log, room(1), "after").await.unwrap();
     assert_eq!(bob.notes.texts(1).await, ["after"]);
     assert_eq!(bob.metrics.connections.get(), 2);
@@ -188,4 +199,26 @@ async fn a_forged_frame_is_thrown_away_and_counted() {
     say(&ada.log, room(1), "good").await.unwrap();
     assert_eq!(bob.notes.texts(1).await, ["good"]);
     assert_eq!(bob.metrics.refused.get(), 2);
+}
+
+/// How often each command was called, but for what the beat and this ask.
+fn commands(server: &RedisServer) -> Vec<String> {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    let calls = stats.lines().filter_map(|line| line.split(',').next()).filter(|line| line.contains("calls="));
+    calls.filter(|line| !line.contains("cmdstat_info") && !line.contains("cmdstat_zrange")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn rooms_that_are_followed_and_idle_cost_no_commands() {
+    let server = RedisServer::start();
+    let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
+    for raw in 1..=300 {
+        for node in [&ada, &bob] {
+            node.backplane.follow(room(raw)).await.unwrap();
+            node.backplane.tell_presence(room(raw), presence(1, &[5])).await.unwrap();
+        }
+    }
+    let before = commands(&server);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(commands(&server), before);
 }

@@ -72,13 +72,11 @@ impl Roster {
         Change { gone, ..Change::default() }
     }
 
-    /// A life gave its lease back.
-    pub(super) fn left(&mut self, life: NodeLife) -> Change {
-        let known = self.peers.get(&life.node).is_some_and(|(peer, _)| peer.life == life);
-        if known {
-            self.peers.remove(&life.node);
+    /// A life gave its lease back: it ends now.
+    pub(super) fn left(&mut self, life: NodeLife) {
+        if let Some((_, end)) = self.peers.get_mut(&life.node).filter(|(peer, _)| peer.life == life) {
+            *end = Instant::now();
         }
-        Change { gone: known.then_some(life).into_iter().collect(), ..Change::default() }
     }
 
     /// Who has a lease.
@@ -138,8 +136,10 @@ mod tests {
         let change = roster.seen(own(), vec![lease(2, 21, 5)], now);
         assert_eq!((change.came, change.gone), (vec![life(2, 21)], vec![life(2, 20)]));
         assert!(!roster.is_alive(life(2, 20), now) && roster.is_alive(life(2, 21), now));
-        assert!(roster.left(life(2, 20)).is_empty(), "that life is over");
-        assert_eq!(roster.left(life(2, 21)).gone, [life(2, 21)]);
+        roster.left(life(2, 20));
+        assert!(roster.is_alive(life(2, 21), now), "the life before is over already");
+        roster.left(life(2, 21));
+        assert_eq!(roster.expire(Instant::now()).gone, [life(2, 21)]);
     }
 
     #[test]

@@ -5,13 +5,17 @@ use bobchat_proto::ids::UserId;
 use bobchat_proto::wire::{self, server_frame::Body};
 use futures_util::future::{join, join3};
 use futures_util::{StreamExt as _, stream};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{Asked, Change};
 use crate::core::Core;
 use crate::ports::{NodeLife, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice, Unavailable};
-use crate::room::Frames;
+use crate::room::{Frames, NodesChanged};
 use crate::user::{SignOut, Tell};
+
+/// Rooms that hear at once that nodes came or are gone, and the pause after them: each may ask all nodes something.
+const ROOMS_AT_ONCE: usize = 500;
+const ROOMS_PAUSE: Duration = Duration::from_millis(10);
 
 /// Questions of other nodes that are worked on at once.
 const ANSWERED_AT_ONCE: usize = 16;
@@ -47,6 +51,7 @@ impl Core {
             loop {
                 let change = self.nodes.step(&mut next).await;
                 self.nodes_changed(&change);
+                self.tell_rooms(&change).await;
                 for who in change.signed_out {
                     self.sign_out_here(who).await;
                 }
@@ -55,6 +60,21 @@ impl Core {
         let questions = stream::unfold((), |()| async { self.nodes.question().await.map(|asked| (asked, ())) });
         let answering = questions.for_each_concurrent(ANSWERED_AT_ONCE, |asked| self.answer(asked));
         join(keeping, answering).await;
+    }
+
+    /// Lets rooms know that the people of some nodes count, or do not count any more.
+    async fn tell_rooms(&self, change: &Change) {
+        let (came, own) = (!change.came.is_empty(), change.own);
+        if !came && !own && change.gone.is_empty() {
+            return;
+        }
+        for (index, room) in self.rooms.all().into_iter().enumerate() {
+            if index > 0 && index % ROOMS_AT_ONCE == 0 {
+                sleep(ROOMS_PAUSE).await;
+            }
+            // Past the bound of its mailbox: seldom, and people would seem to be here who are gone.
+            room.do_send(NodesChanged { came, own });
+        }
     }
 
     fn nodes_changed(&self, change: &Change) {
@@ -154,7 +174,8 @@ impl NodeListener for Core {
     fn heard(&self, from: NodeLife, packet: Packet) {
         match self.nodes.heard(from, packet) {
             Some(Packet::Came) => self.nodes.look_soon(),
-            Some(Packet::Left) => self.nodes_changed(&self.nodes.left(from)),
+            // The lease that it gave back is missed by who keeps ours, which tells the rooms.
+            Some(Packet::Left) => self.nodes.left(from),
             Some(Packet::Membership { user, signal }) => self.show_membership(user, signal),
             Some(Packet::Ask { .. } | Packet::Reply { .. }) | None => {}
         }

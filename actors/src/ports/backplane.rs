@@ -1,8 +1,8 @@
 use async_trait::async_trait;
-use bobchat_proto::ids::{Position, RoomId};
+use bobchat_proto::ids::{Position, RoomId, UserId};
 use bobchat_proto::wire;
 
-use super::Unavailable;
+use super::{NodeLife, Unavailable};
 
 /// What is told between nodes about a room. All of it may be lost, late or told twice: whoever needs to be sure
 /// looks at the room's log.
@@ -14,6 +14,39 @@ pub enum Told {
     Head(Option<Position>),
     /// Somebody at another node is typing.
     Typing(wire::TypingSignal),
+    /// Which people another node has there.
+    Presence(NodePresence),
+    /// From here on the room is heard; what was told before may have been missed.
+    Anew,
+}
+
+/// Which of a room's people are connected to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePresence {
+    /// Which life of the node tells.
+    pub life: NodeLife,
+    /// Counts what this life told of the room, from 1.
+    pub number: u64,
+    /// Who.
+    pub who: WhoIsHere,
+    /// How many the node has in all; not all need be named.
+    pub count: u64,
+    /// Whether the others shall tell everybody too.
+    pub ask: bool,
+}
+
+/// Whom a node tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhoIsHere {
+    /// Everybody who is there, up to [`bobchat_proto::limits::PRESENT_USERS_MAX`].
+    Everybody(Vec<UserId>),
+    /// Who came and who left since the number before.
+    Changed {
+        /// Who came.
+        came: Vec<UserId>,
+        /// Who left.
+        left: Vec<UserId>,
+    },
 }
 
 impl Told {
@@ -22,7 +55,11 @@ impl Told {
     pub fn encoded_len(&self) -> usize {
         match self {
             Self::Events(events) => events.iter().map(prost::Message::encoded_len).sum(),
-            Self::Head(_) | Self::Typing(_) => 0,
+            Self::Presence(NodePresence { who: WhoIsHere::Everybody(users), .. }) => size_of_val(users.as_slice()),
+            Self::Presence(NodePresence { who: WhoIsHere::Changed { came, left }, .. }) => {
+                size_of_val(came.as_slice()) + size_of_val(left.as_slice())
+            }
+            Self::Head(_) | Self::Typing(_) | Self::Anew => 0,
         }
     }
 }
@@ -48,6 +85,12 @@ pub trait Backplane: Send + Sync {
 
     /// Tells the other nodes that follow the room that somebody is typing there.
     fn tell_typing(&self, typing: wire::TypingSignal);
+
+    /// Tells the other nodes that follow the room which of its people are here.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it may not have been told.
+    async fn tell_presence(&self, room: RoomId, presence: NodePresence) -> Result<(), Unavailable>;
 }
 
 /// The backplane of a node that is alone.
@@ -63,4 +106,8 @@ impl Backplane for Alone {
     fn unfollow(&self, _: RoomId) {}
 
     fn tell_typing(&self, _: wire::TypingSignal) {}
+
+    async fn tell_presence(&self, _: RoomId, _: NodePresence) -> Result<(), Unavailable> {
+        Ok(())
+    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::presence::Presence;
 use super::subscribers::Subscribers;
 use super::{Answer, Effect, Machine, RoomState};
 use crate::bucket::Bucket;
@@ -69,6 +70,10 @@ pub struct Room {
     /// Set when the room could not be loaded.
     pub(super) unavailable: bool,
     pub(super) subscribers: Subscribers,
+    /// Its people at other nodes.
+    pub(super) presence: Presence,
+    /// Whether the other nodes are being told of the people here, or will be.
+    pub(super) telling_nodes: bool,
     pub(super) send_buckets: HashMap<UserId, Bucket, RandomState>,
     pub(super) flush_scheduled: bool,
     pub(super) hand_over_scheduled: bool,
@@ -92,6 +97,8 @@ impl Room {
             machine: None,
             unavailable: false,
             subscribers: Subscribers::default(),
+            presence: Presence::default(),
+            telling_nodes: false,
             send_buckets: HashMap::default(),
             flush_scheduled: false,
             hand_over_scheduled: false,
@@ -129,6 +136,7 @@ impl Room {
     }
 
     fn loaded(&mut self, loaded: Result<Option<RoomState>, Unavailable>, context: &mut Context<Self>) {
+        let first = self.machine.is_none();
         match loaded {
             Ok(Some(state)) if self.machine.is_some() => self.reloaded(state, context),
             Ok(Some(state)) => self.machine = Some(Machine::new(state)),
@@ -140,6 +148,9 @@ impl Room {
         }
         if self.replaces && self.machine.is_some() {
             self.recover(context);
+        }
+        if first {
+            self.ask_nodes(context);
         }
         self.schedule_flush(context);
         self.stop_when_idle(context);
@@ -232,6 +243,7 @@ impl Room {
                 Effect::CatchUp(after) => self.catch_subscribers_up(after, context),
             }
         }
+        self.tell_nodes_later(context);
     }
 
     fn count(&self, answer: &Result<Answer, wire::Error>) {

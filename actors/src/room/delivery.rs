@@ -15,7 +15,7 @@ use crate::hub::{HubLink, Job};
 const HAND_OVER_AFTER: Duration = Duration::from_millis(5);
 
 /// Above this many people, presence is asked for and not told: telling is quadratic in them.
-const PRESENCE_USERS_MAX: usize = 100;
+pub(super) const PRESENCE_USERS_MAX: usize = 100;
 
 impl Room {
     /// Takes over the subscribers of an actor that died, from the hubs, which own them, and writes to them
@@ -37,13 +37,14 @@ impl Room {
             }
             found
         };
-        context.wait(wrap_future::<_, Self>(asking).map(|found, room, _| {
+        context.wait(wrap_future::<_, Self>(asking).map(|found, room, context| {
             for (link, recovered, missed) in found {
                 for subscriber in &recovered.subscribers {
                     room.subscribers.add(*subscriber, &link);
                 }
                 room.deliver_missed(&link, missed);
             }
+            room.tell_nodes_later(context);
         }));
     }
 
@@ -75,6 +76,7 @@ impl Room {
                 room.deliver_missed(&link, missed.clone());
             }
             room.hand_over_later(context);
+            room.tell_nodes_later(context);
         }));
     }
 
@@ -129,11 +131,13 @@ impl Room {
         for session in sessions {
             self.subscribers.remove(session);
         }
-        self.tell_presence(user, false);
+        self.changed_here(user, false);
     }
 
-    pub(super) fn tell_presence(&mut self, user: UserId, online: bool) {
-        if self.subscribers.user_count() > PRESENCE_USERS_MAX {
+    /// Tells the subscribers that a user came or left, unless they are too many. Who is at two nodes counts twice.
+    pub(super) fn show_presence(&mut self, user: UserId, online: bool) {
+        let here = self.subscribers.user_count() as u64;
+        if here.saturating_add(self.presence.count()) > PRESENCE_USERS_MAX as u64 {
             return;
         }
         let signal = wire::PresenceSignal { room: self.id.get(), user: user.get(), online };

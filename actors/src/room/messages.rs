@@ -56,6 +56,16 @@ pub struct Heard {
     pub weight: OwnedSemaphorePermit,
 }
 
+/// Nodes came or are gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct NodesChanged {
+    /// Whether some came.
+    pub came: bool,
+    /// Whether this node has another life.
+    pub own: bool,
+}
+
 /// What may I see?
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Inspected, wire::Error>")]

@@ -3,7 +3,7 @@
 use actix::{Handler, MessageResult};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{Position, Sequence, UserId};
-use bobchat_proto::limits::{PRESENT_USERS_MAX, RESUME_EVENTS_MAX};
+use bobchat_proto::limits::RESUME_EVENTS_MAX;
 use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -76,6 +76,7 @@ impl Handler<Attach> for Room {
     fn handle(&mut self, attach: Attach, context: &mut Self::Context) -> Self::Result {
         let attached = Room::attach(self, &attach);
         self.hand_over_later(context);
+        self.tell_nodes_later(context);
         self.stop_when_idle(context);
         MessageResult(attached)
     }
@@ -87,6 +88,7 @@ impl Handler<Detach> for Room {
     fn handle(&mut self, detach: Detach, context: &mut Self::Context) {
         Room::detach(self, detach.session);
         self.hand_over_later(context);
+        self.tell_nodes_later(context);
         self.stop_when_idle(context);
     }
 }
@@ -112,6 +114,8 @@ impl Handler<Heard> for Room {
             }
             Told::Head(head) => machine.told_head(head),
             Told::Typing(signal) => return self.show_typing(signal),
+            Told::Presence(presence) => return self.heard_presence(presence, context),
+            Told::Anew => return self.ask_nodes(context),
         };
         self.carry_out(effects, &span, context);
     }
@@ -176,8 +180,7 @@ impl Room {
         let (mut present, mut present_count) = (Vec::new(), 0);
         if *presence {
             require_member(role)?;
-            present = self.subscribers.users().take(PRESENT_USERS_MAX).collect();
-            present_count = self.subscribers.user_count() as u64;
+            (present, present_count) = self.present(state);
         }
         Ok(Inspected { room: state.listed(acting.user), role, visible, present, present_count })
     }
@@ -225,7 +228,7 @@ impl Room {
             return Attached::Unavailable;
         }
         if self.subscribers.add(subscriber, &link) {
-            self.tell_presence(subscriber.user, true);
+            self.changed_here(subscriber.user, true);
         }
         Attached::Live
     }
@@ -237,7 +240,7 @@ impl Room {
             self.subscribers.perform_on(&link, &self.worker, self.id, job);
         }
         if removed.last {
-            self.tell_presence(removed.user, false);
+            self.changed_here(removed.user, false);
         }
     }
 

@@ -51,8 +51,12 @@ impl Subscribers {
         self.sessions.is_empty()
     }
 
-    pub(super) fn users(&self) -> impl Iterator<Item = UserId> {
+    pub(super) fn users(&self) -> impl ExactSizeIterator<Item = UserId> {
         self.users.keys().copied()
+    }
+
+    pub(super) fn has_user(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
     }
 
     pub(super) fn user_count(&self) -> usize {

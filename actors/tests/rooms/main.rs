@@ -7,4 +7,5 @@ mod life;
 mod node;
 mod nodes;
 mod person;
+mod presence;
 mod time;

@@ -16,19 +16,19 @@ use crate::node::{Stores, TestNode};
 use crate::person::Person;
 
 /// Ada at one node and Bob at another, both in one room.
-struct Pair {
-    network: Arc<MemoryNetwork>,
-    nodes: [TestNode; 2],
-    ends: [Arc<MemoryBackplane>; 2],
-    links: Arc<MemoryNodes>,
-    link_of_two: Arc<MemoryNodeLink>,
-    ada: Person,
-    bob: Person,
-    room: u64,
+pub(crate) struct Pair {
+    pub(crate) network: Arc<MemoryNetwork>,
+    pub(crate) nodes: [TestNode; 2],
+    pub(crate) ends: [Arc<MemoryBackplane>; 2],
+    pub(crate) links: Arc<MemoryNodes>,
+    pub(crate) link_of_two: Arc<MemoryNodeLink>,
+    pub(crate) ada: Person,
+    pub(crate) bob: Person,
+    pub(crate) room: u64,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let stores = Stores::new().await;
         let network = Arc::new(MemoryNetwork::default());
         let ends = [network.join(), network.join()];
@@ -64,7 +64,7 @@ impl Pair {
         Self { network, nodes, ends, links, link_of_two, ada, bob, room }
     }
 
-    fn room_id(&self) -> RoomId {
+    pub(crate) fn room_id(&self) -> RoomId {
         RoomId::new(self.room).unwrap()
     }
 

@@ -167,6 +167,26 @@ impl Person {
         }
     }
 
+    /// Who came and who left, since this was last asked.
+    pub(crate) fn presence_heard(&mut self) -> Vec<(u64, bool)> {
+        self.read();
+        let heard = std::mem::take(&mut self.heard);
+        let (presence, rest) = heard.into_iter().partition(|frame| matches!(frame.body, Some(Body::Presence(_))));
+        self.heard = rest;
+        let presence: VecDeque<wire::ServerFrame> = presence;
+        let signal = |frame: wire::ServerFrame| match frame.body {
+            Some(Body::Presence(signal)) => Some((signal.user, signal.online)),
+            _ => None,
+        };
+        presence.into_iter().filter_map(signal).collect()
+    }
+
+    /// Hears who came and left until now, and forgets it.
+    pub(crate) async fn forget_presence(&mut self) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.presence_heard();
+    }
+
     /// Whether neither an event nor that somebody types came.
     pub(crate) async fn heard_nothing(&mut self) -> bool {
         self.ok(Request::Ping(wire::Ping {})).await;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bobchat_actors::ports::{Backplane, Listener, Told, Unavailable};
+use bobchat_actors::ports::{Backplane, Listener, NodePresence, Told, Unavailable};
 use bobchat_proto::ids::RoomId;
 use bobchat_proto::wire;
 use prometheus_client::metrics::counter::Counter;
@@ -173,6 +173,14 @@ impl Backplane for RedisBackplane {
             // A signal may be lost.
             let _ = log.link.call(&publish, log.timeout).await;
         });
+    }
+
+    async fn tell_presence(&self, room: RoomId, presence: NodePresence) -> Result<(), Unavailable> {
+        let log = &self.shared.log;
+        let mut publish = redis::cmd(log.link.publish_command());
+        publish.arg(RoomKeys::new(room).channel()).arg(frame::presence(log.node, room, presence));
+        log.link.call(&publish, log.timeout).await?;
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is published on a room's channel, and what of it is believed.
 
-use bobchat_actors::ports::Told;
-use bobchat_proto::backplane::Frame;
-use bobchat_proto::ids::RoomId;
+use bobchat_actors::ports::{NodeLife, NodePresence, Told, WhoIsHere};
+use bobchat_proto::backplane::{Frame, Presence};
+use bobchat_proto::ids::{NodeId, RoomId, UserId};
+use bobchat_proto::limits::PRESENT_USERS_MAX;
 use bobchat_proto::wire;
 use prost::Message as _;
 
@@ -42,12 +43,37 @@ pub(super) fn typing(node: u64, signal: wire::TypingSignal) -> Vec<u8> {
     Frame { version: FRAME_VERSION, node, room, typing: Some(user), ..Frame::default() }.encode_to_vec()
 }
 
+/// A frame that says which people of a room are at this node.
+pub(super) fn presence(node: u64, room: RoomId, told: NodePresence) -> Vec<u8> {
+    let NodePresence { life, number, who, count, ask } = told;
+    let raw = |users: Vec<UserId>| users.into_iter().map(UserId::get).collect();
+    let (everybody, came, left) = match who {
+        WhoIsHere::Everybody(users) => (true, raw(users), Vec::new()),
+        WhoIsHere::Changed { came, left } => (false, raw(came), raw(left)),
+    };
+    let presence = Presence { life: life.life, number, everybody, came, left, count, ask };
+    let frame = Frame { version: FRAME_VERSION, node, room: room.get(), presence: Some(presence), ..Frame::default() };
+    frame.encode_to_vec()
+}
+
+fn read_presence(node: u64, told: Presence) -> Option<NodePresence> {
+    let Presence { life, number, everybody, came, left, count, ask } = told;
+    if came.len() > PRESENT_USERS_MAX || left.len() > PRESENT_USERS_MAX || (everybody && !left.is_empty()) {
+        return None;
+    }
+    let users = |raw: Vec<u64>| raw.into_iter().map(|raw| UserId::new(raw).ok()).collect::<Option<Vec<_>>>();
+    let (came, left) = (users(came)?, users(left)?);
+    let who = if everybody { WhoIsHere::Everybody(came) } else { WhoIsHere::Changed { came, left } };
+    let life = NodeLife { node: NodeId::new(node).ok()?, life };
+    Some(NodePresence { life, number, who, count, ask })
+}
+
 /// Reads what came on a channel; nothing when this node sent it.
 pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Option<Heard>, Refusal> {
     if payload.len() > FRAME_BYTES_MAX {
         return Err(Refusal::TooLarge);
     }
-    let frame = Frame::decode(payload).map_err(|_| Refusal::Broken)?;
+    let mut frame = Frame::decode(payload).map_err(|_| Refusal::Broken)?;
     if frame.version != FRAME_VERSION {
         return Err(Refusal::OtherVersion);
     }
@@ -55,10 +81,13 @@ pub(super) fn read(own_node: u64, channel: &[u8], payload: &[u8]) -> Result<Opti
         return Ok(None);
     }
     let room = room_of(channel).filter(|room| room.get() == frame.room).ok_or(Refusal::Broken)?;
-    let told = match frame.typing {
-        Some(user) => Told::Typing(wire::TypingSignal { room: frame.room, user }),
-        None if is_whole(&frame) => Told::Events(frame.events),
-        None => return Err(Refusal::Broken),
+    let told = match (frame.typing, frame.presence.take()) {
+        (Some(user), None) if frame.events.is_empty() => Told::Typing(wire::TypingSignal { room: frame.room, user }),
+        (None, Some(told)) if frame.events.is_empty() => {
+            Told::Presence(read_presence(frame.node, told).ok_or(Refusal::Broken)?)
+        }
+        (None, None) if is_whole(&frame) => Told::Events(frame.events),
+        _ => return Err(Refusal::Broken),
     };
     Ok(Some(Heard { room, told, trace: frame.trace }))
 }
@@ -128,6 +157,42 @@ mod tests {
         let signal = wire::TypingSignal { room: 42, user: 5 };
         let heard = read(1, channel().as_bytes(), &typing(2, signal)).unwrap().unwrap();
         assert_eq!(heard.told, Told::Typing(signal));
+    }
+
+    #[test]
+    fn who_is_there_is_read() {
+        let room = RoomId::new(42).unwrap();
+        let users = |raw: &[u64]| raw.iter().map(|raw| UserId::new(*raw).unwrap()).collect::<Vec<_>>();
+        let life = NodeLife { node: NodeId::new(2).unwrap(), life: 9 };
+        for who in [
+            WhoIsHere::Everybody(users(&[5, 6])),
+            WhoIsHere::Everybody(users(&[])),
+            WhoIsHere::Changed { came: users(&[7]), left: users(&[8, 9]) },
+        ] {
+            let told = NodePresence { life, number: 3, who, count: 2, ask: true };
+            let heard = read(1, channel().as_bytes(), &presence(2, room, told.clone())).unwrap();
+            let expected = Heard { room, told: Told::Presence(told.clone()), trace: None };
+            assert_eq!(heard, Some(expected));
+            assert_eq!(read(2, channel().as_bytes(), &presence(2, room, told)), Ok(None), "one's own");
+        }
+    }
+
+    #[test]
+    fn who_is_there_in_a_forged_frame_is_refused() {
+        let good = Presence { life: 9, number: 1, everybody: true, came: vec![5], ..Presence::default() };
+        let said = |presence| Frame { events: Vec::new(), epoch: 0, presence: Some(presence), ..frame(&[]) };
+        assert!(read_frame(&said(good.clone())).is_ok());
+        let many = vec![5; PRESENT_USERS_MAX + 1];
+        for broken in [
+            said(Presence { came: vec![0], ..good.clone() }),
+            said(Presence { left: vec![6], ..good.clone() }),
+            said(Presence { everybody: false, left: many.clone(), ..good.clone() }),
+            said(Presence { came: many, ..good.clone() }),
+            Frame { typing: Some(5), ..said(good.clone()) },
+            Frame { events: frame(&[7]).events, ..said(good) },
+        ] {
+            assert_eq!(read_frame(&broken), Err(Refusal::Broken), "{broken:?}");
+        }
     }
 
     proptest! {

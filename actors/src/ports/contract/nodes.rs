@@ -202,7 +202,7 @@ impl NodeListener for Ears {
         let nodes = self.0.lock().expect("no test panicked").as_ref().and_then(Weak::upgrade);
         match nodes.as_ref().and_then(|nodes| nodes.heard(from, packet)) {
             Some(Packet::Came) => nodes.iter().for_each(|nodes| nodes.look_soon()),
-            Some(Packet::Left) => nodes.iter().for_each(|nodes| drop(nodes.left(from))),
+            Some(Packet::Left) => nodes.iter().for_each(|nodes| nodes.left(from)),
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, Sequence};
 use bobchat_proto::wire;
 
-use crate::ports::{Append, AppendError, Backplane, Head, Listener, Outcome, RoomLog, Told, Unavailable};
+use crate::ports::{Append, AppendError, Backplane, Head, Listener, NodePresence, Outcome, RoomLog, Told, Unavailable};
 
 /// What connects the nodes of a test: tells each of them at once what another one says, or loses it.
 #[derive(Default)]
@@ -61,6 +61,11 @@ impl MemoryBackplane {
         }
     }
 
+    /// Lets this node hear of no room any more, as if their actors were gone.
+    pub fn forget_all(&self) {
+        lock(&self.following).clear();
+    }
+
     /// How many rooms this node hears of.
     pub fn followed(&self) -> usize {
         lock(&self.following).len()
@@ -96,6 +101,11 @@ impl Backplane for MemoryBackplane {
         if let Ok(room) = RoomId::new(typing.room) {
             self.tell(room, &Told::Typing(typing));
         }
+    }
+
+    async fn tell_presence(&self, room: RoomId, presence: NodePresence) -> Result<(), Unavailable> {
+        self.tell(room, &Told::Presence(presence));
+        Ok(())
     }
 }
 

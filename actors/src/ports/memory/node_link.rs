@@ -26,6 +26,8 @@ pub struct MemoryNodeLink {
     listener: Mutex<Option<Weak<dyn NodeListener>>>,
     /// While set, this node hears nothing.
     pub is_deaf: AtomicBool,
+    /// While set, this node reaches nobody.
+    pub is_parted: AtomicBool,
 }
 
 impl MemoryNodes {
@@ -36,6 +38,7 @@ impl MemoryNodes {
             node,
             listener: Mutex::new(None),
             is_deaf: AtomicBool::new(false),
+            is_parted: AtomicBool::new(false),
         };
         let link = Arc::new(link);
         lock(&self.links).push(link.clone());
@@ -71,7 +74,8 @@ impl MemoryNodeLink {
     }
 
     fn nodes(&self) -> Result<Arc<MemoryNodes>, Unavailable> {
-        let nodes = self.nodes.upgrade().filter(|nodes| !nodes.is_away.load(Ordering::Relaxed));
+        let is_parted = self.is_parted.load(Ordering::Relaxed);
+        let nodes = self.nodes.upgrade().filter(|nodes| !is_parted && !nodes.is_away.load(Ordering::Relaxed));
         nodes.ok_or_else(|| Unavailable::new("the test is over, or the nodes are parted"))
     }
 }

@@ -57,8 +57,8 @@ struct Hearing<'s> {
     shared: &'s Shared,
     ears: Ears,
     pushes: Pushes,
-    /// Rooms to be told to look at their logs.
-    looks: VecDeque<RoomId>,
+    /// Rooms to be told to look at their logs, and whether they are heard anew.
+    looks: VecDeque<(RoomId, bool)>,
     looking: Interval,
     beating: Interval,
     beat: Beat,
@@ -84,7 +84,7 @@ impl Hearing<'_> {
                 self.shared.metrics.overflows.inc();
                 let mut wanted = lock(&self.shared.wanted);
                 wanted.ask_again();
-                self.looks = wanted.all().into();
+                self.looks = wanted.all().into_iter().map(|room| (room, true)).collect();
             }
         }
     }
@@ -119,15 +119,18 @@ impl Hearing<'_> {
     fn confirm(&mut self, channel: &[u8]) {
         let Some(room) = room_of(channel) else { return };
         if lock(&self.shared.wanted).confirm(room) {
-            self.looks.push_back(room);
+            self.looks.push_back((room, true));
             self.shared.confirmed.notify_waiters();
         }
     }
 
     fn look(&mut self) {
         let count = self.looks.len().min(LOOKS_AT_ONCE);
-        for room in self.looks.drain(..count) {
+        for (room, anew) in self.looks.drain(..count) {
             self.shared.tell(room, Told::Head(None));
+            if anew {
+                self.shared.tell(room, Told::Anew);
+            }
         }
     }
 
@@ -136,7 +139,8 @@ impl Hearing<'_> {
             Ok(changed) => {
                 let wanted = lock(&self.shared.wanted);
                 let before = self.looks.len();
-                self.looks.extend(changed.into_iter().filter(|room| wanted.is_wanted(*room)));
+                let changed = changed.into_iter().filter(|room| wanted.is_wanted(*room));
+                self.looks.extend(changed.map(|room| (room, false)));
                 self.shared.metrics.beats.inc_by(self.looks.len().saturating_sub(before) as u64);
             }
             Err(error) => tracing::warn!(error = %error, "could not read which rooms have changed"),
