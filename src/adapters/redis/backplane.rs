@@ -112,7 +112,11 @@ impl Drop for RedisBackplane {
 }
 
 impl Shared {
+    /// Tells nothing of a room that was left: Redis may still send some of it.
     fn tell(&self, room: RoomId, told: Told) {
+        if !lock(&self.wanted).is_wanted(room) {
+            return;
+        }
         let listener = lock(&self.listener).as_ref().and_then(Weak::upgrade);
         if let Some(listener) = listener {
             listener.told(room, told);
