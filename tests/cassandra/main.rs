@@ -9,7 +9,6 @@ mod deployment;
 mod directory;
 mod history;
 mod locked;
-mod measure;
 mod metrics;
 mod ring;
 mod rows;
