@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bobchat_actors::{Core, Worker, operations};
-use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
 
 use super::error::StartError;
@@ -58,9 +57,7 @@ pub(super) async fn prepare(
 }
 
 fn judge(error: wire::Error) -> Trouble {
-    // Nodes that start at once make the room together: one may find it without its first event.
-    let is_being_made = error.code == ErrorCode::NotFound.as_str();
-    let trouble = if error.temporary || is_being_made { Trouble::Passing } else { Trouble::Lasting };
+    let trouble = if error.temporary { Trouble::Passing } else { Trouble::Lasting };
     trouble(StartError::Welcome(error.message))
 }
 

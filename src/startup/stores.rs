@@ -184,9 +184,6 @@ fn judge_redis(error: CheckError) -> Trouble {
 }
 
 fn judge_cassandra(error: cassandra::OpenError) -> Trouble {
-    use cassandra::OpenError::{Certificates, Connect, Deployment, NewerSchema, OtherDeployment, Schema, SchemaBusy};
-    match error {
-        Connect { .. } | SchemaBusy { .. } | Schema { .. } | Deployment { .. } => Trouble::Passing(error.into()),
-        Certificates { .. } | NewerSchema { .. } | OtherDeployment { .. } => Trouble::Lasting(error.into()),
-    }
+    let trouble = if error.may_pass() { Trouble::Passing } else { Trouble::Lasting };
+    trouble(error.into())
 }

@@ -1,14 +1,14 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Login, OpenError, Replication, Tls};
+use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Login, OpenError, Tls};
 use bobchat::secret::Secret;
 use bobchat_actors::ports::{EventStore, Raised, Raiser};
 use bobchat_proto::ids::RoomId;
 use tempfile::TempDir;
 
 use crate::server::{Server, free_ports};
-use crate::support::{clock, new_keyspace};
+use crate::support::{clock, new_keyspace, open, options_of, persist};
 
 /// Makes a key for 127.0.0.1 and a certificate that it signs itself; returns the file with the certificate.
 fn make_key(folder: &Path, name: &str) -> PathBuf {
@@ -50,12 +50,12 @@ async fn a_cluster_that_is_locked_is_entered_with_the_right_key_alone() {
     let path = folder.path().to_owned();
     let server = tokio::task::spawn_blocking(move || locked_server(&path)).await.unwrap();
     let nodes = vec![server.address().to_owned()];
-    let mut options = CassandraOptions::new(nodes, new_keyspace(), Replication::Everywhere(1));
+    let mut options = options_of(nodes, &new_keyspace(), 1);
     options.tls = Some(Tls { authorities: authority });
     options.login = login("cassandra");
 
-    let store = CassandraStore::open(&options, clock()).await.unwrap();
-    assert_eq!(store.raise(RoomId::new(7).unwrap(), None, Raiser(1)).await.unwrap(), Raised::Won);
+    let (store, room) = (open(&options).await, RoomId::new(7).unwrap());
+    assert_eq!(persist(|| store.raise(room, None, Raiser(1))).await, Raised::Won);
 
     let wrong = CassandraOptions { login: login("guessed"), ..options.clone() };
     assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "a wrong password");

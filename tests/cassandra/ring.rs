@@ -1,19 +1,12 @@
-use std::time::{Duration, Instant};
-
-use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Replication};
-use bobchat_actors::ports::{
-    Credentials, EventStore, FamilyUpdate, Head, Raised, Raiser, Span, StoredEvent, Unavailable,
-};
+use bobchat::adapters::cassandra::CassandraStore;
+use bobchat_actors::ports::{Credentials, EventStore, FamilyUpdate, Head, Raised, Raiser, Span, StoredEvent};
 use bobchat_proto::ids::{DeviceId, Epoch, Ordinal, Position, RoomId, Sequence};
 use bobchat_proto::record::RefreshFamily;
 use bobchat_proto::wire::{self, event::Body};
 use futures_util::future::join_all;
 
 use crate::server::{Server, ring};
-use crate::support::{clock, new_keyspace};
-
-/// How long a node's death may hold up what was under way on its connections.
-const RECOVERY_MAX: Duration = Duration::from_secs(20);
+use crate::support::{new_keyspace, open, options_of, persist};
 
 fn message(room: RoomId, epoch: u64, seq: u64) -> StoredEvent {
     let body = Some(Body::Message(wire::Message { text: format!("message {seq}") }));
@@ -24,32 +17,19 @@ fn message(room: RoomId, epoch: u64, seq: u64) -> StoredEvent {
     StoredEvent { event, body_hash: seq, renumbered: false }
 }
 
-/// Does what the core does when a store does not answer: the same again.
-async fn persist<T>(work: impl AsyncFn() -> Result<T, Unavailable>) -> T {
-    let started = Instant::now();
-    loop {
-        match work().await {
-            Ok(done) => return done,
-            Err(unavailable) => assert!(started.elapsed() < RECOVERY_MAX, "{unavailable}"),
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 #[tokio::test]
 async fn two_of_three_nodes_go_on_and_nothing_is_lost() {
     let mut nodes = tokio::task::spawn_blocking(ring).await.unwrap();
     let addresses = nodes.iter().map(|node| node.address().to_owned()).collect();
-    let options = CassandraOptions::new(addresses, new_keyspace(), Replication::Everywhere(3));
+    let options = options_of(addresses, &new_keyspace(), 3);
     // Three that start at once, as three nodes of Bobchat do.
-    let opened = join_all((0..3).map(|_| CassandraStore::open(&options, clock()))).await;
-    let stores: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let stores = join_all((0..3).map(|_| open(&options))).await;
     let status = CassandraStore::show_schema(&options).await.unwrap();
     assert_eq!(status.replication, Some(3));
 
     let room = RoomId::new(7).unwrap();
-    assert_eq!(stores[0].raise(room, None, Raiser(1)).await.unwrap(), Raised::Won);
-    assert!(stores[0].begin(room, Span::FIRST, Raiser(1)).await.unwrap());
+    assert_eq!(persist(|| stores[0].raise(room, None, Raiser(1))).await, Raised::Won);
+    assert!(persist(|| stores[0].begin(room, Span::FIRST, Raiser(1))).await);
     write_while_one_dies(&stores[0], room, &mut nodes[2]).await;
 
     let store = &stores[1];

@@ -1,12 +1,14 @@
 //! Real Cassandra nodes on loopback, as processes.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::ports::free_port_at;
 
 /// What a start may take on a machine that builds beside it; usual are 10 s.
 const START_MAX: Duration = Duration::from_secs(180);
@@ -94,21 +96,7 @@ impl Drop for Server {
     }
 }
 
-/// Two ports that are free at all these addresses. Another process may take one before it is used; the start then
-/// fails and says so.
+/// Two ports of all these addresses: for clients, and for the other nodes.
 pub(crate) fn free_ports(addresses: &[&str]) -> (u16, u16) {
-    let (first, second) = (listen(addresses), listen(addresses));
-    let port = |listeners: &[TcpListener]| listeners.first().unwrap().local_addr().unwrap().port();
-    (port(&first), port(&second))
-}
-
-/// Listens on one port at all these addresses.
-fn listen(addresses: &[&str]) -> Vec<TcpListener> {
-    loop {
-        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let listeners = addresses.iter().map(|address| TcpListener::bind((*address, port)));
-        if let Ok(listeners) = listeners.collect() {
-            return listeners;
-        }
-    }
+    (free_port_at(addresses), free_port_at(addresses))
 }

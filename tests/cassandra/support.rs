@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Keyspace, Replication};
-use bobchat_actors::ports::Clock;
 use bobchat_actors::ports::contract::BEGIN_MICROS;
 use bobchat_actors::ports::memory::ManualClock;
+use bobchat_actors::ports::{Clock, Unavailable};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::runtime::Handle;
@@ -21,15 +22,48 @@ pub(crate) fn new_keyspace() -> Keyspace {
 
 /// A keyspace on the node that all tests share.
 pub(crate) fn options(keyspace: &Keyspace) -> CassandraOptions {
-    CassandraOptions::new(vec![shared().address().to_owned()], keyspace.clone(), Replication::Everywhere(1))
+    options_of(vec![shared().address().to_owned()], keyspace, 1)
+}
+
+/// So many copies of a keyspace on nodes of a test's own. Requests are waited for as long as it takes: no test is about
+/// how long.
+pub(crate) fn options_of(nodes: Vec<String>, keyspace: &Keyspace, copies: u8) -> CassandraOptions {
+    let options = CassandraOptions::new(nodes, keyspace.clone(), Replication::Everywhere(copies));
+    CassandraOptions { request_timeout: PATIENCE, connect_timeout: PATIENCE, ..options }
 }
 
 pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::new(BEGIN_MICROS))
 }
 
+/// How long anything may take that ends by itself; on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long to wait before the same is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Opens as a node's start does: what may pass is waited for.
 pub(crate) async fn open(options: &CassandraOptions) -> Arc<CassandraStore> {
-    CassandraStore::open(options, clock()).await.unwrap()
+    let begun = Instant::now();
+    loop {
+        match CassandraStore::open(options, clock()).await {
+            Ok(store) => return store,
+            Err(error) => assert!(error.may_pass() && begun.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Does what the core does when a store does not answer: the same again.
+pub(crate) async fn persist<T>(work: impl AsyncFn() -> Result<T, Unavailable>) -> T {
+    let begun = Instant::now();
+    loop {
+        match work().await {
+            Ok(done) => return done,
+            Err(unavailable) => assert!(begun.elapsed() < PATIENCE, "{unavailable}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// A client that looks at the tables themselves.

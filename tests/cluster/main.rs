@@ -25,6 +25,8 @@ mod guard;
 mod node;
 mod planted;
 mod pool;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../../loadtest/tests/support/proxy.rs"]
 mod proxy;
 #[path = "../redis/server.rs"]

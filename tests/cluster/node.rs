@@ -1,15 +1,15 @@
 //! A node as its operator runs it: a process at a fixed place, that can be killed, paused and started again.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::guard;
+use crate::ports::free_port;
 
 /// A node that is not ready by then has failed; on a busy machine, in a debug build.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -154,14 +154,7 @@ impl Drop for Node {
     }
 }
 
-/// An address that stays free while its node is down: below the ports that the system gives to outgoing connections.
+/// An address that stays free while its node is down.
 fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 97).unwrap() * 200;
-    loop {
-        let port = 12_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-            return listener.local_addr().unwrap();
-        }
-    }
+    ([127, 0, 0, 1], free_port()).into()
 }

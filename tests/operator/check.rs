@@ -3,8 +3,9 @@ use std::process::Command;
 
 use crate::cassandra;
 use crate::command::Settings;
+use crate::ports::free_port;
 use crate::redis_cluster::RedisCluster;
-use crate::server::{RedisServer, eventually, free_port};
+use crate::server::{RedisServer, eventually};
 
 /// Makes a key for 127.0.0.1, `NAME.key`, and a certificate that it signs itself; returns its file.
 fn make_certificate(folder: &Path, name: &str) -> PathBuf {

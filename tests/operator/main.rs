@@ -16,6 +16,8 @@ mod check;
 mod command;
 #[path = "../support/guard.rs"]
 mod guard;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../redis/cluster.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod redis_cluster;

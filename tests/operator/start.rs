@@ -11,7 +11,8 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::cassandra;
 use crate::command::Settings;
 use crate::guard;
-use crate::server::{RedisServer, eventually, free_port};
+use crate::ports::free_port;
+use crate::server::{RedisServer, eventually};
 
 /// A node that was started, and may wait for its services.
 struct Starting {

@@ -5,7 +5,8 @@ use bobchat_actors::ports::{LiveLog as _, LiveRefusal};
 use bobchat_proto::ids::{Epoch, Sequence};
 
 use crate::cluster::RedisCluster;
-use crate::server::{RedisServer, free_port};
+use crate::ports::free_port;
+use crate::server::RedisServer;
 use crate::support::{DEPLOYMENT, NODE, batch, connect, event, message, open, options, room, say};
 
 async fn refusal(options: RedisOptions) -> CheckError {

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use bobchat::adapters::redis::Servers;
 
-use crate::server::{RedisServer, eventually, free_port};
+use crate::ports::free_port;
+use crate::server::{RedisServer, eventually};
 
 pub(crate) struct RedisCluster {
     pub(crate) servers: Vec<RedisServer>,

@@ -19,6 +19,8 @@ mod metrics;
 mod migration;
 mod nodes;
 mod outage;
+#[path = "../support/ports.rs"]
+mod ports;
 mod promotion;
 mod publish;
 mod server;

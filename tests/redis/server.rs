@@ -1,6 +1,5 @@
 //! Redis servers on 127.0.0.1, each in a folder of its own, that end with the test, also with one that is killed.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::guard;
+use crate::ports::free_port;
 
 /// How long a server may take for what is asked of it; on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,15 +28,10 @@ impl RedisServer {
     /// Starts one with further options: `["--maxmemory", "4mb"]`.
     pub(crate) fn with(options: &[&str]) -> Self {
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        for _ in 0..5 {
-            let (folder, port) = (TempDir::new().unwrap(), free_port());
-            let mut server = Self { folder, port, options: options.clone(), child: None };
-            // Somebody else may take the port in between.
-            if server.try_run() {
-                return server;
-            }
-        }
-        panic!("redis-server does not start: is it installed? scripts/need redis");
+        let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let mut server = Self { folder, port, options, child: None };
+        assert!(server.try_run(), "redis-server does not start: is it installed? scripts/need redis");
+        server
     }
 
     /// Starts it again, on the same port, with what its folder holds.
@@ -160,10 +155,6 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Asks again until there is an answer: for what another process does in its own time.

@@ -340,8 +340,13 @@ async fn load_state(core: &crate::Core, id: RoomId) -> Result<Option<RoomState>,
     if let Some(snapshot) = core.directory.snapshot(id).await? {
         return Ok(Some(RoomState::from_snapshot(snapshot)));
     }
-    let head = core.log.head(id).await?;
-    Ok(head.map(|head| RoomState::empty(id, head)))
+    match core.log.head(id).await? {
+        // Made at another node between the two readings: what it says is not known yet.
+        Some(head) if head.position.seq > Sequence::ZERO => {
+            Err(Unavailable::new("the room's first event came while it was read"))
+        }
+        head => Ok(head.map(|head| RoomState::empty(id, head))),
+    }
 }
 
 impl Actor for Room {

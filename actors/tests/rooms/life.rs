@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Context, Handler};
-use bobchat_actors::ports::SignedOutDevice;
+use bobchat_actors::ports::{Append, NewEvent, RoomLog as _, SignedOutDevice};
+use bobchat_actors::room::body_hash;
 use bobchat_actors::user::User;
-use bobchat_proto::ids::UserId;
-use bobchat_proto::wire::{self, client_frame::Request};
+use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
+use bobchat_proto::wire::{self, client_frame::Request, event::Body};
 
 use crate::node::TestNode;
 use crate::person::Person;
@@ -43,6 +44,26 @@ async fn a_room_that_dies_comes_back_without_being_asked() {
     let _ = ada.say(room, "survivor").await;
     assert_eq!(ada.event().await.seq, 2);
     assert_eq!(node.metrics().rooms.get(), 1);
+}
+
+/// A public room's first event, by Bob.
+fn made_by_bob(room: RoomId) -> Append {
+    let settings = wire::RoomSettings { kind: wire::RoomKind::Public as i32, ..wire::RoomSettings::default() };
+    let body = Body::Created(wire::RoomCreated { settings: Some(settings) });
+    let body_hash = body_hash(&body);
+    let event = wire::Event { room: room.get(), id: 1_000, author: 3, body: Some(body), ..wire::Event::default() };
+    let events = vec![NewEvent { event, body_hash, made_at: None }];
+    Append { room, epoch: Epoch::FIRST, known_seq: Sequence::ZERO, state_seq: Sequence::ZERO, events }
+}
+
+#[actix::test]
+async fn a_room_whose_first_event_comes_while_it_is_read_is_read_again() {
+    let node = TestNode::start().await;
+    let room = RoomId::new(50).unwrap();
+    node.log.open(room).await.unwrap();
+    *node.log.before_head.lock().unwrap() = Some(made_by_bob(room));
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    ada.ok(Request::RoomJoin(wire::RoomJoin { room: room.get() })).await;
 }
 
 #[actix::test]

@@ -1,8 +1,8 @@
 //! A node in memory.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -88,7 +88,8 @@ impl TestNode {
 
     async fn of(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>, nodes: NodePort) -> Self {
         let Rooms { log, history, directory, clock } = rooms;
-        let log = Arc::new(TrickyLog { inner: log, panic_after_append: AtomicBool::new(false) });
+        let log = TrickyLog { inner: log, panic_after_append: AtomicBool::new(false), before_head: Mutex::default() };
+        let log = Arc::new(log);
         let ports = CorePorts {
             log: log.clone(),
             history,
@@ -127,11 +128,13 @@ impl Authenticator for Trusting {
     fn forget(&self, _: SignedOutDevice) {}
 }
 
-/// The reference log, which can make the room that asks it panic when its batch is in the log already: the
-/// worst moment, since nobody has been told.
+/// The reference log, with planted bad luck.
 pub(crate) struct TrickyLog {
     inner: Arc<dyn RoomLog>,
+    /// The room that asks it panics when its batch is in the log already: the worst moment, since nobody has been told.
     pub(crate) panic_after_append: AtomicBool,
+    /// What another node appends just before this one asks for the head.
+    pub(crate) before_head: Mutex<Option<Append>>,
 }
 
 #[async_trait]
@@ -154,6 +157,10 @@ impl RoomLog for TrickyLog {
     }
 
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
+        let planted = self.before_head.lock().unwrap().take();
+        if let Some(append) = planted {
+            self.inner.append(append).await.unwrap();
+        }
         self.inner.head(room).await
     }
 

@@ -71,6 +71,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether the same attempt may succeed later; else only the operator can help.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::SchemaBusy { .. } | Self::Schema { .. } | Self::Deployment { .. } => true,
+            Self::Certificates { .. } | Self::NewerSchema { .. } | Self::OtherDeployment { .. } => false,
+        }
+    }
+
     /// No session: of the driver's causes, each of which repeats all below it, the one at the bottom says it.
     pub(super) fn connect(nodes: &[String], error: &NewSessionError) -> Self {
         let mut root: &dyn std::error::Error = error;
