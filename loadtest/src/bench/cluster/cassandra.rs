@@ -22,14 +22,15 @@ pub(super) struct Cassandra {
 }
 
 impl Cassandra {
-    /// Starts one with its data in `folder`, which is removed when it ends.
+    /// Starts one with its data in `folder`.
     ///
     /// # Errors
     /// When it does not serve.
     pub(super) fn start(folder: &Path) -> anyhow::Result<Self> {
         let (address, storage) = (free_address()?, free_address()?);
         let mut command = Command::new("scripts/cassandra/start");
-        command.arg(folder).arg("127.0.0.1").args([address.port().to_string(), storage.port().to_string()]);
+        // With --keep it waits for its disk, as an operator's does; the tests' do not.
+        command.arg("--keep").arg(folder).arg("127.0.0.1").args([address.port().to_string(), storage.port().to_string()]);
         command.arg(storage.to_string()).stdin(Stdio::piped());
         let starter = command.spawn().context("could not run scripts/cassandra/start: run in the repository's root")?;
         let mut cassandra = Self { starter, address, server: 0 };
@@ -65,6 +66,7 @@ impl Cassandra {
 
 impl Drop for Cassandra {
     fn drop(&mut self) {
+        // It ends in good order, and its starter then.
         drop(self.starter.stdin.take());
         // Fails only for one that was killed before.
         drop(self.starter.wait());
