@@ -73,7 +73,8 @@ fn quantile(buckets: &[(f64, f64)], part: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "calls{kind=\"a\"} 1\nlag_bucket{le=\"1.0\"} 5\nlag_bucket{le=\"+Inf\"} 5\n";
+    const BEFORE: &str = "calls{kind=\"a\"} 1\n\
+                          lag_bucket{le=\"1.0\"} 5\nlag_bucket{le=\"2.0\"} 5\nlag_bucket{le=\"+Inf\"} 5\n";
     const AFTER: &str = "calls{kind=\"a\"} 3\ncalls{kind=\"b\"} 4\ncalls_late 9\n\
                          lag_bucket{le=\"1.0\"} 55\nlag_bucket{le=\"2.0\"} 105\nlag_bucket{le=\"+Inf\"} 105\n";
 

@@ -30,7 +30,11 @@ impl Cassandra {
         let (address, storage) = (free_address()?, free_address()?);
         let mut command = Command::new("scripts/cassandra/start");
         // With --keep it waits for its disk, as an operator's does; the tests' do not.
-        command.arg("--keep").arg(folder).arg("127.0.0.1").args([address.port().to_string(), storage.port().to_string()]);
+        command
+            .arg("--keep")
+            .arg(folder)
+            .arg("127.0.0.1")
+            .args([address.port().to_string(), storage.port().to_string()]);
         command.arg(storage.to_string()).stdin(Stdio::piped());
         let starter = command.spawn().context("could not run scripts/cassandra/start: run in the repository's root")?;
         let mut cassandra = Self { starter, address, server: 0 };
