@@ -45,10 +45,15 @@ impl Room {
 
     /// Asks the other nodes, if there are any, for their people: something of what they told may be missing.
     pub(super) fn ask_nodes(&mut self, context: &mut Context<Self>) {
-        if self.machine.is_some() && (self.presence.has_peers() || !self.worker.core.nodes.others().is_empty()) {
-            self.presence.ask_everybody();
-            self.tell_nodes_later(context);
+        if self.machine.is_none() {
+            return;
         }
+        if !self.presence.has_peers() && self.worker.core.nodes.others().is_empty() {
+            self.presence.nobody_to_ask();
+            return;
+        }
+        self.presence.ask_everybody();
+        self.tell_nodes_later(context);
     }
 
     pub(super) fn heard_presence(&mut self, told: NodePresence, context: &mut Context<Self>) {
@@ -128,8 +133,9 @@ impl Handler<NodesChanged> for Room {
         if changed.own && self.presence.has_peers() {
             self.presence.tell_everybody();
         }
-        // Whose people were forgotten is back, as the same life or as another.
-        if changed.came && self.presence.take_lapsed() {
+        // Whose people were forgotten is back, as the same life or as another; or a node is there that had people here
+        // before this one knew of it.
+        if changed.came && self.presence.take_unasked() {
             self.presence.ask_everybody();
         }
         self.tell_nodes_later(context);

@@ -47,8 +47,9 @@ pub(super) struct Presence {
     /// Whether the others have to be asked for everybody.
     ask: bool,
     number: u64,
-    /// Whether people were forgotten because their node lost its lease.
-    lapsed: bool,
+    /// Whether people at other nodes may be unknown for want of somebody to ask: no other node was known, or theirs lost
+    /// its lease.
+    unasked: bool,
     /// Whether somebody came or left while no other node was known, since everybody was last told: a node that heard
     /// it then, and answers only now, knows something else.
     unheard: bool,
@@ -220,16 +221,21 @@ impl Presence {
                 changed.extend(self.update(life, |peer| peer.counts = alive));
             }
             if counts && !alive {
-                self.lapsed = true;
+                self.unasked = true;
                 self.peers.remove(&life);
             }
         }
         changed
     }
 
-    /// Whether people were forgotten because their node lost its lease, since this was last asked.
-    pub(super) fn take_lapsed(&mut self) -> bool {
-        std::mem::take(&mut self.lapsed)
+    /// Nobody can be asked for everybody: whoever comes has to be.
+    pub(super) fn nobody_to_ask(&mut self) {
+        self.unasked = true;
+    }
+
+    /// Whether a node that came has to be asked: since this was last asked, nobody could be.
+    pub(super) fn take_unasked(&mut self) -> bool {
+        std::mem::take(&mut self.unasked)
     }
 
     /// Forgets nodes that have not told everybody since they were asked: they do not follow the room any more.
@@ -340,7 +346,7 @@ mod tests {
         assert_eq!(presence.judge(|_| true), [(user(5), true)], "its lease was found");
         assert_eq!(presence.judge(|_| true), []);
         assert_eq!(presence.judge(|_| false), [(user(5), false)]);
-        assert!(!presence.has_peers() && presence.take_lapsed() && !presence.take_lapsed());
+        assert!(!presence.has_peers() && presence.take_unasked() && !presence.take_unasked());
     }
 
     #[test]

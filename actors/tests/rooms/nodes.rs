@@ -27,6 +27,28 @@ pub(crate) struct Pair {
     pub(crate) room: u64,
 }
 
+/// Starts a node that shares these stores with others, and is linked to them.
+pub(crate) async fn start_node(
+    number: u64,
+    stores: &Stores,
+    end: &Arc<MemoryBackplane>,
+    link: &Arc<MemoryNodeLink>,
+) -> TestNode {
+    let log = Arc::new(ToldLog::new(stores.log(), end.clone()));
+    let port = NodePort { link: link.clone(), node: NodeId::new(number).unwrap(), ..NodePort::alone("1.0", "here") };
+    let node = TestNode::among(stores, log, end.clone(), port).await;
+    let asked: Arc<dyn NodeListener> = node.worker.core.clone();
+    link.listen(Arc::downgrade(&asked));
+    node.worker.core.join_nodes().await.unwrap();
+    let tended = node.worker.core.clone();
+    actix::spawn(async move { tended.tend_nodes().await });
+    let core = node.worker.core.clone();
+    let listener: Arc<dyn Listener> = core.clone();
+    end.listen(Arc::downgrade(&listener));
+    actix::spawn(async move { core.catch_up().await });
+    node
+}
+
 impl Pair {
     pub(crate) async fn start() -> Self {
         let stores = Stores::new().await;
@@ -34,23 +56,8 @@ impl Pair {
         let ends = [network.join(), network.join()];
         let links = Arc::new(MemoryNodes::default());
         let [link_of_one, link_of_two] = [1, 2].map(|number| links.join(NodeId::new(number).unwrap()));
-        let node = async |number, end: &Arc<MemoryBackplane>, link: &Arc<MemoryNodeLink>| {
-            let log = Arc::new(ToldLog::new(stores.log(), end.clone()));
-            let port =
-                NodePort { link: link.clone(), node: NodeId::new(number).unwrap(), ..NodePort::alone("1.0", "here") };
-            let node = TestNode::among(&stores, log, end.clone(), port).await;
-            let asked: Arc<dyn NodeListener> = node.worker.core.clone();
-            link.listen(Arc::downgrade(&asked));
-            node.worker.core.join_nodes().await.unwrap();
-            let tended = node.worker.core.clone();
-            actix::spawn(async move { tended.tend_nodes().await });
-            let core = node.worker.core.clone();
-            let listener: Arc<dyn Listener> = core.clone();
-            end.listen(Arc::downgrade(&listener));
-            actix::spawn(async move { core.catch_up().await });
-            node
-        };
-        let nodes = [node(1, &ends[0], &link_of_one).await, node(2, &ends[1], &link_of_two).await];
+        let one = start_node(1, &stores, &ends[0], &link_of_one).await;
+        let nodes = [one, start_node(2, &stores, &ends[1], &link_of_two).await];
         // The first one hears that the second one came.
         while nodes[0].worker.core.nodes.others().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,15 +1,18 @@
 //! Who is here, when a room's people are at two nodes.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bobchat_actors::nodes::LEASE;
+use bobchat_actors::ports::memory::{MemoryNetwork, MemoryNodes};
 use bobchat_actors::ports::{NodeLife, NodePresence, Told, WhoIsHere};
 use bobchat_proto::ids::{NodeId, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, ok};
 use tokio::time::{Instant, sleep};
 
-use crate::nodes::Pair;
+use crate::node::Stores;
+use crate::nodes::{Pair, start_node};
 use crate::person::Person;
 
 /// Longer than nodes gather changes before they tell them.
@@ -113,6 +116,29 @@ async fn a_node_that_leaves_takes_its_people_along_at_once() {
     let begin = Instant::now();
     wait_for(&mut pair.ada, pair.room, &[2]).await;
     assert!(begin.elapsed() < LEASE / 2);
+}
+
+#[actix::test]
+async fn a_node_that_comes_to_be_known_late_is_asked_for_its_people() {
+    let (stores, network, links) = (Stores::new().await, Arc::new(MemoryNetwork::default()), MemoryNodes::default());
+    let links = Arc::new(links);
+    let [one, two] = [1, 2].map(|number| (network.join(), links.join(NodeId::new(number).unwrap())));
+    let first = start_node(1, &stores, &one.0, &one.1).await;
+    // The first one does not hear that the other came, and sees it in the leases when it renews its own the next time.
+    sleep(SETTLED).await;
+    one.1.is_deaf.store(true, Ordering::Relaxed);
+    let second = start_node(2, &stores, &two.0, &two.1).await;
+    let mut bob = Person::sign_in(&second.worker, 3).await;
+    let room = bob.make_room().await;
+    // What the second one tells of its people, nobody hears.
+    sleep(SETTLED).await;
+    let mut ada = Person::sign_in(&first.worker, 2).await;
+    ada.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+    ada.subscribe(room).await;
+    assert!(first.worker.core.nodes.others().is_empty());
+    assert_eq!(present(&mut ada, room).await, (vec![2], 1), "nobody was there to be asked");
+    wait_for(&mut ada, room, &[2, 3]).await;
+    wait_for(&mut bob, room, &[2, 3]).await;
 }
 
 #[actix::test]
