@@ -14,11 +14,8 @@ use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::node::{NOW_MICROS, Rooms, TestNode};
+use crate::node::{NOW_MICROS, PATIENCE, Rooms, TestNode};
 use crate::person::Person;
-
-/// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Goes on from a fixed time, as fast as the test's own time does.
 struct RunningClock(Instant);
