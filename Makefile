@@ -21,7 +21,7 @@ WEB_SOURCES := $(shell find web \( -name node_modules -o -path web/dist -o -path
 
 .PHONY: help
 help: ## Lists what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: ## Builds what changed and starts the server; ARGS="..." is handed to it
@@ -80,6 +80,13 @@ bench: ## Measures the server against the floor of this machine and judges it (t
 	@cargo build --release --locked -p bobchat
 	@cargo build --release --locked -p bobchat-loadtest
 	@target/release/bobchat-loadtest bench $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: ## Measures nodes on real Redis and Cassandra and judges them (most of an hour); ARGS="--row NAME" for one
+	@scripts/need redis cassandra
+	@cargo build --release --locked -p bobchat
+	@cargo build --release --locked -p bobchat-loadtest
+	@target/release/bobchat-loadtest bench-cluster $(ARGS)
 
 .PHONY: generate
 generate: ## Writes the generated files anew; commit what changes

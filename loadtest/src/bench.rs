@@ -2,15 +2,18 @@
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
 //! - [`fanout`], [`window`], [`idle`], [`history`], [`start`]: one file a kind of measurement.
+//! - [`cluster`]: the bars of nodes that share Redis and Cassandra.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
 mod bars;
 mod chart;
 mod child;
+pub(crate) mod cluster;
 mod fanout;
 mod history;
 mod idle;
 mod judge;
+mod metrics;
 mod output;
 mod start;
 mod window;
@@ -18,13 +21,13 @@ mod window;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use clap::Args;
 
 use crate::process::pin_this_thread;
 use bars::Bar;
-use child::Installation;
-use judge::Line;
+use child::{Cores, Installation};
+use judge::{Effort, Line};
 
 /// How to measure.
 #[derive(Debug, Clone, Args)]
@@ -70,6 +73,12 @@ pub(crate) struct Options {
     pub(crate) messages: u64,
 }
 
+impl Options {
+    const fn effort(&self) -> Effort {
+        Effort { kept: self.kept, most: self.most }
+    }
+}
+
 /// One run of the bench.
 pub(crate) struct Bench {
     options: Options,
@@ -82,12 +91,11 @@ pub(crate) struct Bench {
 /// # Errors
 /// When it cannot be measured; a missed bar is an exit code.
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
-    ensure!(options.bobchat.is_file(), "{} is not there: build it with --release", options.bobchat.display());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     ensure!(cores >= 2, "the bench needs two cores: one for the server and one for the harness");
-    std::fs::create_dir_all(&options.out).with_context(|| format!("could not make {}", options.out.display()))?;
     pin_this_thread(options.client_core)?;
-    let installation = Installation::new(&options)?;
+    let apart = Cores { server: options.server_core, client: options.client_core };
+    let installation = Installation::new(&options.bobchat, &options.config, &options.out, Some(apart))?;
     let mut bench = Bench { options, installation, lines: Vec::new() };
     bench.measure().await?;
     output::publish(&bench.options, &bench.lines)?;

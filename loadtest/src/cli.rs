@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Baseline(Listen),
     /// Measure a release build against the bars. Exit code 1: a bar was missed.
     Bench(bench::Options),
+    /// Measure nodes of a release build on real Redis and Cassandra against the bars. Exit codes as for bench.
+    BenchCluster(bench::cluster::Options),
 }
 
 /// How to torture.
@@ -167,6 +169,7 @@ impl Command {
             Self::Floor(options) => floor::serve(&options).map(|()| ExitCode::SUCCESS),
             Self::Baseline(listen) => baseline::serve(listen.listen).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => on_one_thread(bench::run(options)),
+            Self::BenchCluster(options) => on_one_thread(bench::cluster::run(options)),
         }
     }
 }

@@ -32,7 +32,7 @@ impl Schedule {
         (self.seconds / self.interval().as_secs_f64()).round().max(1.0) as u64
     }
 
-    /// Sends all. Rooms take turns, and in each room its members do.
+    /// Sends all. Rooms take turns, and in each room its senders do.
     ///
     /// # Errors
     /// When the kernel refuses a timer.
@@ -47,7 +47,7 @@ impl Schedule {
             let intended = start + moment * interval;
             waiter.until(intended).await?;
             for room in rooms.by_ref().take(self.together) {
-                if let Some(sender) = room.members.get(turn / fleet.rooms.len() % room.members.len()) {
+                if let Some(sender) = room.senders.get(turn / fleet.rooms.len() % room.senders.len().max(1)) {
                     sender.post(room.id, room.slot, self.burst, intended);
                 }
                 turn += 1;
@@ -67,7 +67,7 @@ pub(crate) enum Until {
     Messages(u64),
 }
 
-/// A closed loop: every member keeps `window` messages on the way.
+/// A closed loop: every sender keeps `window` messages on the way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) window: u64,
@@ -104,11 +104,11 @@ impl Window {
         }
     }
 
-    /// Fills every member's window; gives how many messages that took.
+    /// Fills every sender's window; gives how many messages that took.
     fn top_up(&self, fleet: &Fleet, mut left: u64) -> u64 {
         let mut sent = 0;
         for room in &fleet.rooms {
-            for member in &room.members {
+            for member in &room.senders {
                 let count = self.window.saturating_sub(member.outstanding()).min(left);
                 if count > 0 {
                     member.post(room.id, room.slot, count, fleet.shared.clock.now());

@@ -9,7 +9,6 @@ mod deployment;
 mod directory;
 mod history;
 mod locked;
-mod measure;
 mod metrics;
 #[path = "../support/ports.rs"]
 #[expect(dead_code, reason = "these servers are at more addresses than one")]

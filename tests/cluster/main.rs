@@ -22,6 +22,8 @@ mod client;
 mod faults;
 #[path = "../support/guard.rs"]
 mod guard;
+#[path = "../support/janitor.rs"]
+mod janitor;
 mod node;
 mod planted;
 mod pool;

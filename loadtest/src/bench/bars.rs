@@ -4,9 +4,10 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::judge::Judged;
+
 /// One figure that is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Bar {
     /// Server CPU per delivery, 1 room of 1000, bursts of 1.
     #[value(name = "fanout-1")]
@@ -42,9 +43,23 @@ pub(crate) struct Bounds {
     pub(crate) more_is_better: bool,
 }
 
-impl Bar {
-    /// What the figure is, for people.
-    pub(crate) const fn title(self) -> &'static str {
+impl Judged for Bar {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fanout1 => "fanout_1",
+            Self::Fanout8 => "fanout_8",
+            Self::Fanout32 => "fanout_32",
+            Self::Rooms => "rooms",
+            Self::WindowBatch => "window_batch",
+            Self::WindowRate => "window_rate",
+            Self::Idle => "idle",
+            Self::History => "history",
+            Self::Start => "start",
+            Self::StartAfterKill => "start_after_kill",
+        }
+    }
+
+    fn title(self) -> &'static str {
         match self {
             Self::Fanout1 => "CPU per delivery, 1 room x 1000, bursts of 1",
             Self::Fanout8 => "CPU per delivery, 1 room x 1000, bursts of 8",
@@ -59,8 +74,7 @@ impl Bar {
         }
     }
 
-    /// The unit of what is judged.
-    pub(crate) const fn unit(self) -> &'static str {
+    fn unit(self) -> &'static str {
         match self {
             Self::Fanout1 | Self::Fanout8 | Self::Fanout32 | Self::Rooms | Self::WindowRate | Self::History => "x",
             Self::WindowBatch => "messages",
@@ -69,8 +83,7 @@ impl Bar {
         }
     }
 
-    /// What it has to be.
-    pub(crate) const fn bounds(self) -> Bounds {
+    fn bounds(self) -> Bounds {
         let (goal, limit, more_is_better) = match self {
             Self::Fanout1 => (1.15, 1.30, false),
             Self::Fanout8 => (1.15, 1.35, false),

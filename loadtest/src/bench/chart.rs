@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::bars::Bar;
-use super::judge::Line;
+use super::judge::{Judged as _, Line};
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 150.0;
@@ -20,6 +20,14 @@ const STYLE: &str = "\
     @media (prefers-color-scheme: dark) {\n\
       text { fill: #c9d1d9 } .ours { fill: #3fb68b } .baseline { fill: #6e7681 } .floor { stroke: #c9d1d9 }\n\
     }\n";
+
+/// What is drawn, and what it is called there.
+pub(super) const DRAWN: [(Bar, &str); 4] = [
+    (Bar::Fanout1, "1 × 1000, burst 1"),
+    (Bar::Fanout8, "1 × 1000, burst 8"),
+    (Bar::Fanout32, "1 × 1000, burst 32"),
+    (Bar::Rooms, "100 × 10, stored"),
+];
 
 /// Draws the lines of fan-out.
 pub(super) fn draw(lines: &[Line]) -> String {
@@ -79,13 +87,7 @@ fn bar(class: &str, y: f64, value: f64, scale: f64) -> String {
 }
 
 fn group(line: &Line) -> Option<(&'static str, f64, Option<f64>)> {
-    let name = match line.bar {
-        Bar::Fanout1 => "1 × 1000, burst 1",
-        Bar::Fanout8 => "1 × 1000, burst 8",
-        Bar::Fanout32 => "1 × 1000, burst 32",
-        Bar::Rooms => "100 × 10, stored",
-        _ => return None,
-    };
+    let (_, name) = DRAWN.into_iter().find(|(bar, _)| bar.name() == line.name)?;
     let floor = line.floor?;
     Some((name, line.figure?.median, line.baseline.map(|baseline| baseline / floor)))
 }

@@ -1,5 +1,6 @@
 //! The servers that are measured: started on their core, ready when they say so, gone with their handle.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::codec::Format;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Options;
+use super::metrics::Metrics;
 use crate::client::Target;
 use crate::dialect::Dialect;
 use crate::process::{Process, pin_this_thread};
@@ -21,33 +22,57 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What is asked for readiness between two tries.
 const READY_POLL: Duration = Duration::from_millis(1);
 
+/// The words before a command that make the kernel kill it when whoever started it has died.
+const GUARD: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+
+/// A command that ends with this process, however it ends: several servers stand on each other here, and none of them
+/// may be left behind. To be spawned on the main thread, whose end counts.
+pub(crate) fn guarded(program: impl AsRef<OsStr>) -> Command {
+    let [guard, arguments @ ..] = GUARD;
+    let mut command = Command::new(guard);
+    command.args(arguments).arg(program);
+    command
+}
+
+/// Which core is whose.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) client: usize,
+}
+
 /// How to start servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Installation {
     bobchat: PathBuf,
     config: PathBuf,
     log: PathBuf,
-    server_core: usize,
-    client_core: usize,
+    /// Where there are more servers than cores the system places them.
+    cores: Option<Cores>,
 }
 
 impl Installation {
-    pub(super) fn new(options: &Options) -> anyhow::Result<Self> {
-        ensure!(options.config.is_file(), "{} is not there: run in the repository's root", options.config.display());
-        Ok(Self {
-            bobchat: options.bobchat.canonicalize()?,
-            config: options.config.canonicalize()?,
-            log: options.out.join("server.log"),
-            server_core: options.server_core,
-            client_core: options.client_core,
-        })
+    /// The program, its configuration, where its log goes, and the cores if they are to be kept apart.
+    ///
+    /// # Errors
+    /// When a file is not there.
+    pub(super) fn new(bobchat: &Path, config: &Path, out: &Path, cores: Option<Cores>) -> anyhow::Result<Self> {
+        ensure!(bobchat.is_file(), "{} is not there: build it with --release", bobchat.display());
+        ensure!(config.is_file(), "{} is not there: run in the repository's root", config.display());
+        std::fs::create_dir_all(out).with_context(|| format!("could not make {}", out.display()))?;
+        let log = out.join("server.log");
+        Ok(Self { bobchat: bobchat.canonicalize()?, config: config.canonicalize()?, log, cores })
     }
 
     /// A child inherits the core of the thread that starts it, from its first instruction on.
     fn spawn(&self, command: &mut Command) -> anyhow::Result<Child> {
-        pin_this_thread(self.server_core)?;
+        if let Some(cores) = self.cores {
+            pin_this_thread(cores.server)?;
+        }
         let child = command.spawn().with_context(|| format!("could not start {:?}", command.get_program()));
-        pin_this_thread(self.client_core)?;
+        if let Some(cores) = self.cores {
+            pin_this_thread(cores.client)?;
+        }
         child
     }
 
@@ -56,9 +81,24 @@ impl Installation {
     /// # Errors
     /// When it does not become ready.
     pub(crate) fn start(&self, data: &Path) -> anyhow::Result<(Bobchat, Duration)> {
+        self.start_as(Command::new(&self.bobchat), data)
+    }
+
+    /// Starts it as a node of a cluster, with more settings, as in the environment.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub(crate) fn start_node(&self, data: &Path, settings: &[(&str, String)]) -> anyhow::Result<Bobchat> {
+        let mut command = guarded(&self.bobchat);
+        for (key, value) in settings {
+            command.env(format!("BOBCHAT__{key}"), value);
+        }
+        Ok(self.start_as(command, data)?.0)
+    }
+
+    fn start_as(&self, mut command: Command, data: &Path) -> anyhow::Result<(Bobchat, Duration)> {
         let (listen, admin) = (free_address()?, free_address()?);
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.bobchat);
         command.arg("--config").arg(&self.config).arg("--data").arg(data);
         command.args(["--listen", &listen.to_string(), "--admin-listen", &admin.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -93,12 +133,13 @@ impl Installation {
     }
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
+/// An address that was free a moment ago.
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// A process that ends with its handle.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -172,16 +213,19 @@ impl Bobchat {
     /// # Errors
     /// When the server does not say.
     pub(crate) fn commits(&self) -> anyhow::Result<Commits> {
-        let page = self.admin_page("/metrics")?;
-        let sum = |name: &str| {
-            let samples =
-                page.lines().filter_map(|line| line.strip_prefix(name)?.rsplit(' ').next()?.parse::<f64>().ok());
-            samples.reduce(|sum, sample| sum + sample).with_context(|| format!("/metrics has no {name}"))
-        };
+        let metrics = self.metrics()?;
         Ok(Commits {
-            events: sum("bobchat_store_commit_events_sum")?,
-            commits: sum("bobchat_store_commit_events_count")?,
+            events: metrics.sum("bobchat_store_commit_events_sum")?,
+            commits: metrics.sum("bobchat_store_commit_events_count")?,
         })
+    }
+
+    /// All that it counts.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub(crate) fn metrics(&self) -> anyhow::Result<Metrics> {
+        Ok(Metrics::new(self.admin_page("/metrics")?))
     }
 
     /// Asks it to end, and waits until it has.

@@ -175,7 +175,7 @@ async fn compare(
     for subject in [floor, ours] {
         subject.measure(Schedule { seconds: 0.5, ..schedule }).await?;
     }
-    while !repetitions.are_done(&bench.options) {
+    while !repetitions.are_done(bench.options.effort()) {
         let before = floor.measure(schedule).await?;
         let middle = ours.measure(schedule).await?;
         let after = floor.measure(schedule).await?;
@@ -187,7 +187,7 @@ async fn compare(
             floor_after: after.us_per_delivery,
         });
     }
-    let mut line = repetitions.line(bar, &bench.options, "us");
+    let mut line = repetitions.line(bar, bench.options.effort(), "us");
     let slower = Schedule { rate: schedule.rate * BASELINE_PART, ..schedule };
     let mut figures = Vec::new();
     for _ in 0..3 {

@@ -10,7 +10,7 @@ use super::Bench;
 use super::bars::Bar;
 use super::child::Bobchat;
 use super::fanout::BYTES;
-use super::judge::Line;
+use super::judge::{Judged, Line};
 use crate::client::{Fleet, Member, Shape, sign_in_guests};
 use crate::load::{Until, Window, progress_bar};
 use crate::report::say;
@@ -21,7 +21,7 @@ const SENDERS: usize = 16;
 const WINDOW: u64 = 60;
 
 /// Messages before the end where the near page is: beyond what a room keeps in memory.
-const NEAR: u64 = 1_000;
+pub(super) const NEAR: u64 = 1_000;
 
 /// Pages at each depth, in turns; a depth wanders by a page each time.
 const PAGES: u64 = 1_000;
@@ -68,28 +68,43 @@ pub(super) async fn measure(bench: &mut Bench, filled: Filled) -> anyhow::Result
     let far = bench.options.messages;
     let room = filled.fleet.rooms.first().context("a room was filled")?;
     let reader = room.members.last().context("the room has members")?;
-    let head = newest(reader, room.id).await?;
+    let line = compare(Bar::History, reader, room.id, far, bench.options.kept).await?;
+    bench.take(line);
+    Ok(filled)
+}
+
+/// The line of pages `far` messages back against those [`NEAR`] ones, in turns.
+///
+/// # Errors
+/// When a page cannot be had.
+pub(super) async fn compare(
+    bar: impl Judged,
+    reader: &Rc<Member>,
+    room: u64,
+    far: u64,
+    rounds: usize,
+) -> anyhow::Result<Line> {
+    let head = newest(reader, room).await?;
     let mut ratios = Vec::new();
     let mut medians = (Vec::new(), Vec::new());
-    for _ in 0..bench.options.kept {
+    for _ in 0..rounds {
         let (mut near_us, mut far_us) = (Vec::new(), Vec::new());
         for page in 0..PAGES {
             let wander = page % 20 * u64::from(PAGE);
-            near_us.push(page_us(reader, room.id, head.saturating_sub(NEAR + wander)).await?);
-            far_us.push(page_us(reader, room.id, head.saturating_sub(far) + wander + u64::from(PAGE)).await?);
+            near_us.push(page_us(reader, room, head.saturating_sub(NEAR + wander)).await?);
+            far_us.push(page_us(reader, room, head.saturating_sub(far) + wander + u64::from(PAGE)).await?);
         }
         let median = |figures: &[f64]| Spread::of(figures).map_or(f64::NAN, |spread| spread.median);
         ratios.push(median(&far_us) / median(&near_us));
         medians.0.push(median(&near_us));
         medians.1.push(median(&far_us));
     }
-    let mut line = Line::judged(Bar::History, &ratios, bench.options.kept, ratios.len());
+    let mut line = Line::judged(bar, &ratios, rounds, ratios.len());
     line.absolute_unit = "us";
     line.floor = Spread::of(&medians.0).map(|spread| spread.median);
     line.ours = Spread::of(&medians.1).map(|spread| spread.median);
-    line.notes.push(format!("p50 of {PAGES} pages each: floor is {NEAR} deep, ours {far}"));
-    bench.take(line);
-    Ok(filled)
+    line.notes.push(format!("p50 of {PAGES} pages each: {NEAR} messages deep, and {far}"));
+    Ok(line)
 }
 
 impl Filled {

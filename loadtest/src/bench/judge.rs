@@ -2,12 +2,32 @@
 
 use serde::Serialize;
 
-use super::Options;
-use super::bars::{Bar, Bounds};
+use super::bars::Bounds;
 use crate::statistics::Spread;
 
 /// Floors of one repetition that differ by more than this part say that the machine was busy.
 const FLOORS_DIFFER_MAX: f64 = 0.15;
+
+/// A figure that is judged.
+pub(crate) trait Judged: Copy {
+    /// What programs call it.
+    fn name(self) -> &'static str;
+    /// What it is, for people.
+    fn title(self) -> &'static str;
+    /// Its unit.
+    fn unit(self) -> &'static str;
+    /// What it has to be.
+    fn bounds(self) -> Bounds;
+}
+
+/// How often something is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Repetitions that are needed.
+    pub(crate) kept: usize,
+    /// Repetitions that are tried.
+    pub(crate) most: usize,
+}
 
 /// What a figure means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,7 +73,7 @@ impl Verdict {
 /// One line of the outcome.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Line {
-    pub(crate) bar: Bar,
+    pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) unit: &'static str,
     /// What is judged: its median and quartiles.
@@ -74,14 +94,14 @@ pub(crate) struct Line {
 
 impl Line {
     /// A line judged by its figures; `needed` of them at least.
-    pub(crate) fn judged(bar: Bar, figures: &[f64], needed: usize, tried: usize) -> Self {
+    pub(crate) fn judged(bar: impl Judged, figures: &[f64], needed: usize, tried: usize) -> Self {
         let figure = Spread::of(figures);
         let verdict = match figure {
             Some(figure) if figures.len() >= needed => Verdict::on(figure.median, bar.bounds()),
             _ => Verdict::TooNoisy,
         };
         Self {
-            bar,
+            name: bar.name(),
             title: bar.title(),
             unit: bar.unit(),
             figure,
@@ -122,8 +142,8 @@ pub(crate) struct Repetitions(Vec<Repetition>);
 
 impl Repetitions {
     /// Whether enough are quiet, or too many were tried.
-    pub(crate) fn are_done(&self, options: &Options) -> bool {
-        self.quiet().count() >= options.kept || self.0.len() >= options.most
+    pub(crate) fn are_done(&self, effort: Effort) -> bool {
+        self.quiet().count() >= effort.kept || self.0.len() >= effort.most
     }
 
     pub(crate) fn add(&mut self, repetition: Repetition) {
@@ -135,10 +155,10 @@ impl Repetitions {
     }
 
     /// The line: the server as a multiple of the floor.
-    pub(crate) fn line(&self, bar: Bar, options: &Options, absolute_unit: &'static str) -> Line {
+    pub(crate) fn line(&self, bar: impl Judged, effort: Effort, absolute_unit: &'static str) -> Line {
         let ratios: Vec<f64> = self.quiet().map(|one| one.ours / one.floor()).collect();
         let median = |figures: Vec<f64>| Spread::of(&figures).map(|spread| spread.median);
-        let mut line = Line::judged(bar, &ratios, options.kept, self.0.len());
+        let mut line = Line::judged(bar, &ratios, effort.kept, self.0.len());
         line.absolute_unit = absolute_unit;
         line.floor = median(self.quiet().map(Repetition::floor).collect());
         line.ours = median(self.quiet().map(|one| one.ours).collect());
@@ -148,17 +168,10 @@ impl Repetitions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bars::Bar;
     use super::*;
 
-    fn options() -> Options {
-        use clap::Parser as _;
-        #[derive(clap::Parser)]
-        struct Bench {
-            #[command(flatten)]
-            options: Options,
-        }
-        Bench::parse_from(["bench"]).options
-    }
+    const EFFORT: Effort = Effort { kept: 5, most: 15 };
 
     fn repetition(floor_before: f64, ours: f64, floor_after: f64) -> Repetition {
         Repetition { floor_before, ours, floor_after }
@@ -174,28 +187,26 @@ mod tests {
 
     #[test]
     fn repetitions_whose_floors_differ_are_dropped_and_too_few_are_no_pass() {
-        let options = options();
         let mut repetitions = Repetitions::default();
         for _ in 0..4 {
             repetitions.add(repetition(1.0, 1.1, 1.1));
             repetitions.add(repetition(1.0, 9.0, 1.3));
         }
-        assert!(!repetitions.are_done(&options));
-        assert_eq!(repetitions.line(Bar::Fanout1, &options, "us").verdict, Verdict::TooNoisy);
+        assert!(!repetitions.are_done(EFFORT));
+        assert_eq!(repetitions.line(Bar::Fanout1, EFFORT, "us").verdict, Verdict::TooNoisy);
         repetitions.add(repetition(1.0, 1.1, 1.1));
-        assert!(repetitions.are_done(&options));
-        let line = repetitions.line(Bar::Fanout1, &options, "us");
+        assert!(repetitions.are_done(EFFORT));
+        let line = repetitions.line(Bar::Fanout1, EFFORT, "us");
         assert_eq!((line.verdict, line.kept, line.tried), (Verdict::Met, 5, 9));
     }
 
     #[test]
     fn the_bench_gives_up_after_the_most_repetitions() {
-        let options = options();
         let mut repetitions = Repetitions::default();
-        for _ in 0..options.most {
+        for _ in 0..EFFORT.most {
             repetitions.add(repetition(1.0, 1.0, 2.0));
         }
-        assert!(repetitions.are_done(&options));
-        assert!(repetitions.line(Bar::Fanout1, &options, "us").verdict.is_failure());
+        assert!(repetitions.are_done(EFFORT));
+        assert!(repetitions.line(Bar::Fanout1, EFFORT, "us").verdict.is_failure());
     }
 }

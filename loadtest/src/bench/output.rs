@@ -6,21 +6,22 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::Options;
 use super::chart;
-use super::judge::Line;
-use super::{Bar, Options};
+use super::judge::{Judged as _, Line};
 use crate::report::say;
 
 /// The machine, without which figures say little.
 #[derive(Debug, Serialize)]
-struct Machine {
-    cpu: String,
-    cores: usize,
-    kernel: String,
+pub(super) struct Machine {
+    pub(super) cpu: String,
+    pub(super) cores: usize,
+    pub(super) kernel: String,
 }
 
 impl Machine {
-    fn this() -> Self {
+    /// The machine that this runs on.
+    pub(super) fn this() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -34,9 +35,9 @@ impl Machine {
 
 /// Everything, for programs.
 #[derive(Serialize)]
-struct Document<'a> {
-    machine: Machine,
-    lines: &'a [Line],
+pub(super) struct Document<'a> {
+    pub(super) machine: Machine,
+    pub(super) lines: &'a [Line],
 }
 
 /// Says and writes the outcome.
@@ -48,8 +49,7 @@ pub(super) fn publish(options: &Options, lines: &[Line]) -> anyhow::Result<()> {
     let markdown = markdown(&document);
     write(&options.out.join("bench.json"), &serde_json::to_string_pretty(&document)?)?;
     write(&options.out.join("bench.md"), &markdown)?;
-    let drawn = [Bar::Fanout1, Bar::Fanout8, Bar::Fanout32, Bar::Rooms];
-    if drawn.iter().all(|bar| lines.iter().any(|line| line.bar == *bar && line.figure.is_some())) {
+    if chart::DRAWN.iter().all(|(bar, _)| lines.iter().any(|line| line.name == bar.name() && line.figure.is_some())) {
         if let Some(folder) = options.chart.parent() {
             std::fs::create_dir_all(folder)?;
         }
@@ -60,7 +60,7 @@ pub(super) fn publish(options: &Options, lines: &[Line]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
 }
 
@@ -85,7 +85,7 @@ fn absolutes(line: &Line) -> String {
 }
 
 /// A figure with as many digits as it deserves.
-fn number(figure: f64) -> String {
+pub(super) fn number(figure: f64) -> String {
     if figure >= 100.0 { format!("{figure:.0}") } else { format!("{figure:.2}") }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let bare = Bare { batch: batch.round().max(1.0) as u64, seconds, core: bench.options.server_core };
     let mut repetitions = Repetitions::default();
     let mut batches = Vec::new();
-    while !repetitions.are_done(&bench.options) {
+    while !repetitions.are_done(bench.options.effort()) {
         let floor_before = bare.appended_a_second(data.path())?;
         let (ours, batch) = acked_a_second(&server, &fleet, seconds).await?;
         let floor_after = bare.appended_a_second(data.path())?;
@@ -50,7 +50,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         bench.take(Line::judged(Bar::WindowBatch, &batches, bench.options.kept, batches.len()));
     }
     if bench.wants(Bar::WindowRate) {
-        let mut line = repetitions.line(Bar::WindowRate, &bench.options, "messages/s");
+        let mut line = repetitions.line(Bar::WindowRate, bench.options.effort(), "messages/s");
         let batch = Spread::of(&batches).map_or(0.0, |spread| spread.median);
         line.notes.push(format!("mean commit batch {batch:.1}; bare redb commits {} at a time", bare.batch));
         bench.take(line);

@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::advice;
 use super::member::Member;
 use super::rest::Credentials;
 use super::shared::Shared;
@@ -21,6 +22,9 @@ use crate::ws;
 
 /// Connections that are opened at a time: fewer than a server lets one address hold before sign-in.
 const ENTERING_AT_A_TIME: usize = 32;
+
+/// How often somebody tries to join a room.
+const JOINS_MAX: usize = 20;
 
 /// After the last send, deliveries that make no progress for this long are lost.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -49,6 +53,8 @@ pub(crate) struct Room {
     pub(crate) id: u64,
     pub(crate) slot: RoomSlot,
     pub(crate) members: Vec<Rc<Member>>,
+    /// Those of them that post: all, where nobody says otherwise.
+    pub(crate) senders: Vec<Rc<Member>>,
 }
 
 /// Many members in rooms.
@@ -65,16 +71,25 @@ impl Fleet {
     /// # Errors
     /// When a member cannot get there; a limit that is met is named.
     pub(crate) async fn enter(target: &Target, shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
+        Self::enter_at(std::slice::from_ref(target), shape, users).await
+    }
+
+    /// The same, with the members of each room at these servers in turns. All speak the same.
+    ///
+    /// # Errors
+    /// As [`Fleet::enter`].
+    pub(crate) async fn enter_at(targets: &[Target], shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
+        let target = targets.first().context("a fleet needs a server")?;
         let messages = Messages::new(target.dialect.text_bytes(shape.bytes))?;
         let mut fleet =
             Self { shared: Rc::new(Shared::new(target.dialect, messages)?), rooms: Vec::new(), tasks: Vec::new() };
-        let members = fleet.connect(target, shape, users).await?;
+        let members = fleet.connect(targets, shape, users).await?;
         let mut members = members.into_iter();
         for number in 0..shape.rooms {
             let members: Vec<_> = members.by_ref().take(shape.members).collect();
             let id = fleet.fill_room(number, &members).await?;
             let slot = fleet.shared.checker.borrow_mut().room(id);
-            fleet.rooms.push(Room { id, slot, members });
+            fleet.rooms.push(Room { id, slot, senders: members.clone(), members });
         }
         // Only when everybody has joined: else each would receive the joins of all after them.
         for room in &fleet.rooms {
@@ -93,14 +108,20 @@ impl Fleet {
         let messages = Messages::new(bytes)?;
         let mut fleet =
             Self { shared: Rc::new(Shared::new(target.dialect, messages)?), rooms: Vec::new(), tasks: Vec::new() };
-        let members = fleet.connect(target, shape, &users).await?;
+        let members = fleet.connect(std::slice::from_ref(target), shape, &users).await?;
         let entering = members.iter().zip(places).map(|(member, place)| subscribe(std::iter::once(member), place.room));
         stream::iter(entering).buffer_unordered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
         for (member, place) in members.into_iter().zip(places) {
             let slot = fleet.shared.checker.borrow_mut().room(place.room);
             match fleet.rooms.iter_mut().find(|room| room.slot == slot) {
-                Some(room) => room.members.push(member),
-                None => fleet.rooms.push(Room { id: place.room, slot, members: vec![member] }),
+                Some(room) => {
+                    room.senders.push(Rc::clone(&member));
+                    room.members.push(member);
+                }
+                None => {
+                    let (id, senders) = (place.room, vec![Rc::clone(&member)]);
+                    fleet.rooms.push(Room { id, slot, members: vec![member], senders });
+                }
             }
         }
         Ok(fleet)
@@ -108,15 +129,18 @@ impl Fleet {
 
     async fn connect(
         &mut self,
-        target: &Target,
+        targets: &[Target],
         shape: Shape,
         users: &[Credentials],
     ) -> anyhow::Result<Vec<Rc<Member>>> {
         let count = shape.rooms * shape.members;
-        let bobchat = matches!(target.dialect, Dialect::Bobchat(_));
+        let bobchat = targets.iter().any(|target| matches!(target.dialect, Dialect::Bobchat(_)));
         ensure!(!bobchat || users.len() >= count, "{count} members need as many users; there are {}", users.len());
         let shared = &self.shared;
-        let connecting = (0..count).map(|number| connect_one(shared, target, number, number / shape.members, users));
+        let in_turns = (0..shape.rooms).flat_map(|_| targets.iter().cycle().take(shape.members));
+        let connecting = in_turns
+            .enumerate()
+            .map(|(number, target)| connect_one(shared, target, number, number / shape.members, users));
         let mut connected: Vec<_> = stream::iter(connecting).buffered(ENTERING_AT_A_TIME).try_collect().await?;
         let (members, tasks) = connected.drain(..).unzip();
         self.tasks = tasks;
@@ -136,9 +160,7 @@ impl Fleet {
             bail!("room_create was answered with something else");
         };
         let room = made.room.context("the server made no room")?.id;
-        let joins = others
-            .iter()
-            .map(|member| async move { member.request(Request::RoomJoin(wire::RoomJoin { room })).await.map(drop) });
+        let joins = others.iter().map(|member| join(member, room));
         stream::iter(joins).buffer_unordered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
         Ok(room)
     }
@@ -231,6 +253,21 @@ async fn open(target: &Target, room: usize) -> anyhow::Result<(TcpStream, BytesM
         Dialect::Baseline => (format!("/ws/{room}"), None),
     };
     ws::open(&ws::Request { authority: target.authority.clone(), path, subprotocol }).await
+}
+
+/// Makes a member of a room, as clients do: who is told to come back does. Nodes of a cluster stand in each other's way
+/// where many join one room at all of them.
+async fn join(member: &Rc<Member>, room: u64) -> anyhow::Result<()> {
+    for _ in 1..JOINS_MAX {
+        match member.ask(Request::RoomJoin(wire::RoomJoin { room })).await? {
+            Err(wire::Error { temporary: true, retry_after_ms: Some(wait), .. }) => {
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+            }
+            Err(error) => bail!(advice::of_error("room_join", &error)),
+            Ok(_) => return Ok(()),
+        }
+    }
+    member.request(Request::RoomJoin(wire::RoomJoin { room })).await.map(drop)
 }
 
 /// Lets members receive a room. Those of the simple dialects do so already.

@@ -94,12 +94,23 @@ impl Member {
     /// When it is refused, with what to do about it, or the connection ends.
     pub(crate) async fn request(self: &Rc<Self>, request: Request) -> anyhow::Result<wire::ok::Result> {
         let name = request.name();
+        self.ask(request).await?.map_err(|error| anyhow::anyhow!(advice::of_error(name, &error)))
+    }
+
+    /// The same for who can do something about a refusal.
+    ///
+    /// # Errors
+    /// When the connection ends.
+    pub(crate) async fn ask(
+        self: &Rc<Self>,
+        request: Request,
+    ) -> anyhow::Result<Result<wire::ok::Result, wire::Error>> {
         let id = self.next_request.get();
         self.next_request.set(id + 2);
         let mut out = BytesMut::new();
         let mask = self.masker.borrow_mut().next();
         self.shared.dialect.write_request(&mut out, mask, id, request);
-        self.exchange(id, &out).await?.map_err(|error| anyhow::anyhow!(advice::of_error(name, &error)))
+        self.exchange(id, &out).await
     }
 
     /// Sends `bytes`, which ask for something under `id`, and waits for the answer.

@@ -122,6 +122,14 @@ impl Link {
         }
     }
 
+    /// How many shards one script may use: on a cluster they live in different slots.
+    pub(super) fn shards_of_a_script(&self) -> usize {
+        match &self.way {
+            Way::One(_) => usize::MAX,
+            Way::Cluster(_) => 1,
+        }
+    }
+
     /// The command that publishes, and whose channels live in the shard of their name.
     pub(super) fn publish_command(&self) -> &'static str {
         match &self.way {

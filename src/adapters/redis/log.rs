@@ -160,16 +160,16 @@ impl LiveLog for RedisLog {
         }
     }
 
-    /// Asks every shard for some: the answers come in one round trip, for the questions share a connection.
+    /// All shards in one command; on a cluster one each, which share their connections.
     async fn unarchived(&self, limit: usize) -> Result<Vec<RoomId>, Unavailable> {
-        let count = limit.min(TAIL_EVENTS_MAX);
-        let ask = |shard| async move {
-            let mut command = redis::cmd("SRANDMEMBER");
-            command.arg(keys::dirty(shard)).arg(count);
-            let answer = self.link.call(&command, self.timeout).await?;
+        let ask = |shards: Vec<u64>| async move {
+            let call = Call::new(shards.into_iter().map(keys::dirty)).with(limit.min(TAIL_EVENTS_MAX));
+            let answer = self.scripts.dirty.run(&self.link, &call, self.timeout).await?;
             redis::from_redis_value::<Vec<u64>>(answer).map_err(CallError::nonsense)
         };
-        let rooms = try_join_all((0..SHARDS).map(ask)).await?;
+        let shards: Vec<_> = (0..SHARDS).collect();
+        let rooms =
+            try_join_all(shards.chunks(self.link.shards_of_a_script()).map(|shards| ask(shards.to_vec()))).await?;
         let rooms = rooms.into_iter().flatten().filter_map(|raw| RoomId::new(raw).ok());
         Ok(rooms.take(limit).collect())
     }
