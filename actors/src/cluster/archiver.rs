@@ -131,8 +131,17 @@ impl Cluster {
 
     fn observe_lag(&self, oldest_at: Option<i64>) {
         let Some(oldest_at) = oldest_at else { return };
-        let micros = u64::try_from(self.clock.now_micros().saturating_sub(oldest_at)).unwrap_or(0);
-        self.metrics.archive_lag_seconds.observe(Duration::from_micros(micros).as_secs_f64());
+        self.metrics.archive_lag_seconds.observe(self.age(oldest_at).as_secs_f64());
+    }
+
+    /// How old the oldest event is that this node answered for and does not know to be stored; zero where there is
+    /// none. What other nodes store it learns within two beats of its keeper.
+    pub fn archive_lag(&self) -> Duration {
+        self.node.unarchived.oldest_at().map(|at| self.age(at)).unwrap_or_default()
+    }
+
+    fn age(&self, at: i64) -> Duration {
+        Duration::from_micros(u64::try_from(self.clock.now_micros().saturating_sub(at)).unwrap_or(0))
     }
 
     /// Waits until everything that this node answered for is stored, at most for `limit`; [`Cluster::tend`] goes on

@@ -320,6 +320,20 @@ async fn what_a_dead_node_appended_is_stored_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_oldest_event_that_is_not_stored_says_how_far_the_archive_is_behind() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    assert_eq!(bench.cluster.archive_lag(), Duration::ZERO, "nothing waits");
+    for key in ["a", "b"] {
+        bench.say(key, None).await.expect("it is appended");
+        bench.clock.advance(Duration::from_secs(20));
+    }
+    assert_eq!(bench.cluster.archive_lag(), Duration::from_secs(40), "the older one");
+    bench.cluster.archive_all().await;
+    assert_eq!(bench.cluster.archive_lag(), Duration::ZERO, "both are stored");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_waits_for_history_has_stored_what_it_acknowledges() {
     let bench = Bench::new();
     bench.cluster.open(ROOM).await.expect("it opens");
