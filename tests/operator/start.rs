@@ -175,6 +175,11 @@ fn three_nodes_that_start_at_once_share_what_is_said() {
     });
     let page = patiently(|| ureq::get(url(2, "/rooms/1/messages")).header("authorization", &bearer).call());
     assert!(page.contains("from one node to another"), "{page}");
+    // Keys of others would do, but each key is one more that can be lost.
+    let keys = |node: usize| ureq::get(format!("http://{}/.well-known/jwks.json", addresses[node]));
+    let keys = [0, 1, 2].map(|node| keys(node).call().unwrap().body_mut().read_json::<Value>().unwrap());
+    assert_eq!(keys[0]["keys"].as_array().unwrap().len(), 1, "{keys:?}");
+    assert!(keys.iter().all(|known| known == &keys[0]), "{keys:?}");
     // The welcome room was made once.
     assert_eq!(page.matches("\"created\"").count(), 0);
     for node in nodes {
