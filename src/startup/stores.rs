@@ -178,7 +178,8 @@ fn warn_of_store(folder: &Path) {
 fn judge_redis(error: CheckError) -> Trouble {
     match error {
         CheckError::Unreachable(_) => Trouble::Passing(error.into()),
-        CheckError::Evicts { .. }
+        CheckError::Certificates { .. }
+        | CheckError::Evicts { .. }
         | CheckError::TooOld { .. }
         | CheckError::OtherDeployment { .. }
         | CheckError::Replica => Trouble::Lasting(error.into()),

@@ -8,7 +8,7 @@ use crate::redis_cluster::RedisCluster;
 use crate::server::{RedisServer, eventually};
 
 /// Makes a key for 127.0.0.1, `NAME.key`, and a certificate that it signs itself; returns its file.
-fn make_certificate(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn make_certificate(folder: &Path, name: &str) -> PathBuf {
     let certificate = folder.join(format!("{name}.pem"));
     let mut openssl = Command::new("openssl");
     openssl.args([
@@ -134,6 +134,15 @@ fn a_redis_behind_tls_is_entered_when_its_authority_is_trusted() {
     let trusting = settings.command(&["check"]).env("SSL_CERT_FILE", certificate).output().unwrap();
     assert!(trusting.status.success(), "{}", String::from_utf8_lossy(&trusting.stdout));
     settings.run(&["check"]).finds("BAD", "could not reach redis");
+    let told = settings.with("REDIS__CERTIFICATES", certificate).run(&["check"]);
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    let stranger = make_certificate(folder.path(), "stranger");
+    let wrong = settings.with("REDIS__CERTIFICATES", stranger.to_str().unwrap());
+    wrong.run(&["check"]).finds("BAD", "could not reach redis");
+    let nothing = settings.with("REDIS__CERTIFICATES", "/nonexistent.pem");
+    nothing.run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.pem");
+    let start = nothing.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    assert!(start.stderr.contains("could not read the certificates"), "{}", start.stderr);
 }
 
 #[test]

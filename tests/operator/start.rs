@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::cassandra;
+use crate::check::make_certificate;
 use crate::command::Settings;
 use crate::guard;
 use crate::ports::free_port;
@@ -156,6 +157,25 @@ fn what_only_the_operator_can_mend_ends_the_start_with_one_line() {
     let said = settings(&redis.url()).run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     assert_eq!(said.code, 1);
     assert!(said.stderr.contains("bobchat: redis belongs to deployment \"other\""), "{}", said.stderr);
+}
+
+#[test]
+fn a_node_serves_over_a_redis_behind_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = make_certificate(folder.path(), "server");
+    let key = folder.path().join("server.key");
+    let port = free_port().to_string();
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let encrypted = ["--tls-port", &port, "--tls-key-file", key, "--tls-cert-file", certificate];
+    let redis = RedisServer::with(&[&encrypted[..], &["--tls-auth-clients", "no"]].concat());
+    let settings = settings(&format!("rediss://127.0.0.1:{port}")).with("REDIS__CERTIFICATES", certificate);
+    let mut node = Starting::start(&settings);
+    node.ready();
+    // The welcome room is made by commands, and was heard of before: each kind of connection is there.
+    let kinds = redis.cli(&["CLIENT", "LIST"]);
+    let over_tls = kinds.lines().filter(|client| client.contains(&format!("laddr=127.0.0.1:{port} "))).count();
+    assert_eq!(over_tls, 3, "commands, rooms, nodes: {kinds}");
+    assert_eq!(node.end(Signal::TERM).0, 0);
 }
 
 #[test]
