@@ -50,7 +50,7 @@ use cas::applied;
 pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
 use high_water::HighWater;
-pub use inspect::{CassandraFacts, NodeFacts};
+pub use inspect::{CassandraFacts, NodeFacts, Owner};
 pub use metrics::CassandraMetrics;
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;

@@ -46,12 +46,38 @@ fn a_cluster_as_it_should_be_is_good_and_is_not_touched() {
     assert!(settings.run(&["schema"]).stdout.contains("not there"));
 
     settings.run(&["schema", "--apply"]);
+    take_keyspace(&settings, "bobchat-00c0ffee00c0ffee");
     redis.cli(&["SET", "bob:deployment", "bobchat-00c0ffee00c0ffee"]);
     let said = settings.run(&["check"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     said.finds("good", "it belongs to this deployment");
     said.finds("good", "has schema");
     said.finds("warning", "one copy of each row in datacenter1");
+}
+
+/// Makes a keyspace that of a deployment, as its first node does.
+fn take_keyspace(settings: &Settings, identity: &str) {
+    let keyspace = settings.get("CASSANDRA__KEYSPACE");
+    let row = format!("(0, 'bobchat', '{identity}')");
+    crate::schema::cql(&format!("INSERT INTO {keyspace}.deployment (id, name, identity) VALUES {row} IF NOT EXISTS"));
+}
+
+#[test]
+fn a_redis_and_a_keyspace_that_do_not_belong_together_are_found() {
+    let redis = RedisServer::start();
+    redis.cli(&["SET", "bob:deployment", "bobchat-00c0ffee00c0ffee"]);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::cluster(folder.path(), &redis.url());
+    settings.run(&["check"]).finds("BAD", "the keyspace in Cassandra to nobody yet");
+    settings.run(&["schema", "--apply"]);
+    settings.run(&["check"]).finds("BAD", "the keyspace in Cassandra to nobody yet");
+    take_keyspace(&settings, "bobchat-00000000deadbeef");
+    let said = settings.run(&["check"]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    said.finds("BAD", "\"bobchat-00c0ffee00c0ffee\", the keyspace in Cassandra to \"bobchat-00000000deadbeef\"");
+    // A start says the same.
+    let start = settings.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    assert!(start.stderr.contains("bobchat: redis belongs to deployment"), "{}", start.stderr);
 }
 
 #[test]
