@@ -35,6 +35,7 @@ mod proxy;
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod redis;
 mod removal;
+mod renumbered;
 mod run;
 mod set;
 mod switch;
