@@ -19,6 +19,8 @@ mod cassandra;
 #[path = "../api/client.rs"]
 #[expect(dead_code, reason = "the tests of one node use more of it")]
 mod client;
+#[path = "../support/collector.rs"]
+mod collector;
 mod faults;
 #[path = "../support/guard.rs"]
 mod guard;
@@ -39,3 +41,4 @@ mod renumbered;
 mod run;
 mod set;
 mod switch;
+mod traces;

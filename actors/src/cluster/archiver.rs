@@ -91,17 +91,19 @@ impl Cluster {
         }
     }
 
-    /// Stores what a room's live log holds, and says which room that was.
+    /// Stores what a room's live log holds, and says which room that was. In the span of its turn.
     pub(super) async fn archive_room(&self, room: RoomId) -> RoomId {
         if !self.archives(room).await {
-            // Another node does. Should it die, the keeper finds what this node holds, and the sweep what nobody does.
+            // Another node does, as soon as it hears of what was appended here. Should it hear nothing or die, the keeper
+            // finds what this node holds, and the sweep what nobody does.
             return room;
         }
+        let mut events = 0_usize;
         for _ in 0..ROUNDS_MAX {
             let mut job = Archive::new(room);
-            let span = tracing::debug_span!(target: crate::TRACE, "log.archive", room.id = %room, events = tracing::field::Empty);
-            let end = run(&self.node, &mut job).instrument(span.clone()).await;
-            span.record("events", job.stored_count());
+            let end = run(&self.node, &mut job).await;
+            events = events.saturating_add(job.stored_count());
+            tracing::Span::current().record("events", events);
             match end {
                 ArchiveEnd::Archived(_) => {
                     self.metrics.archived.inc_by(job.stored_count() as u64);
@@ -165,10 +167,8 @@ impl Cluster {
     }
 }
 
-/// The span in which a room is stored; the time that it waited for it ends here.
+/// The span of a room's turn; the time that it waited for it ends here. What nobody's request led to begins a trace.
 fn archiving(room: RoomId, wait: tracing::Span) -> tracing::Span {
-    if wait.is_none() {
-        return wait;
-    }
-    tracing::debug_span!(target: TRACE, parent: &wait, "room.archive", room.id = %room)
+    let events = tracing::field::Empty;
+    tracing::debug_span!(target: TRACE, parent: wait.id(), "room.archive", room.id = %room, events)
 }
