@@ -148,6 +148,24 @@ async fn a_room_that_was_told_nothing_does_not_act_on_an_old_state() {
 }
 
 #[actix::test]
+async fn who_was_removed_at_another_node_reads_nothing_that_came_after_it() {
+    let mut pair = Pair::start().await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    // Bob leaves by another device, at Ada's node. His own node does not hear of it, and history has it all.
+    let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
+    phone.ok(Request::RoomLeave(wire::RoomLeave { room: pair.room })).await;
+    pair.ada.say(pair.room, "secret").await;
+    let history = wire::MessageHistory { room: pair.room, ..wire::MessageHistory::default() };
+    let ok::Result::MessageHistory(page) = pair.bob.ok(Request::MessageHistory(history)).await else {
+        panic!("another")
+    };
+    assert!(page.messages.is_empty(), "{page:?}");
+    let events = wire::RoomEvents { room: pair.room, after: 0, limit: None };
+    let ok::Result::RoomEvents(page) = pair.bob.ok(Request::RoomEvents(events)).await else { panic!("another") };
+    assert_eq!(page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3], "up to the leaving");
+}
+
+#[actix::test]
 async fn typing_is_shown_at_the_other_node() {
     let mut pair = Pair::start().await;
     pair.ada.ok(Request::Typing(wire::Typing { room: pair.room })).await;
