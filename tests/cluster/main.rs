@@ -19,6 +19,8 @@ mod cassandra;
 #[path = "../api/client.rs"]
 #[expect(dead_code, reason = "the tests of one node use more of it")]
 mod client;
+#[path = "../support/collector.rs"]
+mod collector;
 mod faults;
 #[path = "../support/guard.rs"]
 mod guard;
@@ -35,6 +37,8 @@ mod proxy;
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod redis;
 mod removal;
+mod renumbered;
 mod run;
 mod set;
 mod switch;
+mod traces;
