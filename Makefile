@@ -10,8 +10,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 WORKSPACE := --workspace --all-targets --locked
-# Tests that hold generated files to what they come from, and write them when they are asked to.
-GENERATED := cargo test --workspace --locked --test typescript
+# Tests that hold generated files to what they come from; the first writes its file when it is asked to.
+GENERATED := cargo test --workspace --locked --test typescript --bin bobchat-proto-generate
 STEP := scripts/step
 SERVER := target/release/bobchat
 SERVER_DEV := target/debug/bobchat
@@ -90,6 +90,7 @@ bench-cluster: ## Measures nodes on real Redis and Cassandra and judges them (mo
 
 .PHONY: generate
 generate: ## Writes the generated files anew; commit what changes
+	@cargo run --locked -p bobchat-proto-generate
 	@BOBCHAT_REGENERATE=1 $(GENERATED)
 	@BOBCHAT_REGENERATE=1 cargo test --workspace --locked --test api the_document_is_the_one
 

@@ -21,21 +21,21 @@ pub mod limits;
 /// The client protocol and the events of a room, generated from `client.proto` and `event.proto`.
 #[allow(clippy::derive_partial_eq_without_eq, clippy::large_enum_variant)]
 pub mod wire {
-    include!(concat!(env!("OUT_DIR"), "/bobchat.v1.rs"));
+    include!("generated/bobchat.v1.rs");
 
     /// Stands inside, as its protobuf package does; used as [`crate::record`].
     pub mod record {
-        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.record.rs"));
+        include!("generated/bobchat.v1.record.rs");
     }
 
     /// Stands inside, as its protobuf package does; used as [`crate::backplane`].
     pub mod backplane {
-        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.backplane.rs"));
+        include!("generated/bobchat.v1.backplane.rs");
     }
 
     /// Stands inside, as its protobuf package does; used as [`crate::node`].
     pub mod node {
-        include!(concat!(env!("OUT_DIR"), "/bobchat.v1.node.rs"));
+        include!("generated/bobchat.v1.node.rs");
     }
 }
 
