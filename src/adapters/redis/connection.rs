@@ -58,7 +58,7 @@ pub(super) struct Link {
 
 enum Way {
     One(Box<Standalone>),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Link {
@@ -71,7 +71,9 @@ impl Link {
         let counted = metrics.clone();
         let way = match servers {
             Servers::One(url) => Way::One(Box::new(Standalone::connect(&url, deployment, timeout, counted).await?)),
-            Servers::Cluster(urls) => Way::Cluster(Cluster::connect(urls, deployment, timeout, counted).await?),
+            Servers::Cluster(urls) => {
+                Way::Cluster(Box::new(Cluster::connect(urls, deployment, timeout, counted).await?))
+            }
         };
         Ok(Self { way, metrics })
     }
