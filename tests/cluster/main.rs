@@ -12,14 +12,15 @@
     reason = "a test fails by panicking, its helpers too, and what is printed is shown when it fails"
 )]
 
+mod account;
 mod alone;
 #[path = "../cassandra/server.rs"]
-#[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod cassandra;
 #[path = "../api/client.rs"]
 #[expect(dead_code, reason = "the tests of one node use more of it")]
 mod client;
 mod faults;
+mod forged;
 #[path = "../support/guard.rs"]
 mod guard;
 mod node;
@@ -27,12 +28,20 @@ mod planted;
 mod pool;
 #[path = "../support/ports.rs"]
 mod ports;
+mod presence;
 #[path = "../../loadtest/tests/support/proxy.rs"]
 mod proxy;
 #[path = "../redis/server.rs"]
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod redis;
+#[path = "../redis/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the adapter use more of it")]
+mod redis_cluster;
 mod removal;
 mod run;
 mod set;
+mod sign_out;
 mod switch;
+
+/// As the tests of the adapter call it.
+use redis as server;

@@ -2,20 +2,12 @@
 
 use serde_json::json;
 
+use crate::account::Account;
 use crate::client::Client;
 use crate::pool;
-use crate::set::Set;
 
 /// How often somebody joins and leaves.
 const ROUNDS: usize = 20;
-
-/// Signs up a guest at a node; gives the token.
-fn sign_up(set: &Set, name: &str) -> String {
-    let url = format!("http://{}/api/v1/guests", set.nodes[0].address);
-    let mut answer = ureq::post(&url).send_json(json!({ "name": name })).unwrap();
-    let grant: serde_json::Value = answer.body_mut().read_json().unwrap();
-    grant["access_token"].as_str().unwrap().to_owned()
-}
 
 /// Talks until it is told to stop, and gives the room's head then.
 async fn talk(mut ada: Client, room: String, mut stop: tokio::sync::oneshot::Receiver<()>) -> u64 {
@@ -31,7 +23,7 @@ async fn talk(mut ada: Client, room: String, mut stop: tokio::sync::oneshot::Rec
 async fn whoever_left_at_one_node_is_refused_and_hears_nothing_at_the_others() {
     let standing = tokio::task::spawn_blocking(pool::take).await.unwrap();
     let set = &standing.set;
-    let (ada, bob) = (sign_up(set, "Ada"), sign_up(set, "Bob"));
+    let [ada, bob] = ["Ada", "Bob"].map(|name| Account::sign_up(&set.nodes[0], name).token);
     let [at_0, at_1, at_2] = [0, 1, 2].map(|node| set.nodes[node].address);
     let mut owner = Client::signed_in(at_2, &ada).await;
     let room = owner.make_room("door").await;
