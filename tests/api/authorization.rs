@@ -59,7 +59,7 @@ impl Row {
 pub(crate) async fn askers(server: &TestServer) -> Vec<Asker> {
     let mut askers = Vec::new();
     let owner_grant = server.guest("Owner").await;
-    let mut owner = Client::signed_in(server.address, &owner_grant.access_token).await;
+    let mut owner = Client::signed_in(server.somewhere(), &owner_grant.access_token).await;
     let public = room(&mut owner, "public").await;
     let private = room(&mut owner, "private").await;
     for (kind, asked) in
@@ -69,7 +69,7 @@ pub(crate) async fn askers(server: &TestServer) -> Vec<Asker> {
         if kind == "admin" {
             server.grant_admin(&grant.user.unwrap().handle).await;
         }
-        let mut client = Client::signed_in(server.address, &grant.access_token).await;
+        let mut client = Client::signed_in(server.somewhere(), &grant.access_token).await;
         if matches!(kind, "left" | "member") {
             client.join(asked).await;
         }

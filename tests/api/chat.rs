@@ -53,15 +53,17 @@ async fn two_people_chat_and_see_the_same_order() {
 async fn a_retried_send_adds_one_message_also_after_a_restart() {
     let server = TestServer::start();
     let grant = server.guest("Ada").await;
-    let mut ada = Client::signed_in(server.address, &grant.access_token).await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
     let room = ada.make_room("tea").await;
     let send = json!({"room": room, "key": "once", "text": "hello"});
     let first = ada.ok("message_send", send.clone()).await;
     assert_eq!(ada.ok("message_send", send.clone()).await, first);
     let conflict = ada.error("message_send", json!({"room": room, "key": "once", "text": "other"})).await;
     assert_eq!((&conflict["code"], &conflict["field"]), (&json!("idempotency_conflict"), &json!("key")));
+    let mut elsewhere = Client::signed_in(server.somewhere(), &grant.access_token).await;
+    assert_eq!(elsewhere.ok("message_send", send.clone()).await, first);
     let server = server.restart();
-    let mut ada = Client::signed_in(server.address, &grant.access_token).await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
     assert_eq!(ada.ok("message_send", send).await, first);
     let page = ada.ok("message_history", json!({"room": room})).await;
     assert_eq!(page["messages"].as_array().unwrap().len(), 1);
@@ -70,12 +72,15 @@ async fn a_retried_send_adds_one_message_also_after_a_restart() {
 #[tokio::test]
 async fn a_repeated_room_create_makes_one_room() {
     let server = TestServer::start();
-    let mut ada = server.person("Ada").await;
+    let grant = server.guest("Ada").await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
+    let mut elsewhere = Client::signed_in(server.somewhere(), &grant.access_token).await;
     let create = json!({"name": "tea", "key": "k"});
-    let first = ada.ok("room_create", create.clone()).await;
-    let second = ada.ok("room_create", create).await;
-    assert_eq!(first["room"]["id"], second["room"]["id"]);
-    let conflict = ada.error("room_create", json!({"name": "coffee", "key": "k"})).await;
+    let (first, second) =
+        tokio::join!(ada.ok("room_create", create.clone()), elsewhere.ok("room_create", create.clone()));
+    assert_eq!(first["room"]["id"], second["room"]["id"], "at once");
+    assert_eq!(ada.ok("room_create", create).await["room"]["id"], first["room"]["id"], "and later");
+    let conflict = elsewhere.error("room_create", json!({"name": "coffee", "key": "k"})).await;
     assert_eq!(conflict["code"], "idempotency_conflict");
 }
 
@@ -155,8 +160,8 @@ async fn people_see_who_is_here_and_who_types() {
 async fn other_devices_of_a_user_hear_of_new_rooms() {
     let server = TestServer::start();
     let grant = server.guest("Ada").await;
-    let mut desk = Client::signed_in(server.address, &grant.access_token).await;
-    let mut phone = Client::signed_in(server.address, &grant.access_token).await;
+    let mut desk = Client::signed_in(server.somewhere(), &grant.access_token).await;
+    let mut phone = Client::signed_in(server.somewhere(), &grant.access_token).await;
     let room = desk.make_room("tea").await;
     let heard = phone.hear().await;
     assert_eq!((&heard["membership"]["member"], &heard["membership"]["room"]["id"]), (&json!(true), &json!(room)));

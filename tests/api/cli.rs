@@ -100,7 +100,7 @@ fn a_server_says_where_it_is_and_ends_in_good_order() {
 async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
     let folder = tempfile::tempdir().unwrap();
     let server = Running::with("/dev/null", folder.path().to_str().unwrap(), "trace");
-    let ada = Http::guest_at(&server.url(), "Ada");
+    let ada = Http::at(&server.url()).signed_up("Ada");
     let room = ada.make_room("tea");
     ada.say(&room, "canary-over-rest");
     let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();

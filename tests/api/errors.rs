@@ -49,7 +49,7 @@ async fn each_mistake_is_named_and_the_connection_goes_on() {
 async fn what_one_may_not_see_answers_as_what_does_not_exist() {
     let server = TestServer::start();
     let (mut ada, mut eve) = (server.person("Ada").await, server.person("Eve").await);
-    let made = ada.ok("room_create", json!({"name": "secret", "key": "k", "kind": "private"})).await;
+    let made = ada.ok("room_create", json!({"name": "back room", "key": "k", "kind": "private"})).await;
     let private = made["room"]["id"].as_str().unwrap().to_owned();
     let with_room = |room: &str| -> Vec<(&str, Value)> {
         vec![
@@ -70,7 +70,7 @@ async fn what_one_may_not_see_answers_as_what_does_not_exist() {
     for ((request, hidden), (_, missing)) in with_room(&private).into_iter().zip(with_room("987654321")) {
         assert_eq!(eve.error(request, hidden).await, eve.error(request, missing).await, "{request}");
     }
-    let found = eve.ok("room_search", json!({"query": "secret"})).await;
+    let found = eve.ok("room_search", json!({"query": "back"})).await;
     assert_eq!(found["rooms"], json!([]));
 }
 
@@ -82,7 +82,7 @@ async fn the_first_frame_signs_in_or_the_connection_ends() {
         (json!({"id": 1, "auth": {"token": "forged"}}), 4401),
         (json!({"id": 1, "auth": {"token": "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."}}), 4401),
     ] {
-        let mut stranger = Client::connect(server.address).await;
+        let mut stranger = Client::connect(server.somewhere()).await;
         stranger.send_raw(&first.to_string()).await;
         assert_eq!(stranger.closed().await, Some(code), "{first}");
         let error = stranger.hear().await;
@@ -118,6 +118,7 @@ async fn rates_are_told_with_the_wait_and_floods_end_the_connection() {
 async fn a_user_has_a_bounded_number_of_connections() {
     let server = TestServer::with(&[("LIMITS__CONNECTIONS_PER_USER", "2")]);
     let grant = server.guest("Ada").await;
+    // Each node counts those that it has.
     let _first = Client::signed_in(server.address, &grant.access_token).await;
     let second = Client::signed_in(server.address, &grant.access_token).await;
     let mut third = Client::connect(server.address).await;

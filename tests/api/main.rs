@@ -19,6 +19,7 @@ mod errors;
 #[path = "../support/guard.rs"]
 mod guard;
 mod memory;
+mod node;
 mod process;
 mod rest;
 mod resume;
@@ -26,3 +27,4 @@ mod server;
 mod sockets;
 mod sync;
 mod traces;
+mod turn;

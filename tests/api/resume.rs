@@ -15,11 +15,11 @@ async fn resume_gives_exactly_what_was_missed_then_goes_live() {
     let mut ada = server.person("Ada").await;
     let grant = server.guest("Bob").await;
     let room = ada.make_room("tea").await;
-    let mut bob = Client::signed_in(server.address, &grant.access_token).await;
+    let mut bob = Client::signed_in(server.somewhere(), &grant.access_token).await;
     bob.join(&room).await;
     drop(bob);
     ada.say_many(&room, 0, 30, |number| number.to_string()).await;
-    let (mut bob, answer) = Client::resumed(server.address, &grant.access_token, cursor(&room, 2)).await;
+    let (mut bob, answer) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 2)).await;
     assert_eq!(answer["subscribed"][0]["head"]["seq"], 32);
     assert_eq!(bob.seqs(30).await, (3..=32).collect::<Vec<_>>());
     ada.say(&room, "live").await;
@@ -31,17 +31,17 @@ async fn resume_gives_exactly_what_was_missed_then_goes_live() {
 async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() {
     let server = TestServer::busy();
     let grant = server.guest("Ada").await;
-    let mut ada = Client::signed_in(server.address, &grant.access_token).await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
     let made = ada.ok("room_create", json!({"name": "long", "key": "k"})).await;
     let room = made["room"]["id"].as_str().unwrap().to_owned();
     ada.say_many(&room, 0, 10_000, |number| number.to_string()).await;
-    let (mut other, _) = Client::resumed(server.address, &grant.access_token, cursor(&room, 1)).await;
+    let (mut other, _) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 1)).await;
     assert_eq!(other.seqs(10_000).await, (2..=10_001).collect::<Vec<_>>());
     let server = server.restart();
-    let (mut ada, _) = Client::resumed(server.address, &grant.access_token, cursor(&room, 1)).await;
+    let (mut ada, _) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 1)).await;
     assert_eq!(ada.seqs(10_000).await, (2..=10_001).collect::<Vec<_>>());
     ada.say(&room, "one more").await;
-    let (_, answer) = Client::resumed(server.address, &grant.access_token, cursor(&room, 1)).await;
+    let (_, answer) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 1)).await;
     assert_eq!(answer["subscribed"][0]["reset"], "too_far_behind", "10 001 events are not replayed");
 }
 
@@ -49,11 +49,11 @@ async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() 
 async fn a_replay_while_others_talk_has_no_hole_and_no_double() {
     let server = TestServer::busy();
     let grant = server.guest("Ada").await;
-    let mut ada = Client::signed_in(server.address, &grant.access_token).await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
     let made = ada.ok("room_create", json!({"name": "long", "key": "k"})).await;
     let room = made["room"]["id"].as_str().unwrap().to_owned();
     ada.say_many(&room, 0, 3_000, |number| number.to_string()).await;
-    let connecting = Client::resumed(server.address, &grant.access_token, cursor(&room, 1));
+    let connecting = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 1));
     let ((mut reader, _), ()) =
         tokio::join!(connecting, ada.say_many(&room, 3_000, 1_000, |number| number.to_string()));
     assert_eq!(reader.seqs(4_000).await, (2..=4_001).collect::<Vec<_>>());
@@ -65,14 +65,14 @@ async fn cursors_that_cannot_be_are_refused_and_the_others_go_on() {
     let mut ada = server.person("Ada").await;
     let grant = server.guest("Bob").await;
     let room = ada.make_room("tea").await;
-    let mut bob = Client::signed_in(server.address, &grant.access_token).await;
+    let mut bob = Client::signed_in(server.somewhere(), &grant.access_token).await;
     bob.join(&room).await;
     let cursors = json!([
         {"room": room, "epoch": 1, "seq": 99},
         {"room": "123456789", "epoch": 1, "seq": 1},
         {"room": "1", "epoch": 7, "seq": 1},
     ]);
-    let (_, answer) = Client::resumed(server.address, &grant.access_token, cursors).await;
+    let (_, answer) = Client::resumed(server.somewhere(), &grant.access_token, cursors).await;
     let codes: Vec<&str> =
         (0..3).map(|index| answer["subscribed"][index]["error"]["code"].as_str().unwrap_or("ok")).collect();
     assert_eq!(codes, ["invalid_cursor", "not_found", "not_a_member"]);
@@ -86,12 +86,12 @@ async fn who_was_removed_while_away_resumes_up_to_their_leaving() {
     let mut ada = server.person("Ada").await;
     let grant = server.guest("Bob").await;
     let room = ada.make_room("tea").await;
-    let mut desk = Client::signed_in(server.address, &grant.access_token).await;
+    let mut desk = Client::signed_in(server.somewhere(), &grant.access_token).await;
     desk.join(&room).await;
     ada.say(&room, "seen").await;
     desk.ok("room_leave", json!({"room": room})).await;
     ada.say(&room, "not seen").await;
-    let (mut phone, _) = Client::resumed(server.address, &grant.access_token, cursor(&room, 2)).await;
+    let (mut phone, _) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 2)).await;
     assert_eq!(phone.event().await["message"]["text"], "seen");
     assert_eq!(phone.event().await["left"]["user"], phone.user.as_str());
     phone.hears_no_event().await;

@@ -1,38 +1,32 @@
 //! A server of its own for each test.
 
+use bobchat::auth::install_cryptography;
+use bobchat::config::{Config, Overrides, Sources};
+use bobchat_actors::metrics::Metrics;
+use bobchat_proto::wire;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-
-use bobchat::auth::{self, install_cryptography};
-use bobchat::config::{Config, Overrides, Sources};
-use bobchat::startup::Node;
-use bobchat_actors::Core;
-use bobchat_proto::wire;
-use tokio::sync::oneshot;
+use std::path::Path;
+use tempfile::TempDir;
 
 use crate::backend;
 use crate::client::Client;
+use crate::node::{Ending, Node, Starting};
+use crate::turn::Turn;
 
-/// A running server with its data in a folder of its own. Stops when it is dropped.
+/// A running server: as many nodes as the back end has, over which the people of a test are spread. Stops when it is
+/// dropped.
 pub(crate) struct TestServer {
+    /// Where its first node is, for what is about one node.
     pub(crate) address: SocketAddr,
+    /// Where that node's operator is served.
     pub(crate) admin_address: SocketAddr,
-    core: Option<Arc<Core>>,
-    auth: Option<Arc<auth::Service>>,
-    folder: Option<tempfile::TempDir>,
+    nodes: Vec<Node>,
     settings: Vec<(String, String)>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What a started server tells the test.
-struct Started {
-    address: SocketAddr,
-    admin_address: SocketAddr,
-    core: Arc<Core>,
-    auth: Arc<auth::Service>,
+    /// Whose turn it is to sign somebody up, and to be connected to: begun so that people connect to another node
+    /// than the one that signed them up.
+    signs_up: Turn,
+    is_met: Turn,
 }
 
 impl TestServer {
@@ -53,91 +47,73 @@ impl TestServer {
     /// A server with settings as in the environment: `("LIMITS__SENDS_BURST", "1000")`.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Self::over(tempfile::tempdir().unwrap(), settings)
+        Self::over((0..backend::NODES).map(|_| tempfile::tempdir().unwrap()).collect(), settings)
     }
 
-    /// Ends the server in good order and starts another over the same data.
+    /// Ends all nodes in good order and starts others over the same data.
     pub(crate) fn restart(mut self) -> Self {
-        self.end();
-        let folder = self.folder.take().unwrap();
-        Self::over(folder, std::mem::take(&mut self.settings))
+        let folders = self.end();
+        Self::over(folders, std::mem::take(&mut self.settings))
     }
 
-    /// Ends the server in good order and keeps its data.
-    pub(crate) fn stop(mut self) -> tempfile::TempDir {
-        self.end();
-        self.folder.take().unwrap()
+    /// Ends the server in good order and keeps its first node's data.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.end().swap_remove(0)
     }
 
-    fn over(folder: tempfile::TempDir, settings: Vec<(String, String)>) -> Self {
+    fn over(folders: Vec<TempDir>, settings: Vec<(String, String)>) -> Self {
         install_cryptography();
-        let config = config(folder.path().to_str().unwrap(), &settings);
-        let (stop, stopped) = oneshot::channel();
-        let (started, waiting) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                let (node, server) = Node::start(config).await.unwrap();
-                let (core, auth) = (node.core.clone(), node.auth.clone());
-                let tell = Started { address: node.address, admin_address: node.admin_address, core, auth };
-                started.send(tell).unwrap_or_else(|_| panic!("the test is gone"));
-                actix_rt::spawn(async move {
-                    let _ = stopped.await;
-                    node.stop().await;
-                });
-                server.await.unwrap();
-            });
-        });
-        let Started { address, admin_address, core, auth } = waiting.recv().unwrap();
-        Self {
-            address,
-            admin_address,
-            core: Some(core),
-            auth: Some(auth),
-            folder: Some(folder),
-            settings,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        let start = |folder: TempDir| {
+            let config = config(folder.path().to_str().unwrap(), &settings);
+            Starting::over(folder, config)
+        };
+        // All at once, as after a power cut.
+        let starting: Vec<_> = folders.into_iter().map(start).collect();
+        let nodes: Vec<_> = starting.into_iter().map(Starting::serving).collect();
+        let (address, admin_address) = (nodes[0].address, nodes[0].admin_address);
+        Self { address, admin_address, nodes, settings, signs_up: Turn::from(1), is_met: Turn::from(0) }
+    }
+
+    /// Where whoever comes next comes to: the nodes take turns.
+    pub(crate) fn somewhere(&self) -> SocketAddr {
+        self.is_met.next(&self.nodes).address
+    }
+
+    /// Where all its nodes are.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
     }
 
     /// Signs up somebody new.
     pub(crate) async fn guest(&self, name: &str) -> wire::TokenGrant {
-        self.auth.as_ref().unwrap().create_guest(&wire::GuestCreate { name: name.to_owned() }).await.unwrap()
+        let node = self.signs_up.next(&self.nodes);
+        node.auth.create_guest(&wire::GuestCreate { name: name.to_owned() }).await.unwrap()
     }
 
     /// Gives somebody the rights of an administrator.
     pub(crate) async fn grant_admin(&self, handle: &str) {
-        assert!(self.auth.as_ref().unwrap().grant_admin(handle).await.unwrap());
+        assert!(self.signs_up.next(&self.nodes).auth.grant_admin(handle).await.unwrap());
     }
 
     /// Signs up somebody new and connects them.
     pub(crate) async fn person(&self, name: &str) -> Client {
         let grant = self.guest(name).await;
-        Client::signed_in(self.address, &grant.access_token).await
+        Client::signed_in(self.somewhere(), &grant.access_token).await
     }
 
-    /// The folder of its data.
-    pub(crate) fn data(&self) -> &std::path::Path {
-        self.folder.as_ref().unwrap().path()
+    /// The folder of its first node's data.
+    pub(crate) fn data(&self) -> &Path {
+        self.nodes[0].folder.path()
     }
 
-    pub(crate) fn core(&self) -> &Core {
-        self.core.as_ref().unwrap()
+    /// What all nodes count together.
+    pub(crate) fn count(&self, figure: impl Fn(&Metrics) -> u64) -> u64 {
+        self.nodes.iter().map(|node| figure(&node.core.metrics)).sum()
     }
 
-    fn end(&mut self) {
-        // Both hold the store, which the next server opens.
-        self.core = None;
-        self.auth = None;
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            if !std::thread::panicking() {
-                ended.unwrap();
-            }
-        }
+    fn end(&mut self) -> Vec<TempDir> {
+        let ending: Vec<_> = self.nodes.drain(..).map(Node::end).collect();
+        ending.into_iter().map(Ending::ended).collect()
     }
 }
 

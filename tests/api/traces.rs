@@ -119,7 +119,7 @@ fn the_trace_that_a_client_began_goes_on() {
     // Whoever brings a trace has decided that it is kept.
     let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("TELEMETRY__TRACE_SAMPLE_RATIO", "0")];
     let server = Process::under(&[], &folder.path().join("data"), &settings);
-    let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
+    let ada = Http::stranger(server.address).signed_up("Ada");
     let room = ada.make_room("traced");
     let begun = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     ada.send("POST", &format!("/api/v1/rooms/{room}/messages"), &[begun], &json!({"text": "traced"})).ok(201);
@@ -138,7 +138,7 @@ fn a_collector_that_is_away_holds_nobody_up() {
     let endpoint = format!("http://{nobody}");
     let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str())];
     let server = Process::under(&[], &folder.path().join("data"), &settings);
-    let ada = Http::guest_at(&format!("http://{}", server.address), "Ada");
+    let ada = Http::stranger(server.address).signed_up("Ada");
     let room = ada.make_room("tea");
     ada.say(&room, "hello");
     assert_eq!(ada.get("/api/v1/me").ok(200), ada.user);

@@ -23,6 +23,8 @@ mod faults;
 mod forged;
 #[path = "../support/guard.rs"]
 mod guard;
+#[path = "../support/janitor.rs"]
+mod janitor;
 mod node;
 mod planted;
 mod pool;

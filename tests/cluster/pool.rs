@@ -1,11 +1,10 @@
 //! Sets that are used again: making a keyspace takes longer than most faults.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::cassandra;
+use crate::janitor::remove_afterwards;
 use crate::redis::RedisServer;
 use crate::set::Set;
 
@@ -28,8 +27,7 @@ pub(crate) fn take() -> Lease {
         let redis = RedisServer::start();
         let set = Set::with(&redis.url(), cassandra::shared().address(), &[]);
         // Nothing is dropped when this process ends.
-        let folder_of_redis = redis.cli(&["CONFIG", "GET", "dir"]);
-        remove_afterwards(Path::new(folder_of_redis.lines().last().unwrap()));
+        remove_afterwards(redis.folder());
         remove_afterwards(set.folder());
         Standing { set, redis }
     })))
@@ -56,14 +54,4 @@ impl Drop for Lease {
             IDLE.lock().unwrap().extend(self.0.take());
         }
     }
-}
-
-/// Removes a folder when this process has ended, however it ends: when the other end of a pipe is closed.
-fn remove_afterwards(folder: &Path) {
-    let mut janitor = Command::new("sh");
-    janitor.args(["-c", "cat >/dev/null; rm -rf \"$0\""]).arg(folder).stdin(Stdio::piped());
-    // In a group of its own, so that what ends this process does not end the janitor.
-    std::os::unix::process::CommandExt::process_group(&mut janitor, 0);
-    // Whoever is forgotten keeps its pipe open to the end.
-    std::mem::forget(janitor.spawn().unwrap());
 }

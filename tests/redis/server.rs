@@ -1,5 +1,6 @@
 //! Redis servers on 127.0.0.1, each in a folder of its own, that end with the test, also with one that is killed.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Where it keeps what it holds.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -79,7 +85,7 @@ impl RedisServer {
 
     /// Removes what it held; it must not run.
     pub(crate) fn forget(&self) {
-        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
+        std::fs::remove_dir_all(self.folder().join("appendonlydir")).unwrap();
     }
 
     /// Stops it where it stands. Its sockets stay open and answer nothing.

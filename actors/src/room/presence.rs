@@ -49,6 +49,9 @@ pub(super) struct Presence {
     number: u64,
     /// Whether people were forgotten because their node lost its lease.
     lapsed: bool,
+    /// Whether somebody came or left while no other node was known, since everybody was last told: a node that heard
+    /// it then, and answers only now, knows something else.
+    unheard: bool,
 }
 
 /// What follows from something that was heard.
@@ -92,7 +95,8 @@ impl Presence {
     /// A user's first connection came, or their last one went.
     pub(super) fn changed_here(&mut self, user: UserId, came: bool) {
         if !self.has_peers() {
-            // Whoever follows the room from now on asks.
+            // Whoever follows the room from now on asks. Who has been asked may only be about to answer.
+            self.unheard = self.number > 0;
             return;
         }
         // There and back again is no news.
@@ -131,6 +135,7 @@ impl Presence {
         self.number += 1;
         let count = here.len() as u64;
         let who = if self.whole || here.len() > PRESENT_USERS_MAX {
+            self.unheard = false;
             WhoIsHere::Everybody(here.take(PRESENT_USERS_MAX).collect())
         } else {
             let named = |wanted: bool| self.untold.iter().filter(move |(_, came)| **came == wanted);
@@ -153,10 +158,10 @@ impl Presence {
     pub(super) fn heard(&mut self, told: NodePresence, is_alive: bool, now: Instant) -> News {
         let NodePresence { life, number, who, count, ask } = told;
         let mut news = News { unknown: !is_alive, ..News::default() };
-        if ask {
+        let before = self.peers.get(&life).map(|peer| (peer.number, peer.counts));
+        if ask || (before.is_none() && self.unheard) {
             self.tell_everybody();
         }
-        let before = self.peers.get(&life).map(|peer| (peer.number, peer.counts));
         let known = match (&who, before) {
             (WhoIsHere::Everybody(_), None) => self.admit(life, is_alive, now),
             (WhoIsHere::Everybody(_), Some(_)) => true,
@@ -312,6 +317,19 @@ mod tests {
         assert_eq!(hear(&mut presence, everybody(2, 1, &[7])).changed, [(user(5), false), (user(7), true)]);
         let news = hear(&mut presence, changed(3, 1, &[8], &[]));
         assert!(news.tell && !presence.is_elsewhere(user(8)), "of a node that never told everybody");
+    }
+
+    #[test]
+    fn who_leaves_before_a_node_that_was_asked_has_answered_is_told_to_have_left() {
+        let mut presence = Presence::default();
+        presence.ask_everybody();
+        presence.changed_here(user(5), true);
+        assert_eq!(presence.next(life(1), users(&[5]).into_iter()).unwrap().who, WhoIsHere::Everybody(users(&[5])));
+        presence.changed_here(user(5), false);
+        assert!(!presence.is_untold(), "nobody is known who could be told");
+        assert!(hear(&mut presence, everybody(2, 1, &[6])).tell);
+        assert_eq!(presence.next(life(1), users(&[]).into_iter()).unwrap().who, WhoIsHere::Everybody(Vec::new()));
+        assert!(!hear(&mut presence, everybody(3, 1, &[])).tell, "once");
     }
 
     #[test]

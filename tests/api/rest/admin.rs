@@ -12,7 +12,7 @@ fn operator(server: &TestServer) -> Http {
 #[test]
 fn metrics_and_health_are_open_on_the_operators_listener() {
     let server = TestServer::start();
-    let ada = Http::guest(&server, "Ada");
+    let ada = Http::stranger(server.address).signed_up("Ada");
     ada.get(&format!("/api/v1/rooms/{}", ada.make_room("tea"))).ok(200);
     let scraper = Http::stranger(server.admin_address);
     assert_eq!((scraper.get("/healthz").status, scraper.get("/readyz").text.as_str()), (200, "ready\n"));
@@ -67,9 +67,10 @@ fn an_operator_grants_rights_and_makes_tokens() {
     let server = TestServer::start();
     let ada = Http::guest(&server, "Ada");
     let operator = operator(&server);
-    assert_eq!(operator.post("/admin/grant", &json!({"handle": "@ada"})).status, 204);
+    let handle = format!("@{}", ada.handle());
+    assert_eq!(operator.post("/admin/grant", &json!({ "handle": handle })).status, 204);
     operator.post("/admin/grant", &json!({"handle": "nobody"})).error(404, "not_found");
-    operator.post("/admin/grant", &json!({"handel": "ada"})).error(400, "invalid_request");
+    operator.post("/admin/grant", &json!({ "handel": handle })).error(400, "invalid_request");
     let bea = Http::guest(&server, "Bea");
     let room = bea.make_room("tea");
     ada.send("PATCH", &format!("/api/v1/rooms/{room}"), &[], &json!({"topic": "by an admin"})).ok(200);

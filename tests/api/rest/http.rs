@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,12 +8,15 @@ use ureq::http::{HeaderMap, Request};
 
 use crate::client::PATIENCE;
 use crate::server::TestServer;
+use crate::turn::Turn;
 
 /// Somebody who speaks HTTP, with or without a token.
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: Agent,
-    base: String,
+    /// Where requests go, each to the next one: as through a balancer.
+    bases: Vec<String>,
+    turn: Arc<Turn>,
     token: Option<String>,
     /// Who they are, as the server said when they signed up.
     pub(crate) user: Value,
@@ -30,35 +34,41 @@ pub(crate) struct Reply {
 }
 
 impl Http {
+    /// Somebody who asks one node.
     pub(crate) fn stranger(address: SocketAddr) -> Self {
         Self::at(&format!("http://{address}"))
     }
 
+    /// Somebody who asks all nodes in turn.
+    pub(crate) fn visitor(server: &TestServer) -> Self {
+        Self::asking(server.addresses().iter().map(|address| format!("http://{address}")).collect())
+    }
+
+    /// Somebody who asks a server elsewhere.
     pub(crate) fn at(url: &str) -> Self {
+        Self::asking(vec![url.to_owned()])
+    }
+
+    fn asking(bases: Vec<String>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .max_idle_age(Duration::from_secs(1))
             .build();
-        let (agent, base) = (Agent::new_with_config(config), url.to_owned());
-        Self { agent, base, token: None, user: Value::Null, refresh_token: String::new() }
+        let (agent, turn) = (Agent::new_with_config(config), Arc::new(Turn::from(0)));
+        Self { agent, bases, turn, token: None, user: Value::Null, refresh_token: String::new() }
     }
 
-    /// Signs up a guest.
+    /// Signs up a guest, who asks all nodes in turn.
     pub(crate) fn guest(server: &TestServer, name: &str) -> Self {
-        Self::guest_at(&format!("http://{}", server.address), name)
+        Self::visitor(server).signed_up(name)
     }
 
-    /// Signs up a guest of a server elsewhere.
-    pub(crate) fn guest_at(url: &str, name: &str) -> Self {
-        let stranger = Self::at(url);
-        let grant = stranger.post("/api/v1/guests", &json!({"name": name})).ok(201);
+    /// Signs up as a guest.
+    pub(crate) fn signed_up(&self, name: &str) -> Self {
+        let grant = self.post("/api/v1/guests", &json!({"name": name})).ok(201);
         let refresh_token = grant["refresh_token"].as_str().unwrap().to_owned();
-        Self {
-            user: grant["user"].clone(),
-            refresh_token,
-            ..stranger.with_token(grant["access_token"].as_str().unwrap())
-        }
+        Self { user: grant["user"].clone(), refresh_token, ..self.with_token(grant["access_token"].as_str().unwrap()) }
     }
 
     pub(crate) fn with_token(&self, token: &str) -> Self {
@@ -67,6 +77,10 @@ impl Http {
 
     pub(crate) fn token(&self) -> &str {
         self.token.as_deref().unwrap()
+    }
+
+    pub(crate) fn handle(&self) -> &str {
+        self.user["handle"].as_str().unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
@@ -85,7 +99,7 @@ impl Http {
 
     /// Sends anything.
     pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.turn.next(&self.bases)));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -49,7 +49,7 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
         for Asker { kind, token, room, .. } in askers(&server).await {
             let query = if request == "user_get" { "?ids=1" } else { "" };
             let path = format!("{}{query}", path.replace("{room}", &room));
-            let reply = Http::stranger(server.address).with_token(&token).send(method, &path, &[], &body(&request));
+            let reply = Http::visitor(&server).with_token(&token).send(method, &path, &[], &body(&request));
             let code = reply.json["code"].as_str().unwrap_or("ok");
             assert_eq!(code, row.expected(kind), "{route} as {kind}: {}", reply.text);
         }
@@ -60,7 +60,7 @@ async fn every_route_answers_every_kind_of_person_as_its_row_says() {
 fn without_a_token_only_the_open_routes_answer() {
     let server = TestServer::start();
     let open = matrix().remove("open").unwrap().routes;
-    let stranger = Http::stranger(server.address);
+    let stranger = Http::visitor(&server);
     for route in documented() {
         let (method, path) = route.split_once(' ').unwrap();
         let reply = stranger.send(method, &path.replace("{room}", "1"), &[], &json!({}));

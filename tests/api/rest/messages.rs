@@ -82,7 +82,8 @@ async fn what_is_sent_over_rest_arrives_over_the_socket() {
 #[test]
 fn too_many_messages_are_told_how_long_to_wait() {
     let server = TestServer::with(&[("LIMITS__SENDS_BURST", "2"), ("LIMITS__SENDS_PER_SECOND", "1")]);
-    let ada = Http::guest(&server, "Ada");
+    // Each node counts what it takes.
+    let ada = Http::stranger(server.address).signed_up("Ada");
     let room = ada.make_room("tea");
     let path = format!("/api/v1/rooms/{room}/messages");
     let replies: Vec<_> = (0..3).map(|_| ada.post(&path, &json!({"text": "quick"}))).collect();

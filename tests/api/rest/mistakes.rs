@@ -115,7 +115,7 @@ fn wrong_paths_and_parameters_are_refused_with_their_field() {
 #[test]
 fn what_is_not_there_and_what_is_not_done_there_are_told_apart() {
     let server = TestServer::start();
-    let stranger = Http::stranger(server.address);
+    let stranger = Http::visitor(&server);
     for path in ["/api", "/api/", "/api/v1", "/api/v1/", "/api/v1/room", "/api/v2/rooms", "/.well-known/x"] {
         stranger.get(path).error(404, "not_found");
     }
@@ -148,7 +148,7 @@ fn one_has_to_be_a_member() {
 fn answers_are_nobody_elses_to_keep() {
     let server = TestServer::start();
     let ada = Http::guest(&server, "Ada");
-    for reply in [ada.get("/api/v1/me"), ada.get("/api/v1/nothing"), Http::stranger(server.address).get("/api/v1/me")] {
+    for reply in [ada.get("/api/v1/me"), ada.get("/api/v1/nothing"), Http::visitor(&server).get("/api/v1/me")] {
         assert_eq!(reply.header("cache-control"), "no-store");
         assert_eq!(reply.header("x-content-type-options"), "nosniff");
     }

@@ -31,7 +31,7 @@ fn the_document_is_the_one_that_was_agreed_on() {
 #[test]
 fn every_operation_is_a_route_and_asks_for_a_token_where_it_says_so() {
     let server = TestServer::start();
-    let stranger = Http::stranger(server.address);
+    let stranger = Http::visitor(&server);
     let document = stranger.get("/api/v1/openapi.json").ok(200);
     assert_eq!(document["openapi"], "3.1.0");
     let operations = operations(&document);

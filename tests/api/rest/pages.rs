@@ -6,7 +6,7 @@ use crate::server::TestServer;
 #[test]
 fn the_first_page_runs_nothing_but_this_servers_own_files() {
     let server = TestServer::start();
-    let browser = Http::stranger(server.address);
+    let browser = Http::visitor(&server);
     for path in ["/", "/rooms/42", "/some/where?else"] {
         let page = browser.get(path);
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
@@ -34,7 +34,7 @@ fn the_first_page_runs_nothing_but_this_servers_own_files() {
 #[test]
 fn files_that_are_not_there_are_not_the_first_page() {
     let server = TestServer::start();
-    let browser = Http::stranger(server.address);
+    let browser = Http::visitor(&server);
     for path in ["/assets/index-00000000.js", "/nothing.png", "/../../etc/passwd.txt", "/%2e%2e/Cargo.toml"] {
         assert_eq!(browser.get(path).status, 404, "{path}");
     }
@@ -46,7 +46,7 @@ fn files_that_are_not_there_are_not_the_first_page() {
 #[test]
 fn hashed_files_are_kept_for_ever_and_the_first_page_is_asked_for_again() {
     let server = TestServer::start();
-    let browser = Http::stranger(server.address);
+    let browser = Http::visitor(&server);
     let page = browser.get("/");
     let tag = page.header("etag").to_owned();
     let Some((_, rest)) = page.text.split_once("src=\"/assets/") else {
@@ -63,7 +63,7 @@ fn hashed_files_are_kept_for_ever_and_the_first_page_is_asked_for_again() {
 #[test]
 fn the_api_page_is_whole_and_loads_nothing_from_elsewhere() {
     let server = TestServer::start();
-    let browser = Http::stranger(server.address);
+    let browser = Http::visitor(&server);
     for (path, media_type) in [
         ("/api/docs", "text/html; charset=utf-8"),
         ("/api/docs/page.js", "text/javascript; charset=utf-8"),

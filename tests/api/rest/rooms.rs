@@ -18,12 +18,12 @@ fn a_guest_lands_in_the_welcome_room_and_finds_out_who_they_are() {
 fn a_room_is_made_found_joined_changed_and_left() {
     let server = TestServer::start();
     let (ada, bea) = (Http::guest(&server, "Ada"), Http::guest(&server, "Bea"));
-    let body = json!({"name": "tea", "topic": "leaves", "kind": "public", "history": "from_join"});
+    let body = json!({"name": "quince", "topic": "leaves", "kind": "public", "history": "from_join"});
     let made = ada.post("/api/v1/rooms", &body).ok(201);
     let room = made["room"]["id"].as_str().unwrap();
-    let settings = json!({"name": "tea", "topic": "leaves", "kind": "public", "history": "from_join"});
+    let settings = json!({"name": "quince", "topic": "leaves", "kind": "public", "history": "from_join"});
     assert_eq!(made["room"]["settings"], settings);
-    let found = bea.get("/api/v1/rooms/search?query=TE").ok(200);
+    let found = bea.get("/api/v1/rooms/search?query=QUI").ok(200);
     assert_eq!(found["rooms"][0]["id"], room);
     assert_eq!(found["rooms"][0]["role"], json!(null), "not a member");
     let joined = bea.send("POST", &format!("/api/v1/rooms/{room}/join"), &[], &json!({})).ok(200);

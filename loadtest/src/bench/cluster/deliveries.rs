@@ -15,7 +15,7 @@ use crate::client::{Fleet, Member, Shape, sign_in_guests};
 use crate::load::Schedule;
 use crate::process::{Process, Usage};
 
-/// Messages a second to one room of [`SPLIT_AT`] members: below what two cores can do with everything on them, for
+/// Messages a second to the large room: below what two cores can do with everything on them, for
 /// whoever runs late coalesces and then looks cheaper than it is.
 const A_SECOND: f64 = 25.0;
 
