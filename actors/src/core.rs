@@ -286,6 +286,9 @@ impl Listener for Core {
     /// What is too much to keep until the room gets its turn is dropped: the room looks at its log a little later.
     /// The span that this is called in is the parent of what follows from it.
     fn told(&self, room: RoomId, told: Told) {
+        if matches!(told, Told::Events(_)) {
+            self.log.heard(room);
+        }
         let Some(actor) = self.rooms.find(room) else { return };
         let units = told.encoded_len().div_ceil(HEARD_UNIT_BYTES).max(1);
         let room_to_wait = self.heard_waiting.clone().try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));

@@ -12,7 +12,7 @@ mod sweep;
 mod wire;
 
 pub use actor::{Close, Drain, Hub, Perform, Push, Recover, Recovered, RoomDied};
-pub use local::{Job, LocalHub, Subscriber};
+pub use local::{HiddenFrom, Job, LocalHub, Subscriber};
 pub use outlet::{OutboundBudget, Outlet};
 pub use wire::Wire;
 

@@ -18,6 +18,7 @@ mod node_link;
 pub mod paging;
 pub mod projection;
 mod room_log;
+mod shown;
 mod span;
 mod worker_leases;
 
@@ -36,6 +37,7 @@ pub use node_link::{
     Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice,
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
+pub use shown::is_shown;
 pub use span::{Cursor, Span, judge_cursor, owner};
 pub use worker_leases::{LeaseUpdate, WorkerLease, WorkerLeases, Workers};
 

@@ -5,7 +5,7 @@
 //! - [`Machine`]: collects commands into batches, takes the log's answers, says what follows; pure.
 //! - `presence`: which of its people are at other nodes; pure. `elsewhere` carries it out.
 //! - [`Room`]: the actor. It loads, appends and sleeps (`actor`), writes to subscribers (`delivery`) and
-//!   answers whoever asks (`requests`).
+//!   answers whoever asks (`requests`). `portions`: what may be written at once, and to whom; pure.
 
 mod actor;
 mod decide;
@@ -14,6 +14,7 @@ mod elsewhere;
 mod frames;
 mod machine;
 mod messages;
+mod portions;
 mod presence;
 mod requests;
 mod ring;

@@ -50,7 +50,7 @@ use cas::applied;
 pub use deployment::is_identity_of;
 pub use error::{Failure, OpenError};
 use high_water::HighWater;
-pub use inspect::{CassandraFacts, NodeFacts};
+pub use inspect::{CassandraFacts, NodeFacts, Owner};
 pub use metrics::CassandraMetrics;
 pub use options::{CassandraOptions, InvalidKeyspace, Keyspace, Login, Replication, Tls};
 use schema::Schema;
@@ -84,7 +84,7 @@ impl CassandraStore {
     pub async fn open(options: &CassandraOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, OpenError> {
         let session = session::connect(options).await?;
         Schema { session: &session, keyspace: &options.keyspace }.bring_up_to_date(&options.replication).await?;
-        let prepared = Statements::prepare(&session).await;
+        let prepared = Statements::prepare(&session, &options.keyspace).await;
         let keyspace = || options.keyspace.as_str().to_owned();
         let statements = prepared.map_err(|cause| OpenError::Schema { keyspace: keyspace(), cause })?;
         let metrics = options.metrics.clone();

@@ -9,7 +9,7 @@
 //! - Connections: `standalone` (one connection for all commands, made anew when it breaks, never used before
 //!   `check` has compared whose server it is), `cluster`.
 //! - `backplane`: what nodes tell each other about rooms. `nodes`: how they know of each other and ask one another.
-//! - `inspect` looks at a Redis for the operator and changes nothing.
+//! - `tls`: whom connections trust. `inspect` looks at a Redis for the operator and changes nothing.
 //! - `keys` says what a room is called there, `reply` reads answers.
 
 mod append;
@@ -29,8 +29,10 @@ mod nodes;
 mod reply;
 mod script;
 mod standalone;
+mod tls;
 mod trace;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,8 @@ use script::Scripts;
 pub struct RedisOptions {
     /// Where it is.
     pub servers: Servers,
+    /// A PEM file with the authorities that are trusted instead of the machine's, where connections are encrypted.
+    pub certificates: Option<PathBuf>,
     /// Names the deployment that the data belongs to: a Redis that holds another one's is not used.
     pub deployment: String,
     /// Names this node in what it publishes, so that it knows its own.
@@ -73,6 +77,7 @@ impl RedisOptions {
         let deployment = deployment.into();
         Self {
             servers,
+            certificates: None,
             deployment,
             node,
             timeout: Self::TIMEOUT,
@@ -102,8 +107,8 @@ impl RedisLog {
     /// # Errors
     /// [`CheckError`]: for [`CheckError::Unreachable`] wait and try again; the others need the operator.
     pub async fn connect(options: RedisOptions) -> Result<Arc<Self>, CheckError> {
-        let RedisOptions { servers, deployment, node, timeout, tail_events, metrics } = options;
-        let link = Link::connect(servers, deployment, timeout, metrics).await?;
+        let link = Link::connect(&options).await?;
+        let RedisOptions { node, timeout, tail_events, .. } = options;
         Ok(Arc::new(Self { link, scripts: Scripts::new(), node, timeout, tail_events, noted: Mutex::default() }))
     }
 }

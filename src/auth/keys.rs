@@ -84,15 +84,19 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    /// Makes a new key when the newest one signs for less than a day. To be called every hour or so.
+    /// Makes a new key when the newest one signs for less than a day, unless another node has just made one: then that
+    /// one is taken. To be called every hour or so.
     pub(super) async fn rotate(&self) -> Result<(), Unavailable> {
         let now = self.clock.now_micros();
         if self.ring().last().is_some_and(|newest| newest.signs_until - now > micros(REPLACED_BEFORE)) {
             return Ok(());
         }
         let fresh = generate(now).map_err(Unavailable::new)?;
-        tracing::info!(key.id = fresh.kid, "made a new signing key");
-        let keys = self.credentials.add_signing_key(fresh).await?;
+        let (kid, newest) = (fresh.kid.clone(), self.ring().last().map(|newest| newest.kid.clone()));
+        let keys = self.credentials.add_signing_key(newest.as_deref(), fresh).await?;
+        if keys.iter().any(|key| key.kid == kid) {
+            tracing::info!(key.id = kid, "made a new signing key");
+        }
         self.take(&keys);
         Ok(())
     }

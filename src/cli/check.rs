@@ -6,6 +6,7 @@ mod redis;
 use std::io::{self, Write as _};
 
 use super::CommandError;
+use crate::adapters::cassandra::Owner;
 use crate::auth::ExternalIssuers;
 use crate::config::{Config, Effective, Fault, Faults, Sources};
 use finding::Finding;
@@ -42,9 +43,12 @@ fn look(config: &Config) -> Result<Vec<Finding>, CommandError> {
     let mut findings = data::check(config);
     if let Some(cluster) = &config.cluster {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let looking = async { tokio::join!(redis::check(cluster), cassandra::check(cluster)) };
+        let looking = async { tokio::join!(redis::look(cluster), cassandra::look(cluster)) };
         let (redis, cassandra) = runtime.block_on(looking);
-        findings.extend(redis.into_iter().chain(cassandra));
+        // Whose Redis it has to be stands in Cassandra, as at a start.
+        let owner = cassandra.as_ref().map_or(&Owner::Unknown, |facts| &facts.owner);
+        findings.extend(redis::judge(&redis, &cluster.deployment, owner));
+        findings.extend(cassandra::judge(&cassandra, cluster));
     }
     Ok(findings)
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Redis {
     pub servers: RedisServers,
     /// Who signs in there.
     pub login: Login,
+    /// The authorities that sign its servers' certificates, instead of those that the machine trusts.
+    pub certificates: Option<PathBuf>,
     /// How long a command may take.
     pub timeout: Duration,
     /// Stored events that stay in Redis behind each room.
@@ -43,6 +46,12 @@ impl Redis {
         let url: Option<RedisUrl> = section.get("url", None);
         let cluster: Vec<RedisUrl> = section.get_if("cluster", Vec::new(), |nodes| without_database(nodes));
         let login = Login::read(section, url.is_some() || !cluster.is_empty(), "url");
+        let certificates: Option<PathBuf> = section.get("certificates", None);
+        let in_clear = |url: &RedisUrl| !url.is_encrypted();
+        if certificates.is_some() && url.iter().chain(&cluster).any(in_clear) {
+            let expected = "certificates are given for a connection in the clear: write rediss:// for TLS";
+            section.contradiction(&["certificates", "url", "cluster"], expected);
+        }
         let timeout = Duration::from_millis(100)..=Duration::from_secs(60);
         let timeout = section.within("timeout", Duration::from_secs(2), timeout);
         let tail_events = section.within("tail_events", 32, 0..=TAIL_EVENTS_MAX);
@@ -56,7 +65,7 @@ impl Redis {
                 RedisServers::One(url)
             }
         };
-        Some(Self { servers, login, timeout, tail_events })
+        Some(Self { servers, login, certificates, timeout, tail_events })
     }
 }
 
@@ -87,6 +96,11 @@ impl RedisUrl {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("redis", &self.0));
         let user = login.username.as_deref().unwrap_or_default();
         format!("{scheme}://{}:{}@{rest}", percent_encode(user), percent_encode(password.reveal()))
+    }
+
+    /// Whether a connection to it is encrypted.
+    fn is_encrypted(&self) -> bool {
+        self.0.starts_with("rediss://")
     }
 
     fn database(&self) -> Option<&str> {

@@ -138,7 +138,9 @@ impl Shared {
     pub(super) fn port(&self, address: String) -> NodePort {
         let link = self.nodes.clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        NodePort { link, node: self.node, version, address, archive_lag: Arc::new(|| None) }
+        let cluster = self.cluster.clone();
+        let archive_lag = Arc::new(move || Some(cluster.archive_lag()));
+        NodePort { link, node: self.node, version, address, archive_lag }
     }
 
     /// Says who takes what other nodes tell, and starts what goes on for as long as the node lives.
@@ -176,7 +178,8 @@ fn warn_of_store(folder: &Path) {
 fn judge_redis(error: CheckError) -> Trouble {
     match error {
         CheckError::Unreachable(_) => Trouble::Passing(error.into()),
-        CheckError::Evicts { .. }
+        CheckError::Certificates { .. }
+        | CheckError::Evicts { .. }
         | CheckError::TooOld { .. }
         | CheckError::OtherDeployment { .. }
         | CheckError::Replica => Trouble::Lasting(error.into()),

@@ -250,7 +250,7 @@ fn tokens_of_the_operators_own_site_are_accepted_and_their_people_land_like_gues
     stranger.with_token(&token("elsewhere")).get("/api/v1/me").error(401, "unauthenticated");
     let grace = stranger.with_token(&token("chat"));
     assert_eq!(grace.get("/api/v1/me").ok(200)["handle"], "grace");
-    let landed = (0..200).any(|_| {
+    let landed = (0..3_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(20));
         grace.get("/api/v1/rooms").ok(200)["rooms"][0]["settings"]["name"] == "welcome"
     });

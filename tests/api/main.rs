@@ -14,6 +14,8 @@ mod backend;
 mod chat;
 mod cli;
 mod client;
+#[path = "../support/collector.rs"]
+mod collector;
 mod crash;
 mod errors;
 #[path = "../support/guard.rs"]

@@ -13,6 +13,9 @@ const MIB: u64 = 1 << 20;
 /// What one hostile client of any kind may cost.
 const EACH_MAX: u64 = 2 * MIB;
 
+/// A send takes some milliseconds; so long on a machine that is busy with other things too.
+const UNDISTURBED: Duration = Duration::from_secs(15);
+
 /// Clients of one kind at a time: enough that what each costs stands out from the noise.
 const CLIENTS: u64 = 20;
 
@@ -55,7 +58,7 @@ async fn each_kind_of_hostile_client_costs_little_and_disturbs_nobody() {
         let each = after.saturating_sub(before) / CLIENTS;
         println!("{name}: {each} bytes each, a healthy send took {answered:?}");
         assert!(each < EACH_MAX, "{name}: {each} bytes each");
-        assert!(answered < Duration::from_secs(5), "{name}: a healthy send took {answered:?}");
+        assert!(answered < UNDISTURBED, "{name}: a healthy send took {answered:?}");
     }
 }
 

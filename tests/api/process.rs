@@ -78,9 +78,9 @@ impl Process {
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
 
-    /// Whether the process has ended by itself, within a few seconds.
+    /// Whether the process has ended by itself, within a minute.
     pub(crate) fn ends(&mut self) -> bool {
-        for _ in 0..200 {
+        for _ in 0..1_200 {
             if self.child.try_wait().unwrap().is_some() {
                 return true;
             }

@@ -93,7 +93,7 @@ async fn who_never_signs_in_is_closed() {
     let started = std::time::Instant::now();
     assert_eq!(close_code(&mut stream).await, Some(4401));
     let waited = started.elapsed();
-    assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(9), "{waited:?}");
+    assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(20), "{waited:?}");
 }
 
 #[tokio::test]

@@ -57,6 +57,11 @@ async fn a_cluster_that_is_locked_is_entered_with_the_right_key_alone() {
     let (store, room) = (open(&options).await, RoomId::new(7).unwrap());
     assert_eq!(persist(|| store.raise(room, None, Raiser(1))).await, Raised::Won);
 
+    // Nobody but the store has asked this server anything.
+    let log = server.log();
+    assert!(log.contains("CREATE TABLE") || log.contains("keyspace"), "it says what it is asked for: {log}");
+    assert!(!log.contains("anti-pattern"), "each statement names its keyspace: {log}");
+
     let wrong = CassandraOptions { login: login("guessed"), ..options.clone() };
     assert!(matches!(refusal(wrong).await, OpenError::Connect { .. }), "a wrong password");
     let wrong = CassandraOptions { login: None, ..options.clone() };

@@ -59,8 +59,8 @@ async fn a_node_that_died_while_it_changed_the_schema_holds_nobody_up_for_long()
     session.query_unpaged("DROP TABLE deployment", ()).await.unwrap();
     session.query_unpaged("UPDATE schema_version SET version = 1 WHERE id = 0 IF EXISTS", ()).await.unwrap();
     let die = "UPDATE schema_version USING TTL 3 SET holder = 0xdead WHERE id = 0 IF version = 1";
-    session.query_unpaged(die, ()).await.unwrap();
     let started = std::time::Instant::now();
+    session.query_unpaged(die, ()).await.unwrap();
     open(&options).await;
     assert!(started.elapsed() >= std::time::Duration::from_secs(2), "the lease was waited for");
     assert_eq!(CassandraStore::show_schema(&options).await.unwrap().version, newest());

@@ -64,6 +64,11 @@ impl Server {
         &self.address
     }
 
+    /// What the node said of itself.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
     /// Ends the node as a power cut does.
     pub(crate) fn kill(&mut self) {
         self.signal(rustix::process::Signal::KILL);

@@ -8,6 +8,7 @@ use bobchat::adapters::cassandra::{CassandraOptions, CassandraStore, Keyspace, R
 use bobchat_actors::ports::contract::BEGIN_MICROS;
 use bobchat_actors::ports::memory::ManualClock;
 use bobchat_actors::ports::{Clock, Unavailable};
+use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::runtime::Handle;
@@ -68,7 +69,9 @@ pub(crate) async fn persist<T>(work: impl AsyncFn() -> Result<T, Unavailable>) -
 
 /// A client that looks at the tables themselves.
 pub(crate) async fn look(keyspace: &Keyspace) -> Session {
+    let patient = ExecutionProfile::builder().request_timeout(Some(PATIENCE)).build();
     let builder = SessionBuilder::new().known_node(shared().address()).use_keyspace(keyspace.as_str(), false);
+    let builder = builder.connection_timeout(PATIENCE).default_execution_profile_handle(patient.into_handle());
     builder.build().await.unwrap()
 }
 

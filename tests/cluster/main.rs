@@ -19,6 +19,8 @@ mod cassandra;
 #[path = "../api/client.rs"]
 #[expect(dead_code, reason = "the tests of one node use more of it")]
 mod client;
+#[path = "../support/collector.rs"]
+mod collector;
 mod faults;
 mod forged;
 #[path = "../support/guard.rs"]
@@ -40,10 +42,12 @@ mod redis;
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod redis_cluster;
 mod removal;
+mod renumbered;
 mod run;
 mod set;
 mod sign_out;
 mod switch;
+mod traces;
 
 /// As the tests of the adapter call it.
 use redis as server;

@@ -12,7 +12,7 @@ use crate::guard;
 use crate::ports::free_port;
 
 /// A node that is not ready by then has failed; on a busy machine, in a debug build.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(180);
 
 /// Limits that are not what these tests are about.
 const SETTINGS: [(&str, &str); 9] = [

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::account::Account;
 use crate::client::Client;
 use crate::pool;
+use crate::set::sign_up;
 
 /// How often somebody joins and leaves.
 const ROUNDS: usize = 20;
@@ -23,7 +23,7 @@ async fn talk(mut ada: Client, room: String, mut stop: tokio::sync::oneshot::Rec
 async fn whoever_left_at_one_node_is_refused_and_hears_nothing_at_the_others() {
     let standing = tokio::task::spawn_blocking(pool::take).await.unwrap();
     let set = &standing.set;
-    let [ada, bob] = ["Ada", "Bob"].map(|name| Account::sign_up(&set.nodes[0], name).token);
+    let (ada, bob) = (sign_up(&set.nodes[0], "Ada"), sign_up(&set.nodes[0], "Bob"));
     let [at_0, at_1, at_2] = [0, 1, 2].map(|node| set.nodes[node].address);
     let mut owner = Client::signed_in(at_2, &ada).await;
     let room = owner.make_room("door").await;

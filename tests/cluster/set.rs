@@ -78,8 +78,16 @@ impl Set {
     }
 }
 
+/// Signs up a guest at a node; gives the token.
+pub(crate) fn sign_up(node: &Node, name: &str) -> String {
+    let url = format!("http://{}/api/v1/guests", node.address);
+    let mut answer = ureq::post(&url).send_json(serde_json::json!({ "name": name })).unwrap();
+    let grant: serde_json::Value = answer.body_mut().read_json().unwrap();
+    grant["access_token"].as_str().unwrap().to_owned()
+}
+
 /// A name that no other set of this run has.
-fn new_keyspace() -> String {
+pub(crate) fn new_keyspace() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("cluster_{}", NUMBER.fetch_add(1, Ordering::Relaxed))
 }

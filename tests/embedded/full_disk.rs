@@ -58,7 +58,7 @@ async fn fill(store: &EmbeddedStore, prefix: &str) -> (Vec<String>, AppendError)
 
 /// Sends under one key until it is taken.
 async fn send_until_taken(store: &EmbeddedStore, key: &str) -> Outcome {
-    for _ in 0..200 {
+    for _ in 0..2_400 {
         // Reading the head may fail as well, for as long as the file is being opened again.
         if let Ok(Some(head)) = store.head(room(1)).await
             && let Ok(mut outcomes) = append_after(store, room(1), head, vec![message(room(1), key, "small")]).await

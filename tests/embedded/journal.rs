@@ -258,7 +258,7 @@ async fn an_idle_store_takes_its_journal_into_the_file() {
     let store = open_with(folder.path(), options, &mut registry);
     create_room(&store, room(1)).await;
     say(&store, 1, 0..3).await;
-    for _ in 0..200 {
+    for _ in 0..2_400 {
         if metric(&registry, "bobchat_store_checkpoints_total") >= 1.0 && stored(crash_image(folder.path()).path()) == 3
         {
             break;

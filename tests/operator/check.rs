@@ -8,7 +8,7 @@ use crate::redis_cluster::RedisCluster;
 use crate::server::{RedisServer, eventually};
 
 /// Makes a key for 127.0.0.1, `NAME.key`, and a certificate that it signs itself; returns its file.
-fn make_certificate(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn make_certificate(folder: &Path, name: &str) -> PathBuf {
     let certificate = folder.join(format!("{name}.pem"));
     let mut openssl = Command::new("openssl");
     openssl.args([
@@ -46,12 +46,38 @@ fn a_cluster_as_it_should_be_is_good_and_is_not_touched() {
     assert!(settings.run(&["schema"]).stdout.contains("not there"));
 
     settings.run(&["schema", "--apply"]);
+    take_keyspace(&settings, "bobchat-00c0ffee00c0ffee");
     redis.cli(&["SET", "bob:deployment", "bobchat-00c0ffee00c0ffee"]);
     let said = settings.run(&["check"]);
     assert_eq!(said.code, 0, "{}{}", said.stdout, said.stderr);
     said.finds("good", "it belongs to this deployment");
     said.finds("good", "has schema");
     said.finds("warning", "one copy of each row in datacenter1");
+}
+
+/// Makes a keyspace that of a deployment, as its first node does.
+fn take_keyspace(settings: &Settings, identity: &str) {
+    let keyspace = settings.get("CASSANDRA__KEYSPACE");
+    let row = format!("(0, 'bobchat', '{identity}')");
+    crate::schema::cql(&format!("INSERT INTO {keyspace}.deployment (id, name, identity) VALUES {row} IF NOT EXISTS"));
+}
+
+#[test]
+fn a_redis_and_a_keyspace_that_do_not_belong_together_are_found() {
+    let redis = RedisServer::start();
+    redis.cli(&["SET", "bob:deployment", "bobchat-00c0ffee00c0ffee"]);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::cluster(folder.path(), &redis.url());
+    settings.run(&["check"]).finds("BAD", "the keyspace in Cassandra to nobody yet");
+    settings.run(&["schema", "--apply"]);
+    settings.run(&["check"]).finds("BAD", "the keyspace in Cassandra to nobody yet");
+    take_keyspace(&settings, "bobchat-00000000deadbeef");
+    let said = settings.run(&["check"]);
+    assert_eq!(said.code, 1, "{}", said.stdout);
+    said.finds("BAD", "\"bobchat-00c0ffee00c0ffee\", the keyspace in Cassandra to \"bobchat-00000000deadbeef\"");
+    // A start says the same.
+    let start = settings.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    assert!(start.stderr.contains("bobchat: redis belongs to deployment"), "{}", start.stderr);
 }
 
 #[test]
@@ -134,6 +160,15 @@ fn a_redis_behind_tls_is_entered_when_its_authority_is_trusted() {
     let trusting = settings.command(&["check"]).env("SSL_CERT_FILE", certificate).output().unwrap();
     assert!(trusting.status.success(), "{}", String::from_utf8_lossy(&trusting.stdout));
     settings.run(&["check"]).finds("BAD", "could not reach redis");
+    let told = settings.with("REDIS__CERTIFICATES", certificate).run(&["check"]);
+    assert_eq!(told.code, 0, "{}", told.stdout);
+    let stranger = make_certificate(folder.path(), "stranger");
+    let wrong = settings.with("REDIS__CERTIFICATES", stranger.to_str().unwrap());
+    wrong.run(&["check"]).finds("BAD", "could not reach redis");
+    let nothing = settings.with("REDIS__CERTIFICATES", "/nonexistent.pem");
+    nothing.run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.pem");
+    let start = nothing.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    assert!(start.stderr.contains("could not read the certificates"), "{}", start.stderr);
 }
 
 #[test]

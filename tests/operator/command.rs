@@ -29,7 +29,15 @@ impl Settings {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let keyspace = format!("operator_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let alone = Self::alone(data).with("REDIS__URL", redis).with("CASSANDRA__KEYSPACE", &keyspace);
-        alone.with("CASSANDRA__NODES", cassandra::shared().address()).with("CASSANDRA__REPLICATION", "1")
+        let cluster = alone.with("CASSANDRA__NODES", cassandra::shared().address()).with("CASSANDRA__REPLICATION", "1");
+        // No test is about how long something takes, and the machine may be busy.
+        let patient = [
+            ("CASSANDRA__REQUEST_TIMEOUT", "1m"),
+            ("CASSANDRA__CONNECT_TIMEOUT", "1m"),
+            ("REDIS__TIMEOUT", "1m"),
+            ("SERVER__DRAIN_TIMEOUT", "1m"),
+        ];
+        patient.iter().fold(cluster, |settings, (key, value)| settings.with(key, value))
     }
 
     /// With another setting: `("REDIS__URL", "redis://..")`. Empty: without it.

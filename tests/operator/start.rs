@@ -2,17 +2,21 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::cassandra;
+use crate::check::make_certificate;
 use crate::command::Settings;
 use crate::guard;
 use crate::ports::free_port;
 use crate::server::{RedisServer, eventually};
+
+/// What ends at once has ended by then, on a busy machine; what waits for services does not end at all.
+const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// A node that was started, and may wait for its services.
 struct Starting {
@@ -85,6 +89,15 @@ impl Drop for Starting {
     }
 }
 
+/// Asks as a client does: again for as long as the server says that it may succeed later.
+fn patiently(ask: impl Fn() -> Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> String {
+    eventually("the server does it", || match ask() {
+        Ok(mut answer) => Some(answer.body_mut().read_to_string().unwrap()),
+        Err(ureq::Error::StatusCode(503)) => None,
+        Err(error) => panic!("{error}"),
+    })
+}
+
 fn nowhere() -> String {
     format!("127.0.0.1:{}", free_port())
 }
@@ -105,13 +118,14 @@ fn a_node_waits_for_its_services_says_so_and_comes_up_by_itself() {
     });
     assert_eq!(node.asks("/healthz").0, 200, "it lives");
     assert!(node.asks("/metrics").1.contains("bobchat_build_info"), "and is measured");
-    let said = node.lines("waiting for a service");
+    let mut said = node.lines("waiting for a service");
+    // On a busy machine a request to Cassandra may have to be made again.
+    said.retain(|line| line["service"] == "Redis");
     assert_eq!(said.len(), 1, "once: {said:?}");
-    assert_eq!(said[0]["service"], "Redis");
     assert!(said[0]["error"].as_str().unwrap().contains("could not reach redis"), "{said:?}");
     redis.run();
     let address = node.ready();
-    assert_eq!(node.lines("the service is there")[0]["service"], "Redis");
+    assert!(node.lines("the service is there").iter().any(|line| line["service"] == "Redis"));
     eventually("it is ready", || (node.asks("/readyz") == (200, "ready\n".to_owned())).then_some(()));
     assert!(TcpStream::connect(&address).is_ok());
 
@@ -132,7 +146,7 @@ fn a_node_without_any_service_waits_for_both_and_ends_at_once_when_it_is_told_to
         let begin = Instant::now();
         let (code, log) = node.end(signal);
         assert_eq!(code, 0, "{log}");
-        assert!(begin.elapsed().as_secs() < 2, "{:?}", begin.elapsed());
+        assert!(begin.elapsed() < AT_ONCE, "{:?}", begin.elapsed());
     }
 }
 
@@ -146,25 +160,46 @@ fn what_only_the_operator_can_mend_ends_the_start_with_one_line() {
 }
 
 #[test]
+fn a_node_serves_over_a_redis_behind_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = make_certificate(folder.path(), "server");
+    let key = folder.path().join("server.key");
+    let port = free_port().to_string();
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let encrypted = ["--tls-port", &port, "--tls-key-file", key, "--tls-cert-file", certificate];
+    let redis = RedisServer::with(&[&encrypted[..], &["--tls-auth-clients", "no"]].concat());
+    let settings = settings(&format!("rediss://127.0.0.1:{port}")).with("REDIS__CERTIFICATES", certificate);
+    let mut node = Starting::start(&settings);
+    node.ready();
+    // The welcome room is made by commands, and was heard of before: each kind of connection is there.
+    let kinds = redis.cli(&["CLIENT", "LIST"]);
+    let over_tls = kinds.lines().filter(|client| client.contains(&format!("laddr=127.0.0.1:{port} "))).count();
+    assert_eq!(over_tls, 3, "commands, rooms, nodes: {kinds}");
+    assert_eq!(node.end(Signal::TERM).0, 0);
+}
+
+#[test]
 fn three_nodes_that_start_at_once_share_what_is_said() {
     let redis = RedisServer::start();
     let settings = settings(&redis.url());
     let mut nodes: Vec<_> = (0..3).map(|_| Starting::start(&settings)).collect();
     let addresses: Vec<_> = nodes.iter_mut().map(Starting::ready).collect();
     let url = |node: usize, path: &str| format!("http://{}/api/v1{path}", addresses[node]);
-    let guest: Value = ureq::post(url(0, "/guests"))
-        .send_json(serde_json::json!({"name": "Ada"}))
-        .unwrap()
-        .body_mut()
-        .read_json()
-        .unwrap();
+    let guest = patiently(|| ureq::post(url(0, "/guests")).send_json(serde_json::json!({"name": "Ada"})));
+    let guest: Value = serde_json::from_str(&guest).unwrap();
     let bearer = format!("Bearer {}", guest["access_token"].as_str().unwrap());
-    let post =
-        ureq::post(url(1, "/rooms/1/messages")).header("authorization", &bearer).header("idempotency-key", "one");
-    post.send_json(serde_json::json!({"text": "from one node to another"})).unwrap();
-    let page = ureq::get(url(2, "/rooms/1/messages")).header("authorization", &bearer);
-    let page = page.call().unwrap().body_mut().read_to_string().unwrap();
+    patiently(|| {
+        let post = ureq::post(url(1, "/rooms/1/messages")).header("authorization", &bearer);
+        let post = post.header("idempotency-key", "one");
+        post.send_json(serde_json::json!({"text": "from one node to another"}))
+    });
+    let page = patiently(|| ureq::get(url(2, "/rooms/1/messages")).header("authorization", &bearer).call());
     assert!(page.contains("from one node to another"), "{page}");
+    // Keys of others would do, but each key is one more that can be lost.
+    let keys = |node: usize| ureq::get(format!("http://{}/.well-known/jwks.json", addresses[node]));
+    let keys = [0, 1, 2].map(|node| keys(node).call().unwrap().body_mut().read_json::<Value>().unwrap());
+    assert_eq!(keys[0]["keys"].as_array().unwrap().len(), 1, "{keys:?}");
+    assert!(keys.iter().all(|known| known == &keys[0]), "{keys:?}");
     // The welcome room was made once.
     assert_eq!(page.matches("\"created\"").count(), 0);
     for node in nodes {

@@ -11,10 +11,7 @@ use bobchat_proto::wire;
 
 use crate::cluster::RedisCluster;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, batch, message, open, room, say};
-
-/// How long something may take to be heard; on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, batch, message, open, options_of, room, say};
 
 /// Keeps what a node was told.
 #[derive(Default)]
@@ -72,7 +69,7 @@ struct Node {
 
 impl Node {
     async fn start(servers: &Servers, number: u64) -> Self {
-        let options = RedisOptions::new(servers.clone(), DEPLOYMENT, number);
+        let options = RedisOptions { node: number, ..options_of(servers.clone()) };
         let log = RedisLog::connect(options.clone()).await.unwrap();
         let metrics = BackplaneMetrics::default();
         let backplane = RedisBackplane::start(&options, log.clone(), metrics.clone());
@@ -80,6 +77,18 @@ impl Node {
         let listener: Arc<dyn Listener> = notes.clone();
         backplane.listen(Arc::downgrade(&listener));
         Self { log, backplane, notes, metrics }
+    }
+}
+
+impl Node {
+    /// Follows a room, as often as it takes: Redis has two seconds for it.
+    async fn follow(&self, room: RoomId) {
+        let followed = async {
+            while self.backplane.follow(room).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, followed).await.expect("the room is followed");
     }
 }
 
@@ -98,13 +107,13 @@ async fn nodes_hear_each_other(servers: &Servers) {
     let (ada, bob) = two_nodes(servers).await;
     for raw in 1..=40 {
         open(&ada.log, room(raw), 1, 0).await;
-        bob.backplane.follow(room(raw)).await.unwrap();
+        bob.follow(room(raw)).await;
         let events = (0..8).map(|number| message(room(raw), number + 1, None, &format!("{raw}-{number}")));
         ada.log.append(batch(room(raw), events.collect())).await.unwrap();
         let expected: Vec<_> = (0..8).map(|number| format!("{raw}-{number}")).collect();
         assert_eq!(bob.notes.texts(8).await, expected);
     }
-    ada.backplane.follow(room(1)).await.unwrap();
+    ada.follow(room(1)).await;
     say(&ada.log, room(1), "own").await.unwrap();
     bob.backplane.tell_typing(wire::TypingSignal { room: 1, user: 5 });
     ada.notes.wait_for("typing", |_, told| matches!(told, Told::Typing(signal) if signal.user == 5)).await;
@@ -136,7 +145,7 @@ async fn a_cut_connection_is_made_again_and_rooms_look_at_their_logs() {
     let server = RedisServer::start();
     let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
     open(&ada.log, room(1), 1, 0).await;
-    bob.backplane.follow(room(1)).await.unwrap();
+    bob.follow(room(1)).await;
     bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
     bob.notes.take();
     server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
@@ -150,12 +159,12 @@ async fn a_cut_connection_is_made_again_and_rooms_look_at_their_logs() {
 async fn a_server_that_was_away_is_heard_again() {
     let mut server = RedisServer::start();
     let (_, bob) = two_nodes(&Servers::One(server.url())).await;
-    bob.backplane.follow(room(1)).await.unwrap();
+    bob.follow(room(1)).await;
     server.kill();
     assert!(bob.backplane.follow(room(2)).await.is_err(), "nobody confirms it");
     server.run();
     bob.notes.wait_for("to look again", |_, told| *told == Told::Head(None)).await;
-    bob.backplane.follow(room(2)).await.unwrap();
+    bob.follow(room(2)).await;
 }
 
 #[tokio::test]
@@ -165,7 +174,7 @@ async fn what_was_not_heard_is_found_by_the_beat() {
     for raw in 1..=2 {
         open(&ada.log, room(raw), 1, 0).await;
     }
-    bob.backplane.follow(room(1)).await.unwrap();
+    bob.follow(room(1)).await;
     bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     bob.notes.take();
@@ -193,7 +202,7 @@ async fn a_forged_frame_is_thrown_away_and_counted() {
     let server = RedisServer::start();
     let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
     open(&ada.log, room(1), 1, 0).await;
-    bob.backplane.follow(room(1)).await.unwrap();
+    bob.follow(room(1)).await;
     let channel = server.cli(&["PUBSUB", "CHANNELS"]);
     server.cli(&["PUBLISH", &channel, "forged"]);
     server.cli(&["PUBLISH", &channel, ""]);
@@ -216,7 +225,7 @@ async fn rooms_that_are_followed_and_idle_cost_nothing_but_the_beat() {
     let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
     for raw in 1..=300 {
         for node in [&ada, &bob] {
-            node.backplane.follow(room(raw)).await.unwrap();
+            node.follow(room(raw)).await;
             node.backplane.tell_presence(room(raw), presence(1, &[5])).await.unwrap();
         }
     }

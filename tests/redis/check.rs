@@ -7,7 +7,7 @@ use bobchat_proto::ids::{Epoch, Sequence};
 use crate::cluster::RedisCluster;
 use crate::ports::free_port;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, NODE, batch, connect, event, message, open, options, room, say};
+use crate::support::{DEPLOYMENT, PATIENCE, batch, connect, event, message, open, options, options_of, room, say};
 
 async fn refusal(options: RedisOptions) -> CheckError {
     RedisLog::connect(options).await.err().expect("it is not used")
@@ -40,16 +40,16 @@ async fn a_replica_and_nobody_are_told_apart() {
     let replica = primary.replica();
     assert!(matches!(refusal(options(&replica)).await, CheckError::Replica));
     let nobody = Servers::One(format!("redis://127.0.0.1:{}", free_port()));
-    assert!(matches!(refusal(RedisOptions::new(nobody, DEPLOYMENT, NODE)).await, CheckError::Unreachable(_)));
+    assert!(matches!(refusal(options_of(nobody)).await, CheckError::Unreachable(_)));
     let nonsense = Servers::One("http://127.0.0.1".to_owned());
-    assert!(matches!(refusal(RedisOptions::new(nonsense, DEPLOYMENT, NODE)).await, CheckError::Unreachable(_)));
+    assert!(matches!(refusal(options_of(nonsense)).await, CheckError::Unreachable(_)));
 }
 
 #[tokio::test]
 async fn a_master_that_evicts_keeps_the_whole_cluster_from_being_used() {
     let cluster = RedisCluster::start();
     cluster.servers[1].cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
-    let options = RedisOptions::new(cluster.address(), DEPLOYMENT, NODE);
+    let options = options_of(cluster.address());
     assert!(matches!(refusal(options).await, CheckError::Evicts { .. }));
 }
 
@@ -57,8 +57,7 @@ async fn a_master_that_evicts_keeps_the_whole_cluster_from_being_used() {
 #[tokio::test]
 async fn a_new_connection_is_checked_before_it_is_used() {
     let mut server = RedisServer::start();
-    let log =
-        RedisLog::connect(RedisOptions { timeout: Duration::from_millis(500), ..options(&server) }).await.unwrap();
+    let log = connect(&server).await;
     open(&log, room(7), 1, 0).await;
     server.kill();
     server.forget();
@@ -77,7 +76,7 @@ async fn a_new_connection_is_checked_before_it_is_used() {
 #[tokio::test]
 async fn on_a_cluster_of_another_deployment_nothing_is_opened_nor_appended() {
     let mut cluster = RedisCluster::start();
-    let own = RedisOptions::new(cluster.address(), DEPLOYMENT, NODE);
+    let own = options_of(cluster.address());
     let log = RedisLog::connect(own.clone()).await.unwrap();
     for raw in 1..=20 {
         open(&log, room(raw), 1, 0).await;
@@ -109,7 +108,7 @@ async fn on_a_cluster_of_another_deployment_nothing_is_opened_nor_appended() {
 #[tokio::test]
 async fn a_cluster_that_lost_its_data_is_ours_again_with_the_first_room() {
     let cluster = RedisCluster::start();
-    let log = RedisLog::connect(RedisOptions::new(cluster.address(), DEPLOYMENT, NODE)).await.unwrap();
+    let log = RedisLog::connect(options_of(cluster.address())).await.unwrap();
     cluster.servers.iter().for_each(|server| drop(server.cli(&["FLUSHALL"])));
     open(&log, room(7), 1, 0).await;
     let marks: Vec<_> = cluster.servers.iter().flat_map(|server| server.keys("bob:{*}:deployment")).collect();
@@ -123,7 +122,7 @@ async fn persist<T>(ask: impl AsyncFn() -> Option<T>) -> T {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begin.elapsed() < Duration::from_secs(20), "the servers are not found again");
+        assert!(begin.elapsed() < PATIENCE, "the servers are not found again");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -138,7 +137,7 @@ async fn the_rights_that_the_manual_names_are_enough() {
     let user = ["ACL", "SETUSER", "node", "on", ">secret", "~bob:*", "&bob:*", "-@all"];
     server.cli(&[&user[..], &rights.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     let url = format!("redis://node:secret@{}", server.address());
-    let log = RedisLog::connect(RedisOptions::new(Servers::One(url), DEPLOYMENT, NODE)).await.unwrap();
+    let log = RedisLog::connect(options_of(Servers::One(url))).await.unwrap();
     for epoch in [1, 2] {
         open(&log, room(7), epoch, 0).await;
     }
@@ -151,6 +150,6 @@ async fn the_rights_that_the_manual_names_are_enough() {
     log.incarnation().await.unwrap();
     assert_eq!(server.info("errorstats", "errorstat_NOPERM"), "", "nothing was tried that is not allowed");
     let wrong = Servers::One(format!("redis://node:wrong@{}", server.address()));
-    let error = refusal(RedisOptions::new(wrong, DEPLOYMENT, NODE)).await;
+    let error = refusal(options_of(wrong)).await;
     assert!(matches!(&error, CheckError::Unreachable(cause) if !cause.contains("wrong@")), "{error}");
 }

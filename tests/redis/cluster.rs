@@ -22,7 +22,7 @@ impl RedisCluster {
         let servers: Vec<_> = (0..3 * (1 + replicas))
             .map(|_| {
                 let bus = free_port().to_string();
-                let timeout = "2000";
+                let timeout = "5000";
                 RedisServer::with(&[
                     "--cluster-enabled",
                     "yes",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bobchat::adapters::redis::{RedisLog, RedisOptions, Servers};
+use bobchat::adapters::redis::{RedisLog, Servers};
 use bobchat_actors::ports::LiveLog;
 use bobchat_actors::ports::contract::{self, LiveLoss, LiveSubject};
 use bobchat_proto::ids::RoomId;
@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 
 use crate::cluster::RedisCluster;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, NODE};
+use crate::support::options_of;
 
 /// The servers of one subject after the other, emptied in between.
 struct Subject {
@@ -30,7 +30,7 @@ impl Subject {
 }
 
 async fn connect(address: &Servers) -> Arc<RedisLog> {
-    RedisLog::connect(RedisOptions::new(address.clone(), DEPLOYMENT, NODE)).await.unwrap()
+    RedisLog::connect(options_of(address.clone())).await.unwrap()
 }
 
 fn on_all(servers: &RefCell<Vec<RedisServer>>, each: impl FnMut(&mut RedisServer)) {

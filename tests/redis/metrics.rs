@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use crate::cluster::RedisCluster;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, NODE, batch, message, open, options, room, say};
+use crate::support::{PATIENCE, QUICK, batch, connect, message, open, options, options_of, room, say};
 
 fn render(registry: &Registry) -> String {
     let mut text = String::new();
@@ -28,7 +28,7 @@ fn value(registry: &Registry, name: &str) -> f64 {
 fn counted(options: RedisOptions) -> (RedisOptions, Registry) {
     let mut registry = Registry::default();
     let metrics = RedisMetrics::register(&mut registry);
-    (RedisOptions { metrics, timeout: Duration::from_millis(500), ..options }, registry)
+    (RedisOptions { metrics, ..options }, registry)
 }
 
 #[tokio::test]
@@ -79,9 +79,10 @@ async fn each_step_and_each_answer_is_counted() {
 #[tokio::test]
 async fn a_server_that_is_away_and_comes_back_is_seen() {
     let mut server = RedisServer::start();
-    let (options, registry) = counted(options(&server));
+    let patient = connect(&server).await;
+    open(&patient, room(7), 1, 0).await;
+    let (options, registry) = counted(RedisOptions { timeout: QUICK, ..options(&server) });
     let log = RedisLog::connect(options).await.unwrap();
-    open(&log, room(7), 1, 0).await;
     server.pause();
     say(&log, room(7), "is anybody there").await.unwrap_err();
     assert!(value(&registry, "bobchat_redis_up") < 0.5);
@@ -107,9 +108,10 @@ async fn a_server_that_is_away_and_comes_back_is_seen() {
 #[tokio::test]
 async fn what_a_cluster_refuses_for_a_moment_is_tried_again_and_counted() {
     let cluster = RedisCluster::start();
-    let (options, registry) = counted(RedisOptions::new(cluster.address(), DEPLOYMENT, NODE));
+    let patient = RedisLog::connect(options_of(cluster.address())).await.unwrap();
+    open(&patient, room(7), 1, 0).await;
+    let (options, registry) = counted(RedisOptions { timeout: QUICK, ..options_of(cluster.address()) });
     let log = RedisLog::connect(options).await.unwrap();
-    open(&log, room(7), 1, 0).await;
     // The other half of the cluster is gone, and no node answers for what it had.
     let mut servers = cluster.servers;
     servers[0].kill();
@@ -125,7 +127,7 @@ async fn what_a_cluster_refuses_for_a_moment_is_tried_again_and_counted() {
 async fn ask_until(is_so: impl AsyncFn() -> bool) {
     let begin = std::time::Instant::now();
     while !is_so().await {
-        assert!(begin.elapsed() < Duration::from_secs(20), "it does not come to that");
+        assert!(begin.elapsed() < PATIENCE, "it does not come to that");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,10 +1,10 @@
-use bobchat::adapters::redis::{RedisLog, RedisOptions};
+use bobchat::adapters::redis::RedisLog;
 use bobchat_actors::ports::{LiveLog as _, LiveRefusal};
 use bobchat_proto::ids::Epoch;
 
 use crate::cluster::RedisCluster;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, NODE, event, open, room, say};
+use crate::support::{event, open, options_of, room, say};
 
 fn id(server: &RedisServer) -> String {
     server.cli(&["CLUSTER", "MYID"])
@@ -27,7 +27,7 @@ pub(crate) fn migrate(slot: &str, from: &RedisServer, to: &RedisServer, all: &[R
 #[tokio::test]
 async fn a_slot_that_moves_takes_its_rooms_along_under_a_new_epoch() {
     let cluster = RedisCluster::start();
-    let log = RedisLog::connect(RedisOptions::new(cluster.address(), DEPLOYMENT, NODE)).await.unwrap();
+    let log = RedisLog::connect(options_of(cluster.address())).await.unwrap();
     let (moved, stays) = (room(42), room(43));
     for id in [moved, stays] {
         open(&log, id, 1, 0).await;

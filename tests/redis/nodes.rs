@@ -17,10 +17,7 @@ use tokio::net::TcpStream;
 use crate::cluster::RedisCluster;
 use crate::migration::migrate;
 use crate::server::RedisServer;
-use crate::support::DEPLOYMENT;
-
-/// How long something may take to be heard; on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, options_of};
 
 fn id(node: u64) -> NodeId {
     NodeId::new(node).unwrap()
@@ -44,7 +41,7 @@ impl NodesSubject for Subject {
 
 /// A link that hears.
 async fn start(servers: &Servers, node: NodeId, metrics: NodesMetrics) -> Arc<RedisNodes> {
-    let options = RedisOptions::new(servers.clone(), DEPLOYMENT, node.get());
+    let options = RedisOptions { node: node.get(), ..options_of(servers.clone()) };
     let log = RedisLog::connect(options.clone()).await.unwrap();
     let nodes = RedisNodes::start(&options, node, log, metrics);
     nodes.hears().await.unwrap();

@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use bobchat::adapters::redis::{RedisLog, RedisOptions};
+use bobchat::adapters::redis::RedisLog;
 use bobchat_actors::ports::{LiveLog as _, Outcome};
 use bobchat_proto::backplane::Frame;
 use prost::Message as _;
@@ -10,7 +8,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::cluster::RedisCluster;
 use crate::server::RedisServer;
-use crate::support::{DEPLOYMENT, NODE, batch, connect, event, message, open, room};
+use crate::support::{NODE, PATIENCE, batch, connect, event, message, open, options_of, room};
 
 const ROOM: u64 = 42;
 const CHANNEL: &str = "bob:{s200}:42:new";
@@ -27,7 +25,7 @@ async fn listen(server: &RedisServer, command: &str) -> (MultiplexedConnection, 
 
 async fn next(pushes: &mut UnboundedReceiver<PushInfo>, wanted: &PushKind) -> Frame {
     loop {
-        let push = tokio::time::timeout(Duration::from_secs(20), pushes.recv()).await.expect("it arrives").unwrap();
+        let push = tokio::time::timeout(PATIENCE, pushes.recv()).await.expect("it arrives").unwrap();
         if push.kind == *wanted {
             let Some(Value::BulkString(frame)) = push.data.last() else { panic!("{push:?}") };
             return Frame::decode(frame.as_slice()).unwrap();
@@ -62,7 +60,7 @@ async fn a_publish_arrives_with_exactly_the_appended_events() {
 #[tokio::test]
 async fn on_a_cluster_it_arrives_in_the_shard() {
     let cluster = RedisCluster::start();
-    let log = RedisLog::connect(RedisOptions::new(cluster.address(), DEPLOYMENT, NODE)).await.unwrap();
+    let log = RedisLog::connect(options_of(cluster.address())).await.unwrap();
     // The others would send us on.
     let owner = cluster.servers.iter().find(|server| !server.cli(&["SPUBLISH", CHANNEL, ""]).starts_with("MOVED"));
     let (_connection, mut pushes) = listen(owner.unwrap(), "SSUBSCRIBE").await;

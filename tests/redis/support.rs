@@ -16,8 +16,19 @@ use crate::server::RedisServer;
 pub(crate) const DEPLOYMENT: &str = "test";
 pub(crate) const NODE: u64 = 17;
 
+/// How long anything may take that ends by itself; on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A timeout for calls that nobody will answer.
+pub(crate) const QUICK: Duration = Duration::from_millis(300);
+
 pub(crate) fn options(server: &RedisServer) -> RedisOptions {
-    RedisOptions::new(Servers::One(server.url()), DEPLOYMENT, NODE)
+    options_of(Servers::One(server.url()))
+}
+
+/// Calls are waited for as long as it takes, where no test says otherwise.
+pub(crate) fn options_of(servers: Servers) -> RedisOptions {
+    RedisOptions { timeout: PATIENCE, ..RedisOptions::new(servers, DEPLOYMENT, NODE) }
 }
 
 pub(crate) async fn connect(server: &RedisServer) -> Arc<RedisLog> {

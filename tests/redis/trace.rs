@@ -19,7 +19,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::server::RedisServer;
-use crate::support::{connect, message, open, options, room, say};
+use crate::support::{PATIENCE, connect, message, open, options, room, say};
 
 /// Keeps the spans that have ended.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +61,7 @@ impl Notes {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), told).await.expect("nothing was told")
+        tokio::time::timeout(PATIENCE, told).await.expect("nothing was told")
     }
 }
 
@@ -139,7 +139,7 @@ async fn and_into_the_archiver() {
     };
     tokio::select! {
         () = cluster.tend() => {}
-        archived = tokio::time::timeout(Duration::from_secs(20), archived) => archived.expect("nothing was archived"),
+        archived = tokio::time::timeout(PATIENCE, archived) => archived.expect("nothing was archived"),
     }
     assert_eq!(spans.named("redis.append").unwrap().parent_span_id, first);
     let wait = spans.named("archive.wait").unwrap();

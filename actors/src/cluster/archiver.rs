@@ -91,17 +91,19 @@ impl Cluster {
         }
     }
 
-    /// Stores what a room's live log holds, and says which room that was.
+    /// Stores what a room's live log holds, and says which room that was. In the span of its turn.
     pub(super) async fn archive_room(&self, room: RoomId) -> RoomId {
         if !self.archives(room).await {
-            // Another node does. Should it die, the keeper finds what this node holds, and the sweep what nobody does.
+            // Another node does, as soon as it hears of what was appended here. Should it hear nothing or die, the keeper
+            // finds what this node holds, and the sweep what nobody does.
             return room;
         }
+        let mut events = 0_usize;
         for _ in 0..ROUNDS_MAX {
             let mut job = Archive::new(room);
-            let span = tracing::debug_span!(target: crate::TRACE, "log.archive", room.id = %room, events = tracing::field::Empty);
-            let end = run(&self.node, &mut job).instrument(span.clone()).await;
-            span.record("events", job.stored_count());
+            let end = run(&self.node, &mut job).await;
+            events = events.saturating_add(job.stored_count());
+            tracing::Span::current().record("events", events);
             match end {
                 ArchiveEnd::Archived(_) => {
                     self.metrics.archived.inc_by(job.stored_count() as u64);
@@ -131,8 +133,17 @@ impl Cluster {
 
     fn observe_lag(&self, oldest_at: Option<i64>) {
         let Some(oldest_at) = oldest_at else { return };
-        let micros = u64::try_from(self.clock.now_micros().saturating_sub(oldest_at)).unwrap_or(0);
-        self.metrics.archive_lag_seconds.observe(Duration::from_micros(micros).as_secs_f64());
+        self.metrics.archive_lag_seconds.observe(self.age(oldest_at).as_secs_f64());
+    }
+
+    /// How old the oldest event is that this node answered for and does not know to be stored; zero where there is
+    /// none. What other nodes store it learns within two beats of its keeper.
+    pub fn archive_lag(&self) -> Duration {
+        self.node.unarchived.oldest_at().map(|at| self.age(at)).unwrap_or_default()
+    }
+
+    fn age(&self, at: i64) -> Duration {
+        Duration::from_micros(u64::try_from(self.clock.now_micros().saturating_sub(at)).unwrap_or(0))
     }
 
     /// Waits until everything that this node answered for is stored, at most for `limit`; [`Cluster::tend`] goes on
@@ -156,10 +167,8 @@ impl Cluster {
     }
 }
 
-/// The span in which a room is stored; the time that it waited for it ends here.
+/// The span of a room's turn; the time that it waited for it ends here. What nobody's request led to begins a trace.
 fn archiving(room: RoomId, wait: tracing::Span) -> tracing::Span {
-    if wait.is_none() {
-        return wait;
-    }
-    tracing::debug_span!(target: TRACE, parent: &wait, "room.archive", room.id = %room)
+    let events = tracing::field::Empty;
+    tracing::debug_span!(target: TRACE, parent: wait.id(), "room.archive", room.id = %room, events)
 }

@@ -33,40 +33,126 @@ impl History for Cluster {
         limit: usize,
         visible: &Visible,
     ) -> Result<MessagePage, Unavailable> {
-        for attempt in 1..=TRIES_MAX {
-            let Some(tail) = self.tail_of(room).await? else { return Ok(MessagePage::default()) };
-            let shown = up_to_head(visible, tail.head);
-            let stored = self.history.page(room, anchor, limit, &shown).await?;
-            if self.still_stands(room, &tail).await? {
-                return Ok(merge_messages(anchor, limit, &self.shown(room, shown), stored, tail.events));
-            }
-            wait(attempt).await;
+        let (mut page, stored) = self.merged_page(room, anchor, limit, visible).await?;
+        if !page.messages.is_empty() {
+            return Ok(page);
         }
-        Err(changes_too_fast(room))
+        // Where all that was read came again and is for others, what is asked for lies beyond it.
+        if !matches!(anchor, Anchor::After(_)) {
+            if let Some(older) = self.page_beyond(room, stored.more_before, Anchor::Before, limit, visible).await? {
+                return Ok(MessagePage { has_more_after: page.has_more_after, ..older });
+            }
+            page.has_more_before = false;
+        }
+        if matches!(anchor, Anchor::After(_) | Anchor::Around(_)) {
+            if let Some(newer) = self.page_beyond(room, stored.more_after, Anchor::After, limit, visible).await? {
+                return Ok(MessagePage { has_more_before: page.has_more_before, ..newer });
+            }
+            page.has_more_after = false;
+        }
+        Ok(page)
     }
 
     async fn events(
         &self,
         room: RoomId,
-        after: Sequence,
+        mut after: Sequence,
         limit: usize,
         visible: &Visible,
     ) -> Result<EventPage, Unavailable> {
+        loop {
+            let (page, last) = self.merged_events(room, after, limit, visible).await?;
+            match last {
+                Some(last) if page.events.is_empty() && page.has_more => after = last,
+                _ => return Ok(page),
+            }
+        }
+    }
+}
+
+/// Where a stored page ends, on the sides on which there is more.
+struct Stored {
+    more_before: Option<Sequence>,
+    more_after: Option<Sequence>,
+}
+
+impl Stored {
+    fn of(page: &MessagePage) -> Self {
+        let seq = |event: &wire::Event| Sequence(event.seq);
+        Self {
+            more_before: page.messages.first().filter(|_| page.has_more_before).map(seq),
+            more_after: page.messages.last().filter(|_| page.has_more_after).map(seq),
+        }
+    }
+}
+
+impl Cluster {
+    /// What is shown of a page, and where what is stored of it ends.
+    async fn merged_page(
+        &self,
+        room: RoomId,
+        anchor: Anchor,
+        limit: usize,
+        visible: &Visible,
+    ) -> Result<(MessagePage, Stored), Unavailable> {
         for attempt in 1..=TRIES_MAX {
-            let Some(mut tail) = self.tail_of(room).await? else { return Ok(EventPage::default()) };
-            let shown = up_to_head(visible, tail.head);
-            let stored = self.history.events(room, after, limit, &shown).await?;
+            let Some(tail) = self.tail_of(room).await? else {
+                let nothing = MessagePage::default();
+                let stored = Stored::of(&nothing);
+                return Ok((nothing, stored));
+            };
+            let shown = self.shown(room, visible, tail.head).await?;
+            let page = self.history.page(room, anchor, limit, &shown.visible).await?;
             if self.still_stands(room, &tail).await? {
-                tail.events.retain(|event| event.seq > after.0);
-                return Ok(merge_events(limit, &self.shown(room, shown), stored, tail.events));
+                let stored = Stored::of(&page);
+                return Ok((merge_messages(anchor, limit, &shown, page, tail.events), stored));
             }
             wait(attempt).await;
         }
         Err(changes_too_fast(room))
     }
-}
 
-impl Cluster {
+    /// The first page on one side of a seq of which anything is shown.
+    async fn page_beyond(
+        &self,
+        room: RoomId,
+        mut more: Option<Sequence>,
+        side: fn(Sequence) -> Anchor,
+        limit: usize,
+        visible: &Visible,
+    ) -> Result<Option<MessagePage>, Unavailable> {
+        while let Some(seq) = more {
+            let (page, stored) = self.merged_page(room, side(seq), limit, visible).await?;
+            if !page.messages.is_empty() {
+                return Ok(Some(page));
+            }
+            more = if matches!(side(seq), Anchor::Before(_)) { stored.more_before } else { stored.more_after };
+        }
+        Ok(None)
+    }
+
+    /// What is shown of a page, and the last seq that is stored of it.
+    async fn merged_events(
+        &self,
+        room: RoomId,
+        after: Sequence,
+        limit: usize,
+        visible: &Visible,
+    ) -> Result<(EventPage, Option<Sequence>), Unavailable> {
+        for attempt in 1..=TRIES_MAX {
+            let Some(mut tail) = self.tail_of(room).await? else { return Ok((EventPage::default(), None)) };
+            let shown = self.shown(room, visible, tail.head).await?;
+            let page = self.history.events(room, after, limit, &shown.visible).await?;
+            if self.still_stands(room, &tail).await? {
+                tail.events.retain(|event| event.seq > after.0);
+                let last = page.events.last().map(|event| Sequence(event.seq));
+                return Ok((merge_events(limit, &shown, page, tail.events), last));
+            }
+            wait(attempt).await;
+        }
+        Err(changes_too_fast(room))
+    }
+
     /// Everything above what is known to be stored, without a hole but for what is stored by now; `None` where there
     /// is no such room.
     async fn tail_of(&self, room: RoomId) -> Result<Option<Tail>, Unavailable> {
@@ -97,9 +183,13 @@ impl Cluster {
         Ok(events)
     }
 
-    /// Judges what is shown by the epochs that are known here: every room that is read was loaded.
-    fn shown(&self, room: RoomId, visible: Visible) -> Shown {
-        Shown { visible, spans: self.rows.get(room).map(|row| row.spans).unwrap_or_default() }
+    /// What may be shown, up to the head that was read and judged by the epochs up to that one's.
+    async fn shown(&self, room: RoomId, visible: &Visible, head: Position) -> Result<Shown, Unavailable> {
+        let row = match self.rows.get(room).filter(|row| row.epoch >= head.epoch) {
+            Some(row) => Some(row),
+            None => self.node.store.log_row(room, false).await?.inspect(|row| self.learn(room, row)),
+        };
+        Ok(Shown { visible: up_to_head(visible, head), spans: row.map(|row| row.spans).unwrap_or_default() })
     }
 
     /// Whether what was read first still belongs to the room after what is stored was read: then both did.

@@ -76,6 +76,7 @@ impl Cluster {
     async fn look_around(&self, before: &mut Before) {
         let unarchived = &self.node.unarchived;
         self.metrics.unarchived_bytes.set(i64::try_from(unarchived.bytes()).unwrap_or(i64::MAX));
+        self.metrics.unarchived_seconds.set(self.archive_lag().as_secs_f64());
         let oldest: HashMap<RoomId, Position> = unarchived.oldest().into_iter().collect();
         self.metrics.unarchived_rooms.set(i64::try_from(oldest.len()).unwrap_or(i64::MAX));
         let changed = match self.node.live.incarnation().await {

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ops::RangeInclusive;
 
-use bobchat_proto::ids::{Epoch, Position, Sequence};
 use bobchat_proto::wire::{self, event::Body};
 
 use crate::ports::paging::{boundary, event_page, message_page};
-use crate::ports::{Anchor, EventPage, MessagePage, Span, Visible, owner};
+use crate::ports::{Anchor, EventPage, MessagePage, Span, Visible, is_shown};
 
 /// What a reader may see.
 pub(super) struct Shown {
@@ -18,18 +16,8 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Who may see an event that was renumbered is judged by where it stood first (rule 16): before somebody joined, or
-    /// after they left, it is not for them, whatever its seq is now.
     fn shows(&self, event: &wire::Event) -> bool {
-        let first = event.first.as_ref().map(|first| Position { epoch: Epoch(first.epoch), seq: Sequence(first.seq) });
-        let seq = Sequence(event.seq);
-        self.visible.iter().any(|range| range.contains(&seq) && first.is_none_or(|first| self.is_within(range, first)))
-    }
-
-    fn is_within(&self, range: &RangeInclusive<Sequence>, first: Position) -> bool {
-        let place = |seq: Sequence| owner(&self.spans, seq).map(|epoch| Position { epoch, seq });
-        let (joined, left) = (place(*range.start()), place(*range.end()));
-        joined.is_none_or(|joined| joined <= first) && left.is_none_or(|left| first <= left)
+        is_shown(event, &self.visible, &self.spans)
     }
 }
 
@@ -95,6 +83,7 @@ fn is_message(event: &wire::Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bobchat_proto::ids::{Epoch, Sequence};
     use bobchat_proto::limits::PAGE_BYTES_MAX;
     use proptest::prelude::*;
 
@@ -112,16 +101,13 @@ mod tests {
         let spans = vec![Span::FIRST, Span { epoch: Epoch(2), base: Sequence(11) }];
         let first = Some(bobchat_proto::wire::Position { epoch: 1, seq: 12 });
         let again = wire::Event { epoch: 2, first, ..message(14, 1) };
-        let sees = |from: u64, to: u64| {
-            let visible = vec![Sequence(from)..=Sequence(to)];
-            let shown = Shown { visible, spans: spans.clone() };
-            let page = merge_messages(Anchor::Newest, 9, &shown, MessagePage::default(), vec![again.clone()]);
-            !page.messages.is_empty()
-        };
-        assert!(sees(1, 20), "a member all the time");
-        assert!(sees(10, 20), "who joined before it was said");
-        assert!(!sees(13, 20), "who joined after it was said and before it came again");
-        assert!(!sees(1, 13), "not by its seq");
+        for (from, sees) in [(10, true), (13, false)] {
+            let shown = Shown { visible: vec![Sequence(from)..=Sequence(20)], spans: spans.clone() };
+            let stored = |messages| MessagePage { messages, ..MessagePage::default() };
+            let in_tail = merge_messages(Anchor::Newest, 9, &shown, stored(vec![]), vec![again.clone()]);
+            let in_store = merge_messages(Anchor::Newest, 9, &shown, stored(vec![again.clone()]), vec![]);
+            assert_eq!((!in_tail.messages.is_empty(), !in_store.messages.is_empty()), (sees, sees), "from {from}");
+        }
     }
 
     fn joined(seq: u64) -> wire::Event {

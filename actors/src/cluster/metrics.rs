@@ -2,6 +2,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
 
 /// What a node of a cluster counts. Shared by all threads.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct ClusterMetrics {
     pub archive_failed: Counter,
     /// The age of the oldest event of a round when it was stored.
     pub archive_lag_seconds: Histogram,
+    /// The age of the oldest event that this node answered for and that is not stored, at the last beat.
+    pub unarchived_seconds: Gauge<f64, AtomicU64>,
     /// Encoded bytes that this node answered for and that are not stored.
     pub unarchived_bytes: Gauge,
     /// Rooms that they belong to.
@@ -36,6 +39,7 @@ impl ClusterMetrics {
             archived: Counter::default(),
             archive_failed: Counter::default(),
             archive_lag_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            unarchived_seconds: Gauge::default(),
             unarchived_bytes: Gauge::default(),
             unarchived_rooms: Gauge::default(),
             full: Counter::default(),
@@ -56,6 +60,8 @@ impl ClusterMetrics {
         ] {
             registry.register(name, help, gauge.clone());
         }
+        let (name, help) = ("bobchat_unarchived_seconds", "Age of the oldest event answered for and not stored");
+        registry.register(name, help, metrics.unarchived_seconds.clone());
         let lag = metrics.archive_lag_seconds.clone();
         registry.register("bobchat_archive_lag_seconds", "Age of the oldest event of a round when stored", lag);
         metrics

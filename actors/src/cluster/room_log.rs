@@ -60,6 +60,13 @@ impl RoomLog for Cluster {
         self.worries.add(room);
     }
 
+    /// Who appended does not archive what this node has the lease for, and its sweep would find it seconds later.
+    fn heard(&self, room: RoomId) {
+        if self.leases.holds(room) {
+            self.dirty.add(room);
+        }
+    }
+
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
         if let Some(live) = self.node.live.head(room).await? {
             return Ok(Some(live.head));

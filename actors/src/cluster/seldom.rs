@@ -21,3 +21,19 @@ impl Seldom {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_trouble_is_told_once_and_again_after_a_while() {
+        let trouble = Seldom::default();
+        assert!(trouble.is_due());
+        assert!(!trouble.is_due(), "it was told just now");
+        tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+        assert!(!trouble.is_due());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(trouble.is_due() && !trouble.is_due());
+    }
+}

@@ -319,6 +319,62 @@ async fn what_a_dead_node_appended_is_stored_by_another() {
     assert_eq!(other.metrics.archived.get(), 3);
 }
 
+/// Somebody else has the lease of the room for this long.
+async fn claimed_by_another(bench: &Bench, lasts: Duration) {
+    assert!(bench.live.claim(ROOM, 99, lasts).await.expect("it answers"), "the lease is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_is_archived_by_who_has_its_lease_and_by_the_next_when_that_ends() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    claimed_by_another(&bench, Duration::from_secs(10)).await;
+    bench.say("a", None).await.expect("it is appended");
+    bench.cluster.archive_all().await;
+    assert!(bench.store.rows(ROOM).is_empty(), "another node's");
+    bench.clock.advance(Duration::from_secs(11));
+    bench.cluster.archive_all().await;
+    assert!(bench.store.rows(ROOM).is_empty(), "what it was told is gone by for a while");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    bench.cluster.archive_all().await;
+    assert_eq!(bench.store.rows(ROOM).len(), 1);
+    assert!(!bench.live.claim(ROOM, 99, Duration::from_secs(10)).await.expect("it answers"), "now it is this node's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_node_appends_is_archived_by_who_has_the_lease_and_hears_of_it() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    let other = {
+        let ports = ClusterPorts { node: 2, ..ports(&bench.clock, &bench.live, &bench.store) };
+        Cluster::new(ports, ClusterOptions::default(), ClusterMetrics::register(&mut Registry::default()))
+    };
+    assert!(bench.cluster.archives(ROOM).await && !other.archives(ROOM).await);
+    say_by(&other, "a", None).await.expect("it is appended");
+    // Before the sweep would find it.
+    let soon = Duration::from_secs(2);
+    assert!(tokio::time::timeout(soon, futures_util::future::join(bench.cluster.tend(), other.tend())).await.is_err());
+    assert!(bench.store.rows(ROOM).is_empty(), "who has the lease has heard nothing");
+    bench.cluster.heard(ROOM);
+    other.heard(ROOM);
+    assert!(tokio::time::timeout(soon, bench.cluster.tend()).await.is_err());
+    assert_eq!(bench.store.rows(ROOM).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_event_that_is_not_stored_says_how_far_the_archive_is_behind() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    assert_eq!(bench.cluster.archive_lag(), Duration::ZERO, "nothing waits");
+    for key in ["a", "b"] {
+        bench.say(key, None).await.expect("it is appended");
+        bench.clock.advance(Duration::from_secs(20));
+    }
+    assert_eq!(bench.cluster.archive_lag(), Duration::from_secs(40), "the older one");
+    bench.cluster.archive_all().await;
+    assert_eq!(bench.cluster.archive_lag(), Duration::ZERO, "both are stored");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_waits_for_history_has_stored_what_it_acknowledges() {
     let bench = Bench::new();

@@ -1,8 +1,9 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bobchat_proto::codec::Format;
 use bobchat_proto::error::CloseCode;
@@ -37,10 +38,12 @@ pub struct Subscriber {
 /// that nobody who was removed gets what came later, and nobody who was attached gets anything twice.
 #[derive(Debug, Clone)]
 pub enum Job {
-    /// Writes events to everybody who receives the room.
+    /// Writes events to everybody who receives the room and may see them.
     Deliver {
         /// The events, encoded.
         frames: Frames,
+        /// Who may not.
+        hidden_from: HiddenFrom,
         /// The seq of the last one.
         last: Sequence,
     },
@@ -74,6 +77,9 @@ pub enum Job {
     },
 }
 
+/// Who receives a room and may not see some of its events: nearly always nobody.
+pub type HiddenFrom = Option<Arc<HashSet<UserId, RandomState>>>;
+
 #[derive(Default)]
 struct RoomHere {
     json: Vec<Rc<Outlet>>,
@@ -102,14 +108,18 @@ impl RoomHere {
     ///
     /// In a big room each of them has left the caches since the last time. Looking at a few of them before the
     /// first is written to brings them back together, instead of one wait for memory after another.
-    fn deliver(&self, frames: &Frames, receivers: Range<usize>) {
+    fn deliver(&self, frames: &Frames, hidden_from: &HiddenFrom, receivers: Range<usize>) {
+        let may_see = |outlet: &Outlet| match hidden_from {
+            None => true,
+            Some(hidden) => !outlet.user().is_some_and(|user| hidden.contains(&user)),
+        };
         let json = receivers.start.min(self.json.len())..receivers.end.min(self.json.len());
         let protobuf = receivers.start - json.start..receivers.end - json.end;
         for (format, list, range) in [(Format::Json, &self.json, json), (Format::Protobuf, &self.protobuf, protobuf)] {
             let (Some(bytes), Some(outlets)) = (frames.of(format), list.get(range)) else { continue };
             for near in outlets.chunks(LOOK_AHEAD) {
                 if near.iter().filter(|outlet| outlet.is_open()).count() > 0 {
-                    near.iter().for_each(|outlet| outlet.push(bytes));
+                    near.iter().filter(|outlet| may_see(outlet)).for_each(|outlet| outlet.push(bytes));
                 }
             }
         }
@@ -134,14 +144,14 @@ pub struct LocalHub {
     started_at: Instant,
     draining: Cell<bool>,
     /// What waits for all clients of the node.
-    pub budget: std::sync::Arc<OutboundBudget>,
+    pub budget: Arc<OutboundBudget>,
     metrics: Metrics,
 }
 
 impl LocalHub {
     /// A hub without connections.
     #[must_use]
-    pub fn new(budget: std::sync::Arc<OutboundBudget>, metrics: Metrics) -> Self {
+    pub fn new(budget: Arc<OutboundBudget>, metrics: Metrics) -> Self {
         budget.add_thread();
         Self {
             rooms: RefCell::default(),
@@ -260,9 +270,9 @@ impl LocalHub {
             let started_at = here.progress;
             here.progress = 0;
             match &job {
-                Job::Deliver { frames, last } => {
+                Job::Deliver { frames, hidden_from, last } => {
                     let end = (started_at + budget).min(here.len());
-                    here.deliver(frames, started_at..end);
+                    here.deliver(frames, hidden_from, started_at..end);
                     self.metrics.deliveries.inc_by(frames.events * (end - started_at) as u64);
                     budget -= end - started_at;
                     if end < here.len() {

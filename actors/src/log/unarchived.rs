@@ -123,6 +123,13 @@ impl Unarchived {
         state.rooms.iter().filter_map(|(room, held)| Some((*room, first(held)?))).collect()
     }
 
+    /// When the oldest event that is held was added, in microseconds since 1970.
+    #[must_use]
+    pub fn oldest_at(&self) -> Option<i64> {
+        let state = self.state();
+        state.rooms.values().filter_map(|held| held.events.values().next()).map(|event| event.at).min()
+    }
+
     /// The encoded bytes that are held.
     #[must_use]
     pub fn bytes(&self) -> usize {

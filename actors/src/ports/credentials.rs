@@ -38,7 +38,11 @@ pub trait Credentials: Send + Sync {
     /// Lists the signing keys, oldest first.
     async fn signing_keys(&self) -> Result<Vec<record::SigningKey>, Unavailable>;
 
-    /// Adds a signing key, durably, unless there is one that signs longer: of two nodes that start at once
-    /// both end with the same newest key. Returns the keys that stand now, oldest first.
-    async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable>;
+    /// Adds a signing key, durably, if the newest one is still that of this name: of nodes that make one at once,
+    /// one adds its own and the others find it. Returns the keys that stand now, oldest first.
+    async fn add_signing_key(
+        &self,
+        newest: Option<&str>,
+        key: record::SigningKey,
+    ) -> Result<Vec<record::SigningKey>, Unavailable>;
 }

@@ -12,6 +12,7 @@ mod lists;
 mod live_log;
 mod live_room;
 mod node_link;
+mod pages;
 mod people;
 mod room;
 mod room_log;

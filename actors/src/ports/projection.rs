@@ -124,12 +124,13 @@ pub fn fold_settings(settings: &mut wire::RoomSettings, event: &wire::Event) -> 
     }
 }
 
-/// Adds a signing key, oldest first, unless one signs as long; returns whether it did.
-pub fn add_signing_key(keys: &mut Vec<record::SigningKey>, key: record::SigningKey) -> bool {
-    if keys.iter().any(|known| known.signs_until >= key.signs_until) {
+/// Adds a signing key to those that stand, oldest first, if the newest of them is called so; returns whether it did.
+pub fn add_signing_key(keys: &mut Vec<record::SigningKey>, newest: Option<&str>, key: record::SigningKey) -> bool {
+    if keys.last().map(|known| known.kid.as_str()) != newest {
         return false;
     }
-    keys.push(key);
-    keys.sort_by_key(|key| key.created_at);
+    // A clock that went back must not put it below the one that it follows.
+    let after = keys.last().map_or(i64::MIN, |known| known.created_at.saturating_add(1));
+    keys.push(record::SigningKey { created_at: key.created_at.max(after), ..key });
     true
 }

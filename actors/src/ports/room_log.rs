@@ -126,6 +126,11 @@ pub trait RoomLog: Send + Sync {
         let _ = (room, events);
     }
 
+    /// Hears that another node appended to a room, in the span of what it appended. A hint, for a log that nodes share.
+    fn heard(&self, room: RoomId) {
+        let _ = room;
+    }
+
     /// The head of a room's log; `None` when the room has none.
     ///
     /// # Errors

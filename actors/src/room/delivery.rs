@@ -6,6 +6,7 @@ use bobchat_proto::ids::{Sequence, UserId};
 use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
 use std::time::Duration;
 
+use super::portions::{Portion, portions};
 use super::subscribers::reset_frames;
 use super::{Frames, Machine, Room};
 use crate::hub::{HubLink, Job};
@@ -42,28 +43,38 @@ impl Room {
                 for subscriber in &recovered.subscribers {
                     room.subscribers.add(*subscriber, &link);
                 }
-                room.deliver_missed(&link, missed);
+                let removed = room.deliver_missed(&link, missed);
+                removed.into_iter().for_each(|user| room.remove_user(user));
             }
             room.tell_nodes_later(context);
         }));
     }
 
-    /// Writes to a thread's subscribers what they have not seen; where that is too much, tells them so.
-    pub(super) fn deliver_missed(&mut self, link: &HubLink, missed: Option<Vec<wire::Event>>) {
-        let Some(head) = self.machine.as_ref().map(|machine| machine.state().head.position) else { return };
+    /// Writes to a thread's subscribers what they have not seen; where that is too much, tells them so. Returns who left
+    /// meanwhile: that thread writes nothing more to them.
+    fn deliver_missed(&mut self, link: &HubLink, missed: Option<Vec<wire::Event>>) -> Vec<UserId> {
+        let Some(state) = self.machine.as_ref().map(Machine::state) else { return Vec::new() };
+        let head = state.head.position;
         let Some(mut missed) = missed else {
             self.worker.core.metrics.resets.inc();
             let frames = reset_frames(self.id, head, ResetReason::TooFarBehind);
-            let job = Job::Deliver { frames, last: head.seq };
-            return self.subscribers.perform_on(link, &self.worker, self.id, job);
+            let job = Job::Deliver { frames, hidden_from: None, last: head.seq };
+            self.subscribers.perform_on(link, &self.worker, self.id, job);
+            return Vec::new();
         };
         missed.retain(|event| event.seq <= head.seq.0);
-        let removed: Vec<UserId> = missed.iter().filter_map(left_user).collect();
-        if !missed.is_empty() {
-            let frames = Frames::of_events(missed, |_| true);
-            self.subscribers.perform_on(link, &self.worker, self.id, Job::Deliver { frames, last: head.seq });
+        let portions: Vec<_> = portions(state, self.subscribers.users(), missed).collect();
+        let mut gone = Vec::new();
+        for Portion { events, hidden_from, removed } in portions {
+            let last = events.last().map_or(head.seq, |event| Sequence(event.seq));
+            let frames = Frames::of_events(events, |_| true);
+            let jobs = [Job::Deliver { frames, hidden_from, last }].into_iter();
+            for job in jobs.chain(removed.map(|user| Job::Remove { user })) {
+                self.subscribers.perform_on(link, &self.worker, self.id, job);
+            }
+            gone.extend(removed);
         }
-        removed.into_iter().for_each(|user| self.remove_user(user));
+        gone
     }
 
     /// Writes to all subscribers what the room has not applied itself but loaded.
@@ -72,9 +83,11 @@ impl Room {
         let id = self.id;
         let reading = async move { core.events_after(id, after).await };
         context.wait(wrap_future::<_, Self>(reading).map(|missed, room, context| {
+            let mut removed = Vec::new();
             for link in room.subscribers.links() {
-                room.deliver_missed(&link, missed.clone());
+                removed = room.deliver_missed(&link, missed.clone());
             }
+            removed.into_iter().for_each(|user| room.remove_user(user));
             room.hand_over_later(context);
             room.tell_nodes_later(context);
         }));
@@ -88,7 +101,7 @@ impl Room {
         let gone: Vec<UserId> = self.subscribers.users().filter(|user| state.role(*user).is_none()).collect();
         self.worker.core.metrics.resets.inc();
         let frames = reset_frames(self.id, head, ResetReason::NewEpoch);
-        let job = Job::Deliver { frames, last: head.seq };
+        let job = Job::Deliver { frames, hidden_from: None, last: head.seq };
         self.subscribers.perform_everywhere(&self.worker, self.id, &job);
         gone.into_iter().for_each(|user| self.remove_user(user));
         self.hand_over_later(context);
@@ -96,6 +109,7 @@ impl Room {
 
     pub(super) fn fan_out(&mut self, events: Vec<wire::Event>, span: &tracing::Span, context: &mut Context<Self>) {
         let Some(last) = events.last().map(|event| Sequence(event.seq)) else { return };
+        let Some(state) = self.machine.as_ref().map(Machine::state) else { return };
         if self.subscribers.is_empty() {
             return;
         }
@@ -103,8 +117,12 @@ impl Room {
             target: crate::TRACE, parent: span, "room.fan_out", room.id = %self.id, message.seq = last.0, events = events.len()
         )
         .entered();
-        let frames = Frames::of_events(events, |format| self.subscribers.wants(format));
-        self.subscribers.perform_everywhere(&self.worker, self.id, &Job::Deliver { frames, last });
+        let portions: Vec<_> = portions(state, self.subscribers.users(), events).collect();
+        for Portion { events, hidden_from, removed: _ } in portions {
+            let last = events.last().map_or(last, |event| Sequence(event.seq));
+            let frames = Frames::of_events(events, |format| self.subscribers.wants(format));
+            self.subscribers.perform_everywhere(&self.worker, self.id, &Job::Deliver { frames, hidden_from, last });
+        }
         self.hand_over_later(context);
     }
 
@@ -143,12 +161,5 @@ impl Room {
         let signal = wire::PresenceSignal { room: self.id.get(), user: user.get(), online };
         let job = Job::Signal { frames: Frames::of_body(Body::Presence(signal)), except: user };
         self.subscribers.perform_everywhere(&self.worker, self.id, &job);
-    }
-}
-
-fn left_user(event: &wire::Event) -> Option<UserId> {
-    match &event.body {
-        Some(wire::event::Body::Left(left)) => UserId::new(left.user).ok(),
-        _ => None,
     }
 }

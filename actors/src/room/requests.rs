@@ -15,7 +15,7 @@ use super::{Command, Frames, Machine, RoomState};
 use crate::bucket::{Bucket, Verdict};
 use crate::hub::Job;
 use crate::operations::{Acting, SYSTEM_USER};
-use crate::ports::{Cursor, Told, Visible, judge_cursor};
+use crate::ports::{Cursor, Told, Visible, is_shown, judge_cursor};
 
 /// Buckets of senders kept before full ones are dropped, which say nothing.
 const SEND_BUCKETS_MAX: usize = 1024;
@@ -217,7 +217,7 @@ impl Room {
         let Some(mut missing) = machine.events_after(attach.after) else {
             return Attached::Behind { applied: last, visible: clip(visible, last) };
         };
-        missing.retain(|event| visible.iter().any(|range| range.contains(&Sequence(event.seq))));
+        missing.retain(|event| is_shown(event, &visible, &state.spans));
         let subscriber = attach.subscriber;
         let frames = Frames::of_events(missing, |format| format == subscriber.format);
         let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use bobchat_proto::record;
 use bobchat_proto::wire::{self, Role};
 
 use crate::ports::projection::{self, MembershipChange};
-use crate::ports::{Head, RoomRow, RoomSnapshot, Span, Visible};
+use crate::ports::{Head, RoomRow, RoomSnapshot, Span, Visible, is_shown};
 
 /// What a room is at one position of its log: the fold of its events up to there. Only
 /// [`RoomState::apply`] changes it.
@@ -96,6 +96,12 @@ impl RoomState {
     #[must_use]
     pub fn visible(&self, user: UserId) -> Option<Visible> {
         Some(projection::visible(self.memberships.get(&user)?, &self.settings))
+    }
+
+    /// Whether an event is for a user.
+    #[must_use]
+    pub fn shows(&self, user: UserId, event: &wire::Event) -> bool {
+        self.visible(user).is_some_and(|visible| is_shown(event, &visible, &self.spans))
     }
 
     /// The room as it stands in lists, for somebody who asks.

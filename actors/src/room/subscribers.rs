@@ -51,7 +51,7 @@ impl Subscribers {
         self.sessions.is_empty()
     }
 
-    pub(super) fn users(&self) -> impl ExactSizeIterator<Item = UserId> {
+    pub(super) fn users(&self) -> impl ExactSizeIterator<Item = UserId> + Clone {
         self.users.keys().copied()
     }
 
@@ -195,7 +195,7 @@ impl HubHere {
     fn give_up(&mut self, room: RoomId, head: Position) {
         self.backlog.retain(|job| !matches!(job, Job::Deliver { .. }));
         let frames = reset_frames(room, head, ResetReason::TooFarBehind);
-        self.backlog.push_back(Job::Deliver { frames, last: head.seq });
+        self.backlog.push_back(Job::Deliver { frames, hidden_from: None, last: head.seq });
     }
 }
 

@@ -14,11 +14,8 @@ use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
-use crate::node::{NOW_MICROS, Rooms, TestNode};
+use crate::node::{NOW_MICROS, PATIENCE, Rooms, TestNode};
 use crate::person::Person;
-
-/// How long something may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Goes on from a fixed time, as fast as the test's own time does.
 struct RunningClock(Instant);
@@ -277,5 +274,86 @@ async fn a_server_in_another_life_has_its_rooms_raised_without_anybody_saying_an
         }
         pair.agree().await;
         assert_eq!(pair.seq().await.0, 2);
+    }
+}
+
+/// The keys of the events from the position on, up to the one with this key, as a subscriber gets them.
+async fn resumed(node: &Node, user: u64, room: u64, cursor: wire::Position, last: &str) -> Vec<String> {
+    let mut person = Person::sign_in(&node.node.worker, user).await;
+    person.ok(Request::Subscribe(wire::Subscribe { room, cursor: Some(cursor) })).await;
+    heard(&mut person, last).await
+}
+
+async fn heard(person: &mut Person, last: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    loop {
+        let event = person.event().await;
+        if matches!(event.body, Some(wire::event::Body::Message(_))) {
+            keys.extend(event.key);
+        }
+        if keys.last().is_some_and(|key| key == last) {
+            return keys;
+        }
+    }
+}
+
+async fn keys_read(person: &mut Person, room: u64) -> Vec<String> {
+    read(person, room).await.into_iter().filter_map(|event| event.key).collect()
+}
+
+#[actix::test]
+async fn what_comes_again_is_for_those_who_were_there_live_resumed_and_read() {
+    for options in [unarchived(), archived()] {
+        let shared = Shared::new(options).await;
+        let nodes = [shared.node(1).await, shared.node(2).await];
+        let mut ada = Person::sign_in(&nodes[0].node.worker, 2).await;
+        let mut bob = Person::sign_in(&nodes[1].node.worker, 3).await;
+        let create = wire::RoomCreate {
+            name: "tea".to_owned(),
+            key: "tea".to_owned(),
+            history: Some(wire::HistoryVisibility::FromJoin as i32),
+            ..wire::RoomCreate::default()
+        };
+        let ok::Result::RoomCreate(made) = ada.ok(Request::RoomCreate(create)).await else { panic!("another answer") };
+        let made = made.room.unwrap();
+        let (room, begin) = (made.id, made.head.unwrap());
+        ada.subscribe(room).await;
+        shared.live.flush_all();
+        say(&mut ada, room, "raised").await;
+        bob.ok(Request::RoomJoin(wire::RoomJoin { room })).await;
+        bob.subscribe(room).await;
+        let joined = nodes[1].cluster.head(RoomId::new(room).unwrap()).await.unwrap().unwrap().position;
+        assert_eq!(joined.epoch.0, 2);
+
+        // A node that was away has something of the epoch before, said when Bob was no member.
+        let body = Some(wire::event::Body::Message(wire::Message { text: "late".to_owned() }));
+        let late = wire::Event {
+            room,
+            epoch: 1,
+            seq: 50,
+            id: 50,
+            author: 2,
+            key: Some("late".to_owned()),
+            body,
+            ..wire::Event::default()
+        };
+        nodes[0].cluster.put_back(RoomId::new(room).unwrap(), vec![late]);
+        let deadline = Instant::now() + PATIENCE;
+        while nodes[0].cluster.head(RoomId::new(room).unwrap()).await.unwrap().unwrap().position == joined {
+            assert!(Instant::now() < deadline, "it is not put back");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        say(&mut ada, room, "after").await;
+
+        let (for_ada, for_bob) = (["raised", "late", "after"], ["after"]);
+        assert_eq!(heard(&mut ada, "after").await, for_ada, "live");
+        assert_eq!(heard(&mut bob, "after").await, for_bob, "live");
+        // From a room that has seen all of it, and from one that reads it.
+        for node in [&nodes[1], &shared.node(3).await] {
+            assert_eq!(resumed(node, 2, room, begin, "after").await, for_ada, "resumed");
+            assert_eq!(resumed(node, 3, room, joined.into(), "after").await, for_bob, "resumed");
+        }
+        assert_eq!(keys_read(&mut ada, room).await, for_ada, "read");
+        assert_eq!(keys_read(&mut bob, room).await, for_bob, "read");
     }
 }

@@ -10,7 +10,7 @@ use bobchat_actors::user::User;
 use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, event::Body};
 
-use crate::node::TestNode;
+use crate::node::{PATIENCE, TestNode, eventually};
 use crate::person::Person;
 
 #[actix::test]
@@ -73,7 +73,10 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     let room = ada.make_room().await;
     ada.say(room, "one").await;
     assert_eq!(node.metrics().rooms.get(), 1);
+    let core = node.worker.core.clone();
     ada.hang_up();
+    eventually("she is gone", || core.session_count() == 0).await;
+    // The room is told by then.
     tokio::time::sleep(Duration::from_millis(10)).await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(59)).await;
@@ -81,16 +84,14 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     assert_eq!(node.metrics().rooms.get(), 1, "not before its time");
     tokio::time::advance(Duration::from_secs(2)).await;
     tokio::time::resume();
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(node.metrics().rooms.get(), 0);
+    eventually("the room is gone", || node.metrics().rooms.get() == 0).await;
     let mut ada = Person::sign_in(&node.worker, 2).await;
     assert_eq!(ada.say(room, "two").await.position.unwrap().seq, 3);
     // It was busy when it was used, and nobody subscribed or left since: that kept it for ever.
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::time::resume();
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(node.metrics().rooms.get(), 0, "also when it was only written to");
+    eventually("it is gone, also when it was only written to", || node.metrics().rooms.get() == 0).await;
 }
 
 #[actix::test]
@@ -101,8 +102,8 @@ async fn a_user_leaves_memory_with_the_last_connection() {
     assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (1, 2));
     desk.hang_up();
     phone.hang_up();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!((node.metrics().users.get(), node.worker.core.session_count()), (0, 0));
+    let held = || (node.metrics().users.get(), node.worker.core.session_count());
+    eventually("both are gone", || held() == (0, 0)).await;
 }
 
 /// Kills the actor that handles it.
@@ -124,13 +125,12 @@ async fn the_connections_of_a_user_that_dies_are_told_to_come_back() {
     let mut ada = Person::sign_in(&node.worker, 2).await;
     let mut bob = Person::sign_in(&node.worker, 3).await;
     node.worker.user(UserId::new(2).unwrap()).do_send(Poison);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!((ada.closed(), bob.closed()), (Some(4001), None));
+    eventually("she is told", || ada.closed() == Some(4001)).await;
+    assert_eq!(bob.closed(), None);
     let mut again = Person::sign_in(&node.worker, 2).await;
     let who = SignedOutDevice { user: UserId::new(2).unwrap(), device: None };
     assert_eq!(node.worker.core.sign_out(who).await.connections, 1);
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(again.closed(), Some(4403), "the one that took its place knows its connections");
+    eventually("the one that took its place knows its connections", || again.closed() == Some(4403)).await;
 }
 
 #[actix::test]
@@ -141,8 +141,7 @@ async fn a_session_that_dies_takes_nobody_along() {
     let mut dead = Person::connect(&node.worker);
     // The authenticator takes it for an identifier, and panics.
     dead.request(Request::Auth(wire::Auth { token: "no number".to_owned(), cursors: Vec::new() }));
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(node.worker.core.session_count(), 1, "it is not counted any more");
+    eventually("it is not counted any more", || node.worker.core.session_count() == 1).await;
     assert_eq!(ada.say(room, "alive").await.position.unwrap().seq, 2);
     assert_eq!(ada.event().await.seq, 2);
 }
@@ -202,5 +201,5 @@ async fn a_thread_whose_hub_died_is_noticed() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     thread.stop();
-    tokio::time::timeout(Duration::from_secs(20), core.hub_died()).await.unwrap();
+    tokio::time::timeout(PATIENCE, core.hub_died()).await.unwrap();
 }

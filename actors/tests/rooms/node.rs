@@ -24,6 +24,18 @@ use prometheus_client::registry::Registry;
 /// A time of day after every identifier's beginning.
 pub(crate) const NOW_MICROS: i64 = 1_800_000_000_000_000;
 
+/// How long anything may take that has to come; on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something has come to be.
+pub(crate) async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 pub(crate) struct TestNode {
     pub(crate) worker: Rc<Worker>,
     pub(crate) log: Arc<TrickyLog>,

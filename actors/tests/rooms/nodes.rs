@@ -12,7 +12,7 @@ use bobchat_actors::user::{Connect, ConnectError};
 use bobchat_proto::ids::{DeviceId, NodeId, RoomId, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, ok};
 
-use crate::node::{Stores, TestNode};
+use crate::node::{PATIENCE, Stores, TestNode, eventually};
 use crate::person::Person;
 
 /// Ada at one node and Bob at another, both in one room.
@@ -148,6 +148,24 @@ async fn a_room_that_was_told_nothing_does_not_act_on_an_old_state() {
 }
 
 #[actix::test]
+async fn who_was_removed_at_another_node_reads_nothing_that_came_after_it() {
+    let mut pair = Pair::start().await;
+    pair.network.is_cut.store(true, Ordering::Relaxed);
+    // Bob leaves by another device, at Ada's node. His own node does not hear of it, and history has it all.
+    let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
+    phone.ok(Request::RoomLeave(wire::RoomLeave { room: pair.room })).await;
+    pair.ada.say(pair.room, "secret").await;
+    let history = wire::MessageHistory { room: pair.room, ..wire::MessageHistory::default() };
+    let ok::Result::MessageHistory(page) = pair.bob.ok(Request::MessageHistory(history)).await else {
+        panic!("another")
+    };
+    assert!(page.messages.is_empty(), "{page:?}");
+    let events = wire::RoomEvents { room: pair.room, after: 0, limit: None };
+    let ok::Result::RoomEvents(page) = pair.bob.ok(Request::RoomEvents(events)).await else { panic!("another") };
+    assert_eq!(page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3], "up to the leaving");
+}
+
+#[actix::test]
 async fn typing_is_shown_at_the_other_node() {
     let mut pair = Pair::start().await;
     pair.ada.ok(Request::Typing(wire::Typing { room: pair.room })).await;
@@ -177,13 +195,15 @@ async fn a_room_that_cannot_keep_up_with_what_it_is_told_looks_at_its_log() {
 async fn a_room_that_leaves_memory_is_followed_no_more() {
     let mut pair = Pair::start().await;
     assert_eq!((pair.ends[0].followed(), pair.ends[1].followed()), (1, 1));
+    let core = pair.nodes[1].worker.core.clone();
     pair.bob.hang_up();
+    eventually("he is gone", || core.session_count() == 0).await;
+    // The room is told by then.
     tokio::time::sleep(Duration::from_millis(10)).await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::time::resume();
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!(pair.ends[1].followed(), 0);
+    eventually("the room is followed no more", || pair.ends[1].followed() == 0).await;
     // Both heartbeats have been missed meanwhile.
     let mut ada = Person::sign_in(&pair.nodes[0].worker, 2).await;
     let mut bob = Person::sign_in(&pair.nodes[1].worker, 3).await;
@@ -213,8 +233,8 @@ async fn a_sign_out_closes_connections_to_all_nodes_and_waits_for_their_answers(
     let mut phone = Person::sign_in(&pair.nodes[0].worker, 3).await;
     let signed_out = pair.nodes[0].worker.core.sign_out(bob()).await;
     assert_eq!((signed_out.connections, signed_out.silent), (2, Vec::new()));
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    assert_eq!((pair.bob.closed(), phone.closed(), pair.ada.closed()), (Some(4403), Some(4403), None));
+    eventually("both are closed", || (pair.bob.closed(), phone.closed()) == (Some(4403), Some(4403))).await;
+    assert_eq!(pair.ada.closed(), None);
 }
 
 #[actix::test]
@@ -273,7 +293,7 @@ async fn devices_at_other_nodes_hear_that_a_list_of_rooms_changed() {
 #[actix::test]
 async fn all_nodes_say_what_they_do_and_the_silent_one_is_listed() {
     let pair = Pair::start().await;
-    let list = pair.nodes[0].worker.core.all_nodes(Duration::from_millis(500)).await;
+    let list = pair.nodes[0].worker.core.all_nodes(PATIENCE).await;
     let shown: Vec<_> = list.nodes.iter().map(|node| (node.id, node.version.as_str())).collect();
     assert_eq!(shown, [(1, "1.0"), (2, "1.0")]);
     let status = list.nodes[1].status.unwrap();

@@ -16,6 +16,8 @@ use bobchat_proto::wire::client_frame::Request;
 use bobchat_proto::wire::{self, ok, server_frame::Body};
 use bytes::BytesMut;
 
+use crate::node::PATIENCE;
+
 #[derive(Default)]
 struct Pipe {
     to_server: VecDeque<Incoming>,
@@ -243,7 +245,7 @@ impl Person {
     }
 
     async fn wait_for(&mut self, wanted: impl Fn(&wire::ServerFrame) -> bool) -> Body {
-        for _ in 0..10_000 {
+        for _ in 0..PATIENCE.as_millis() {
             self.read();
             if let Some(index) = self.heard.iter().position(&wanted) {
                 return self.heard.remove(index).unwrap().body.unwrap();

@@ -9,11 +9,15 @@ use bobchat_proto::ids::{NodeId, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, ok};
 use tokio::time::{Instant, sleep};
 
+use crate::node::PATIENCE;
 use crate::nodes::Pair;
 use crate::person::Person;
 
 /// Longer than nodes gather changes before they tell them.
 const SETTLED: Duration = Duration::from_millis(200);
+
+/// What a busy machine may add to what takes a certain time.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// Waits until both are seen at both nodes.
 async fn start() -> Pair {
@@ -39,7 +43,7 @@ async fn wait_for(person: &mut Person, room: u64, expected: &[u64]) {
         if users == expected && count == expected.len() as u64 {
             return;
         }
-        assert!(begin.elapsed() < Duration::from_secs(20), "{users:?} ({count}), not {expected:?}");
+        assert!(begin.elapsed() < PATIENCE, "{users:?} ({count}), not {expected:?}");
         // No faster than a client may ask.
         sleep(Duration::from_millis(40)).await;
     }
@@ -86,7 +90,7 @@ async fn the_people_of_a_node_that_was_killed_are_gone_within_its_lease_and_come
     let begin = Instant::now();
     pair.link_of_two.is_parted.store(true, Ordering::Relaxed);
     wait_for(&mut pair.ada, pair.room, &[2]).await;
-    assert!(begin.elapsed() <= LEASE + Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() <= LEASE + BUSY, "{:?}", begin.elapsed());
     assert_eq!(pair.ada.presence_heard(), [(3, false)]);
     // The node was not dead but frozen.
     pair.link_of_two.is_parted.store(false, Ordering::Relaxed);

@@ -13,7 +13,10 @@ use serde_json::json;
 use super::check::{NodeLog, position};
 
 /// How long a step is tried again when a node says that it may succeed later.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one answer is waited for: longer than any request of a node takes, on a busy machine.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
 
 /// Asks nodes over REST.
 #[derive(Debug, Clone)]
@@ -32,7 +35,7 @@ impl Rest {
     pub(super) fn new() -> Self {
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         // A node that was stopped and goes on must not be asked on a connection of before.
-        let config = config.timeout_global(Some(Duration::from_secs(5))).max_idle_connections(0);
+        let config = config.timeout_global(Some(ANSWER_MAX)).max_idle_connections(0);
         Self { agent: ureq::Agent::new_with_config(config.build()) }
     }
 

@@ -64,15 +64,19 @@ impl Credentials for CassandraStore {
         Ok(self.read_keys(false).await?.keys()?)
     }
 
-    async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable> {
+    async fn add_signing_key(
+        &self,
+        newest: Option<&str>,
+        key: record::SigningKey,
+    ) -> Result<Vec<record::SigningKey>, Unavailable> {
         for _ in 0..ATTEMPTS {
             let known = self.read_keys(true).await?;
             let mut keys = known.keys()?;
-            if !add_signing_key(&mut keys, key.clone()) {
+            if !add_signing_key(&mut keys, newest, key.clone()) {
                 return Ok(keys);
             }
             let mut stored = known.0.clone().unwrap_or_default();
-            stored.insert(key.kid.clone(), key.encode_to_vec());
+            stored.extend(keys.last().map(|key| (key.kid.clone(), key.encode_to_vec())));
             if self.compare_and_set(&self.statements.replace_signing_keys, (stored, known.0)).await? {
                 return Ok(keys);
             }

@@ -2,9 +2,11 @@
 
 use super::cas::applied;
 use super::error::{Failure, OpenError};
-use super::options::CassandraOptions;
+use super::metrics::CassandraMetrics;
+use super::options::{CassandraOptions, Keyspace};
 use super::statements::Statements;
 use scylla::client::session::Session;
+use scylla::response::query_result::QueryResult;
 
 /// Random digits behind the name: two deployments that were given the same name have different identities.
 const DIGITS: usize = 16;
@@ -18,14 +20,18 @@ pub(super) async fn settle(
 ) -> Result<String, OpenError> {
     let keyspace = || options.keyspace.as_str().to_owned();
     let settled = async {
-        if let Some(stands) = read(session, statements).await? {
+        if let Some(stands) = read(session, statements, &options.metrics).await? {
             return Ok(stands);
         }
         let random = getrandom::u64().map_err(|error| Failure(error.to_string()))?;
         let identity = format!("{}-{random:0DIGITS$x}", options.deployment);
-        let heard = session.execute_unpaged(&statements.make_deployment, (&options.deployment, &identity)).await;
-        let heard = heard.map_err(Failure::from).and_then(applied);
-        match read(session, statements).await? {
+        let (make, values) = (&statements.make_deployment, (&options.deployment, &identity));
+        let asked = options.metrics.measure(make.get_statement(), session.execute_unpaged(make, values)).await;
+        let heard = asked.map_err(Failure::from).and_then(applied);
+        if let Ok(is_done) = heard {
+            options.metrics.compared(make.get_statement(), is_done);
+        }
+        match read(session, statements, &options.metrics).await? {
             Some(stands) => Ok(stands),
             // Its outcome is not known, and it may come late: whoever asks again finds what stands then.
             None => Err(heard.err().unwrap_or_else(|| Failure("what was written is not there".to_owned()))),
@@ -47,9 +53,24 @@ pub fn is_identity_of(identity: &str, name: &str) -> bool {
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
+/// Reads the name and the identity without settling what may be under way.
+pub(super) async fn look(session: &Session, keyspace: &Keyspace) -> Result<Option<(String, String)>, Failure> {
+    let asked = format!("SELECT name, identity FROM {}.deployment WHERE id = 0", keyspace.as_str());
+    owner(session.query_unpaged(asked, ()).await?)
+}
+
 /// The name and the identity.
-async fn read(session: &Session, statements: &Statements) -> Result<Option<(String, String)>, Failure> {
-    let rows = session.execute_unpaged(&statements.deployment_serial, ()).await?.into_rows_result()?;
+async fn read(
+    session: &Session,
+    statements: &Statements,
+    metrics: &CassandraMetrics,
+) -> Result<Option<(String, String)>, Failure> {
+    let statement = &statements.deployment_serial;
+    owner(metrics.measure(statement.get_statement(), session.execute_unpaged(statement, ())).await?)
+}
+
+fn owner(answer: QueryResult) -> Result<Option<(String, String)>, Failure> {
+    let rows = answer.into_rows_result()?;
     let row = rows.maybe_first_row::<(Option<String>, Option<String>)>()?;
     Ok(row.and_then(|(name, identity)| name.zip(identity)))
 }

@@ -6,6 +6,7 @@ use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
 
+use super::deployment;
 use super::error::{Failure, OpenError};
 use super::options::CassandraOptions;
 use super::schema::{Schema, SchemaStatus};
@@ -22,6 +23,24 @@ pub struct CassandraFacts {
     pub schema: Result<SchemaStatus, String>,
     /// Copies of each row of the keyspace, by datacenter.
     pub copies: BTreeMap<String, u32>,
+    /// Whose keyspace it is.
+    pub owner: Owner,
+}
+
+/// Whose keyspace it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody's yet: the first node takes it, under an identity that nobody else has.
+    Nobody,
+    /// That of a deployment.
+    Deployment {
+        /// What operators call it.
+        name: String,
+        /// What nobody else is called.
+        identity: String,
+    },
+    /// It cannot be read now.
+    Unknown,
 }
 
 /// One of its nodes.
@@ -43,13 +62,23 @@ pub(super) async fn inspect(options: &CassandraOptions) -> Result<CassandraFacts
     let failed = |cause| OpenError::Schema { keyspace: options.keyspace.as_str().to_owned(), cause };
     let copies = schema.copies().await.map_err(failed)?.unwrap_or_default();
     let version = version(&session).await.map_err(failed)?;
+    let owner = owner(&session, options).await.unwrap_or(Owner::Unknown);
     let schema = show(options).await.map_err(|error| error.to_string());
-    Ok(CassandraFacts { version, nodes: nodes(&session), schema, copies })
+    Ok(CassandraFacts { version, nodes: nodes(&session), schema, copies, owner })
 }
 
 async fn show(options: &CassandraOptions) -> Result<SchemaStatus, OpenError> {
     let session = session::connect(options).await?;
     Schema { session: &session, keyspace: &options.keyspace }.show().await
+}
+
+async fn owner(session: &Session, options: &CassandraOptions) -> Result<Owner, Failure> {
+    let schema = Schema { session, keyspace: &options.keyspace };
+    if !schema.has_table("deployment").await? {
+        return Ok(Owner::Nobody);
+    }
+    let deployment = deployment::look(session, &options.keyspace).await?;
+    Ok(deployment.map_or(Owner::Nobody, |(name, identity)| Owner::Deployment { name, identity }))
 }
 
 async fn version(session: &Session) -> Result<String, Failure> {

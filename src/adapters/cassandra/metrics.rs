@@ -84,7 +84,7 @@ impl CassandraMetrics {
     }
 }
 
-/// The table of a statement of ours, and what it does there.
+/// The table of a statement of ours, which may name its keyspace too, and what it does there.
 fn describe(cql: &str) -> (&str, &'static str) {
     let mut words = cql.split_ascii_whitespace();
     let verb = words.next().unwrap_or_default();
@@ -98,7 +98,8 @@ fn describe(cql: &str) -> (&str, &'static str) {
         _ if cql.contains(" IF ") => "compare_and_set",
         _ => "write",
     };
-    (table.unwrap_or("unknown"), kind)
+    let table = table.map_or("unknown", |table| table.split_once('.').map_or(table, |(_, table)| table));
+    (table, kind)
 }
 
 /// What an operator tells failures apart by.
@@ -182,6 +183,9 @@ mod tests {
             ("INSERT INTO workers (worker) VALUES (?) IF NOT EXISTS", ("workers", "compare_and_set")),
             ("UPDATE room_log SET epoch = ? WHERE room = ? IF epoch = ?", ("room_log", "compare_and_set")),
             ("UPDATE events USING TIMESTAMP ? SET renumbered = true WHERE room = ?", ("events", "write")),
+            ("SELECT user FROM chat.names WHERE name = ?", ("names", "read")),
+            ("INSERT INTO chat.names (name) VALUES (?) IF NOT EXISTS", ("names", "compare_and_set")),
+            ("UPDATE chat.names SET user = ? WHERE name = ? IF user = ?", ("names", "compare_and_set")),
             ("", ("unknown", "write")),
         ] {
             assert_eq!(describe(cql), said);

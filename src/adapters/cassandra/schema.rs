@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use super::cas::applied;
 use super::error::{Failure, OpenError};
 use super::options::{Keyspace, Replication};
+use super::statements::qualified;
 use super::steps::{STEPS, Step, newest};
 
 /// A step by one node ends within this time, or another one may do it again: far more than a few tables take.
@@ -165,7 +166,7 @@ impl Schema<'_> {
 
     /// Runs a compare-and-set; returns whether it was done.
     async fn set(&self, cql: &str, values: impl SerializeRow) -> Result<bool, Failure> {
-        applied(self.session.query_unpaged(cql, values).await?)
+        applied(self.session.query_unpaged(qualified(self.keyspace, cql), values).await?)
     }
 
     /// The version that all agree on: settles what is open. The table is there.
@@ -179,9 +180,13 @@ impl Schema<'_> {
     }
 
     async fn has_versions(&self) -> Result<bool, Failure> {
-        let asked =
-            "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'schema_version'";
-        let rows = self.ask(asked).await?.into_rows_result()?;
+        self.has_table("schema_version").await
+    }
+
+    /// Whether the keyspace has a table of this name.
+    pub(super) async fn has_table(&self, name: &str) -> Result<bool, Failure> {
+        let asked = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
+        let rows = self.ask(asked, (self.keyspace.as_str(), name)).await?.into_rows_result()?;
         Ok(rows.rows_num() > 0)
     }
 
@@ -192,7 +197,8 @@ impl Schema<'_> {
 
     /// How many nodes keep each row, by datacenter; `None` where there is no keyspace.
     pub(super) async fn copies(&self) -> Result<Option<BTreeMap<String, u32>>, Failure> {
-        let rows = self.ask("SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?").await?;
+        let asked = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        let rows = self.ask(asked, (self.keyspace.as_str(),)).await?;
         let rows = rows.into_rows_result()?;
         let Some((replication,)) = rows.maybe_first_row::<(HashMap<String, String>,)>()? else { return Ok(None) };
         // Beside the class, each entry is a factor; "3/1" counts the transient replica in.
@@ -201,12 +207,12 @@ impl Schema<'_> {
         Ok(Some(factors.collect()))
     }
 
-    async fn ask(&self, cql: &str) -> Result<QueryResult, Failure> {
+    async fn ask(&self, cql: &str, values: impl SerializeRow) -> Result<QueryResult, Failure> {
         let mut statement = Statement::new(cql);
         statement.set_is_idempotent(true);
         // The schema is on every node, and each answers from its own copy.
         statement.set_consistency(Consistency::LocalOne);
-        Ok(self.session.query_unpaged(statement, (self.keyspace.as_str(),)).await?)
+        Ok(self.session.query_unpaged(statement, values).await?)
     }
 
     fn failed(&self, cause: Failure) -> OpenError {

@@ -27,6 +27,8 @@ pub(super) async fn connect(options: &CassandraOptions) -> Result<Session, OpenE
         .pool_size(PoolSize::PerHost(options.connections_per_node))
         .connection_timeout(options.connect_timeout)
         .keyspaces_to_fetch([options.keyspace.as_str()])
+        // Nothing is asked by what was changed before all of it is done; `schema` refreshes once then.
+        .refresh_metadata_on_auto_schema_agreement(false)
         .default_execution_profile_handle(profile(options))
         .tls_context(options.tls.as_ref().map(trust).transpose()?);
     if let Some(login) = &options.login {

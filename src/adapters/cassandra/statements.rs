@@ -6,6 +6,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use super::directory::DirectoryStatements;
 use super::error::Failure;
+use super::options::Keyspace;
 
 /// Rows of one answer. At most 8 MiB of the largest events.
 const PAGE_ROWS: i32 = 500;
@@ -64,9 +65,9 @@ const SIGNING_KEYS: &str = "SELECT signing_keys FROM deployment WHERE id = 0";
 
 impl Statements {
     #[rustfmt::skip]
-    pub(super) async fn prepare(session: &Session) -> Result<Self, Failure> {
-        let prepare = |cql| prepare(session, cql, None);
-        let serial = |cql| prepare_serial(session, cql);
+    pub(super) async fn prepare(session: &Session, keyspace: &Keyspace) -> Result<Self, Failure> {
+        let prepare = |cql| prepare(session, keyspace, cql, None);
+        let serial = |cql| prepare_serial(session, keyspace, cql);
         Ok(Self {
             log_row: prepare(LOG_ROW).await?,
             log_row_serial: serial(LOG_ROW).await?,
@@ -143,7 +144,7 @@ impl Statements {
                 "UPDATE workers SET holder = ?, valid_until = ? WHERE worker = ? IF holder = ? AND valid_until = ?",
             ).await?,
 
-            directory: DirectoryStatements::prepare(session).await?,
+            directory: DirectoryStatements::prepare(session, keyspace).await?,
         })
     }
 }
@@ -154,20 +155,52 @@ fn few(mut statement: PreparedStatement) -> PreparedStatement {
     statement
 }
 
-pub(super) async fn prepare_serial(session: &Session, cql: &str) -> Result<PreparedStatement, Failure> {
-    prepare(session, cql, Some(Consistency::LocalSerial)).await
+pub(super) async fn prepare_serial(
+    session: &Session,
+    keyspace: &Keyspace,
+    cql: &str,
+) -> Result<PreparedStatement, Failure> {
+    prepare(session, keyspace, cql, Some(Consistency::LocalSerial)).await
 }
 
 pub(super) async fn prepare(
     session: &Session,
+    keyspace: &Keyspace,
     cql: &str,
     consistency: Option<Consistency>,
 ) -> Result<PreparedStatement, Failure> {
-    let mut statement = session.prepare(cql).await?;
+    let mut statement = session.prepare(qualified(keyspace, cql)).await?;
     statement.set_is_idempotent(true);
     statement.set_page_size(PAGE_ROWS);
     if let Some(consistency) = consistency {
         statement.set_consistency(consistency);
     }
     Ok(statement)
+}
+
+/// A statement with the keyspace of its one table in it. Prepared without, it would mean another table on a connection
+/// that uses another keyspace, and Cassandra warns of that again and again.
+pub(super) fn qualified(keyspace: &Keyspace, cql: &str) -> String {
+    let names_table = ["FROM ", "INTO ", "UPDATE "];
+    let at = names_table.iter().find_map(|words| Some(cql.find(words)? + words.len()));
+    let (before, table) = cql.split_at_checked(at.unwrap_or(0)).unwrap_or(("", cql));
+    format!("{before}{}.{table}", keyspace.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_names_the_keyspace_of_its_table() {
+        let keyspace: Keyspace = "chat".parse().unwrap();
+        for (cql, expected) in [
+            ("SELECT a FROM b WHERE c = ?", "SELECT a FROM chat.b WHERE c = ?"),
+            ("INSERT INTO b (c) VALUES (?)", "INSERT INTO chat.b (c) VALUES (?)"),
+            ("UPDATE b USING TIMESTAMP ? SET c = ?", "UPDATE chat.b USING TIMESTAMP ? SET c = ?"),
+            ("DELETE FROM b WHERE c = ?", "DELETE FROM chat.b WHERE c = ?"),
+        ] {
+            assert_eq!(qualified(&keyspace, cql), expected);
+        }
+    }
 }

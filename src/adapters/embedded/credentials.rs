@@ -49,14 +49,21 @@ impl Credentials for EmbeddedStore {
         self.read(|transaction: &ReadTransaction| signing_keys(&transaction.open_table(SIGNING_KEYS)?)).await
     }
 
-    async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable> {
+    async fn add_signing_key(
+        &self,
+        newest: Option<&str>,
+        key: record::SigningKey,
+    ) -> Result<Vec<record::SigningKey>, Unavailable> {
+        let newest = newest.map(str::to_owned);
         let add = move |transaction: &mut Transaction<'_>| {
             let mut table = transaction.table(SIGNING_KEYS)?;
             let mut keys = signing_keys(&table)?;
-            if add_signing_key(&mut keys, key.clone()) {
-                table.insert(key.kid.as_str(), key.encode_to_vec().as_slice())?;
-            } else {
-                transaction.unchanged();
+            let is_added = add_signing_key(&mut keys, newest.as_deref(), key);
+            match keys.last().filter(|_| is_added) {
+                Some(added) => {
+                    table.insert(added.kid.as_str(), added.encode_to_vec().as_slice())?;
+                }
+                None => transaction.unchanged(),
             }
             Ok(keys)
         };

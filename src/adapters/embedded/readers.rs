@@ -1,5 +1,6 @@
 //! Threads that read: a read may wait for the disk, and the threads of connections may not.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -56,7 +57,7 @@ impl Readers {
             self.metrics.reads_refused.inc();
             Unavailable::new("too many reads wait")
         })?;
-        answer.await.map_err(|_| closed())?
+        answer.await.map_err(|_| Unavailable::new("a read of the store panicked"))?
     }
 }
 
@@ -65,9 +66,17 @@ fn run(reads: &Mutex<mpsc::Receiver<Read>>) {
         // One thread waits for the queue, the others for the lock: the same to whoever sends.
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         match next {
-            Some(read) => read(),
+            Some(read) => survive(read),
             None => return,
         }
+    }
+}
+
+/// A read that panics is lost, and whoever waits for it is told; its thread goes on, for without it the others would
+/// have to do all the rest, and after the last nobody would. Unlike a write, a read leaves nothing half done.
+fn survive(read: Read) {
+    if catch_unwind(AssertUnwindSafe(read)).is_err() {
+        tracing::error!("a read of the store panicked");
     }
 }
 
@@ -75,8 +84,25 @@ impl Drop for Readers {
     fn drop(&mut self) {
         self.queue = None;
         for thread in self.threads.drain(..) {
-            // A reader that panicked has shown it already.
+            // No read can end it with a panic.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_read_that_panics_takes_no_thread_along() {
+        let readers = Readers::start(Metrics::register(&mut Registry::default())).unwrap();
+        for _ in 0..=THREADS {
+            let read = || -> Result<(), Unavailable> { panic!("planted") };
+            assert!(readers.run(read).await.is_err(), "whoever waits is told");
+        }
+        assert_eq!(readers.run(|| Ok(7)).await.unwrap(), 7);
     }
 }

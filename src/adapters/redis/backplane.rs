@@ -21,7 +21,6 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::connection::Servers;
 use super::frame::{self, Heard};
 use super::keys::RoomKeys;
 use super::trace;
@@ -71,7 +70,7 @@ pub struct RedisBackplane {
 
 struct Shared {
     log: Arc<RedisLog>,
-    servers: Servers,
+    options: RedisOptions,
     wanted: Mutex<Wanted>,
     /// Something is wanted, or no more.
     changed: Notify,
@@ -88,7 +87,7 @@ impl RedisBackplane {
     pub fn start(options: &RedisOptions, log: Arc<RedisLog>, metrics: BackplaneMetrics) -> Arc<Self> {
         let shared = Arc::new(Shared {
             log,
-            servers: options.servers.clone(),
+            options: options.clone(),
             wanted: Mutex::default(),
             changed: Notify::new(),
             confirmed: Notify::new(),

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use futures_util::future::try_join_all;
 use redis::{RedisError, Value};
 
@@ -13,6 +15,14 @@ pub enum CheckError {
     /// It does not answer, or not as Redis does.
     #[error("could not reach redis: {0}")]
     Unreachable(String),
+    /// The authorities that are to be trusted cannot be had.
+    #[error("could not read the certificates in {}: {cause}", file.display())]
+    Certificates {
+        /// The file that is configured.
+        file: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// It drops what it holds when its memory is full: rooms would lose what was acknowledged.
     #[error("redis evicts (maxmemory-policy {policy}): set maxmemory-policy to noeviction")]
     Evicts {

@@ -11,6 +11,7 @@ use super::check::{CheckError, check};
 use super::connection::{Connection, no_answer_within, tcp_settings};
 use super::error::CallError;
 use super::metrics::RedisMetrics;
+use super::{RedisOptions, tls};
 
 /// Between two attempts of a command that was sent to the wrong node: the map of slots is being read anew.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -46,13 +47,9 @@ struct Current {
 }
 
 impl Cluster {
-    pub(super) async fn connect(
-        urls: Vec<String>,
-        deployment: String,
-        timeout: Duration,
-        metrics: RedisMetrics,
-    ) -> Result<Self, CheckError> {
-        let client = client(urls, timeout)?;
+    pub(super) async fn connect(urls: &[String], options: &RedisOptions) -> Result<Self, CheckError> {
+        let RedisOptions { deployment, timeout, metrics, .. } = options.clone();
+        let client = client(urls, options)?;
         let connected = async {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
             check(&Connection::Cluster(connection.clone()), &deployment).await?;
@@ -150,14 +147,23 @@ fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
 }
 
 /// A client of the cluster that these nodes belong to.
-pub(super) fn client(urls: Vec<String>, timeout: Duration) -> Result<ClusterClient, CheckError> {
-    let builder = ClusterClientBuilder::new(urls)
+pub(super) fn client(urls: &[String], options: &RedisOptions) -> Result<ClusterClient, CheckError> {
+    let builder = builder(urls, options)?
         .retries(0)
-        .connection_timeout(timeout)
-        .response_timeout(timeout.saturating_mul(5))
-        .overall_response_timeout(None)
-        .tcp_settings(tcp_settings(timeout));
+        .response_timeout(options.timeout.saturating_mul(5))
+        .overall_response_timeout(None);
     builder.build().map_err(CheckError::unreachable)
+}
+
+/// What all clients of it have in common.
+pub(super) fn builder(urls: &[String], options: &RedisOptions) -> Result<ClusterClientBuilder, CheckError> {
+    let builder = ClusterClientBuilder::new(urls.to_vec())
+        .connection_timeout(options.timeout)
+        .tcp_settings(tcp_settings(options.timeout));
+    Ok(match tls::trusted(options.certificates.as_deref())? {
+        Some(trusted) => builder.certs(trusted),
+        None => builder,
+    })
 }
 
 /// Asks all primaries; one text each, ordered by their addresses.

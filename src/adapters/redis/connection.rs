@@ -6,6 +6,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{Cmd, RedisResult, Value};
 
+use super::RedisOptions;
 use super::check::CheckError;
 use super::cluster::Cluster;
 use super::error::CallError;
@@ -62,20 +63,12 @@ enum Way {
 }
 
 impl Link {
-    pub(super) async fn connect(
-        servers: Servers,
-        deployment: String,
-        timeout: Duration,
-        metrics: RedisMetrics,
-    ) -> Result<Self, CheckError> {
-        let counted = metrics.clone();
-        let way = match servers {
-            Servers::One(url) => Way::One(Box::new(Standalone::connect(&url, deployment, timeout, counted).await?)),
-            Servers::Cluster(urls) => {
-                Way::Cluster(Box::new(Cluster::connect(urls, deployment, timeout, counted).await?))
-            }
+    pub(super) async fn connect(options: &RedisOptions) -> Result<Self, CheckError> {
+        let way = match &options.servers {
+            Servers::One(url) => Way::One(Box::new(Standalone::connect(url, options).await?)),
+            Servers::Cluster(urls) => Way::Cluster(Box::new(Cluster::connect(urls, options).await?)),
         };
-        Ok(Self { way, metrics })
+        Ok(Self { way, metrics: options.metrics.clone() })
     }
 
     /// Sends a command and waits for the answer, no longer than `timeout` in all.

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind, RedisResult, Value,
-};
+use redis::{AsyncConnectionConfig, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::mpsc;
 
 use super::check::CheckError;
 use super::connection::{Servers, no_answer_within, tcp_settings};
+use super::{RedisOptions, cluster, tls};
 
 /// Pushed messages that wait to be looked at. Looking is quick; when it is not, the rooms look at their logs.
 const WAITING_MAX: usize = 16 * 1024;
@@ -55,7 +52,8 @@ pub(super) enum Ears {
 
 impl Ears {
     /// Connects.
-    pub(super) async fn open(servers: &Servers, timeout: Duration) -> Result<(Self, Pushes), CheckError> {
+    pub(super) async fn open(options: &RedisOptions) -> Result<(Self, Pushes), CheckError> {
+        let timeout = options.timeout;
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let overflowed = Arc::new(AtomicBool::new(false));
         let pushes = Pushes { receiver, overflowed: overflowed.clone() };
@@ -67,31 +65,27 @@ impl Ears {
             }
             Ok::<(), redis::aio::SendError>(())
         };
-        let opened = tokio::time::timeout(timeout, Self::connect(servers, timeout, push)).await;
+        let opened = tokio::time::timeout(timeout, Self::connect(options, push)).await;
         let ears = opened.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))??;
         Ok((ears, pushes))
     }
 
     async fn connect(
-        servers: &Servers,
-        timeout: Duration,
+        options: &RedisOptions,
         push: impl Fn(PushInfo) -> Result<(), redis::aio::SendError> + Send + Sync + 'static,
     ) -> Result<Self, CheckError> {
-        match servers {
+        let timeout = options.timeout;
+        match &options.servers {
             Servers::One(url) => {
                 let info = url.as_str().into_connection_info()?.set_tcp_settings(tcp_settings(timeout));
                 let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-                let client = Client::open(info.set_redis_settings(resp3))?;
+                let client = tls::client(info.set_redis_settings(resp3), options.certificates.as_deref())?;
                 let config = AsyncConnectionConfig::new().set_push_sender(push).set_connection_timeout(Some(timeout));
                 Ok(Self::One(client.get_multiplexed_async_connection_with_config(&config).await?))
             }
             Servers::Cluster(urls) => {
-                let client = ClusterClientBuilder::new(urls.clone())
-                    .use_protocol(ProtocolVersion::RESP3)
-                    .push_sender(push)
-                    .connection_timeout(timeout)
-                    .tcp_settings(tcp_settings(timeout))
-                    .build()?;
+                let builder = cluster::builder(urls, options)?;
+                let client = builder.use_protocol(ProtocolVersion::RESP3).push_sender(push).build()?;
                 Ok(Self::Cluster(client.get_async_connection().await?))
             }
         }

@@ -1,10 +1,10 @@
 //! Looking at a Redis without changing it, for the operator.
 
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _};
+use redis::{AsyncConnectionConfig, IntoConnectionInfo as _};
 
 use super::check::{CheckError, field, read_deployment};
 use super::connection::{Connection, Servers, no_answer_within, tcp_settings};
-use super::{RedisOptions, cluster};
+use super::{RedisOptions, cluster, tls};
 
 /// All slots of a cluster; each key lives in one of them.
 pub const SLOTS: u32 = 16_384;
@@ -81,11 +81,11 @@ async fn connect(options: &RedisOptions) -> Result<Connection, CheckError> {
         Servers::One(url) => {
             let info = url.as_str().into_connection_info()?.set_tcp_settings(tcp_settings(options.timeout));
             let config = AsyncConnectionConfig::new().set_connection_timeout(Some(options.timeout));
-            let connecting = Client::open(info)?;
-            Ok(Connection::One(connecting.get_multiplexed_async_connection_with_config(&config).await?))
+            let client = tls::client(info, options.certificates.as_deref())?;
+            Ok(Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?))
         }
         Servers::Cluster(urls) => {
-            let client = cluster::client(urls.clone(), options.timeout)?;
+            let client = cluster::client(urls, options)?;
             Ok(Connection::Cluster(client.get_async_connection().await?))
         }
     }

@@ -23,7 +23,6 @@ use prost::Message as _;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::connection::Servers;
 use super::error::CallError;
 use super::reply::Reply;
 use super::script::Call;
@@ -76,7 +75,7 @@ pub struct RedisNodes {
 
 struct Shared {
     log: Arc<RedisLog>,
-    servers: Servers,
+    options: RedisOptions,
     node: NodeId,
     listener: Mutex<Option<Weak<dyn NodeListener>>>,
     /// Whether this node can be asked now.
@@ -91,7 +90,7 @@ impl RedisNodes {
     pub fn start(options: &RedisOptions, node: NodeId, log: Arc<RedisLog>, metrics: NodesMetrics) -> Arc<Self> {
         let shared = Arc::new(Shared {
             log,
-            servers: options.servers.clone(),
+            options: options.clone(),
             node,
             listener: Mutex::new(None),
             hears: watch::Sender::new(false),

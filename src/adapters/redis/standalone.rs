@@ -8,6 +8,7 @@ use super::check::{CheckError, check};
 use super::connection::{Connection, no_answer_within, tcp_settings};
 use super::error::{CallError, is_broken};
 use super::metrics::RedisMetrics;
+use super::{RedisOptions, tls};
 
 /// Between two attempts to connect: a command that comes in between fails at once instead of queueing up.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -37,15 +38,10 @@ struct Live {
 }
 
 impl Standalone {
-    pub(super) async fn connect(
-        url: &str,
-        deployment: String,
-        timeout: Duration,
-        metrics: RedisMetrics,
-    ) -> Result<Self, CheckError> {
+    pub(super) async fn connect(url: &str, options: &RedisOptions) -> Result<Self, CheckError> {
+        let RedisOptions { deployment, timeout, metrics, .. } = options.clone();
         let info = url.into_connection_info().map_err(CheckError::unreachable)?;
-        let info = info.set_tcp_settings(tcp_settings(timeout));
-        let client = Client::open(info).map_err(CheckError::unreachable)?;
+        let client = tls::client(info.set_tcp_settings(tcp_settings(timeout)), options.certificates.as_deref())?;
         let (live, failed) = (RwLock::default(), tokio::sync::Mutex::default());
         let standalone = Self { client, deployment, timeout, metrics, live, failed };
         standalone.replace().await?;

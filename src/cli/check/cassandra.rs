@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::Finding;
-use crate::adapters::cassandra::{CassandraFacts, CassandraStore, OpenError};
+use crate::adapters::cassandra::{CassandraFacts, CassandraStore, OpenError, Owner};
 use crate::config::{Cassandra, Cluster};
 use crate::startup::options;
 
@@ -9,23 +9,35 @@ use crate::startup::options;
 const TESTED: &str = "5.0.";
 
 /// Looks at the Cassandra that is configured.
-pub(super) async fn check(cluster: &Cluster) -> Vec<Finding> {
-    match CassandraStore::inspect(&options::cassandra(cluster)).await {
-        Ok(facts) => judge(&facts, &cluster.cassandra),
+pub(super) async fn look(cluster: &Cluster) -> Result<CassandraFacts, OpenError> {
+    CassandraStore::inspect(&options::cassandra(cluster)).await
+}
+
+/// Says what is good and what is not.
+pub(super) fn judge(looked: &Result<CassandraFacts, OpenError>, cluster: &Cluster) -> Vec<Finding> {
+    match looked {
+        Ok(facts) => judge_facts(facts, cluster),
         Err(error) => {
-            let advice = match &error {
+            let advice = match error {
                 OpenError::Certificates { .. } => "name a PEM file with authorities in cassandra.certificates",
                 _ => {
                     "is it running, are cassandra.nodes, cassandra.username and cassandra.password right, and does \
                      cassandra.certificates hold the authority of its certificates if it encrypts"
                 }
             };
-            vec![Finding::bad(format!("Cassandra: {:#}", anyhow::Error::from(error)), advice)]
+            vec![Finding::bad(format!("Cassandra: {}", with_causes(error)), advice)]
         }
     }
 }
 
-fn judge(facts: &CassandraFacts, configured: &Cassandra) -> Vec<Finding> {
+/// What went wrong, and why.
+fn with_causes(error: &OpenError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn judge_facts(facts: &CassandraFacts, cluster: &Cluster) -> Vec<Finding> {
+    let configured = &cluster.cassandra;
     let mut findings = vec![judge_nodes(facts)];
     if !facts.version.starts_with(TESTED) {
         let what = format!("Cassandra: version {}", facts.version);
@@ -33,6 +45,7 @@ fn judge(facts: &CassandraFacts, configured: &Cassandra) -> Vec<Finding> {
     }
     findings.extend(judge_datacenter(facts, configured.datacenter.as_deref()));
     findings.push(judge_schema(facts, configured));
+    findings.extend(judge_owner(facts, cluster));
     findings.extend(judge_copies(facts, configured.datacenter.as_deref()));
     findings
 }
@@ -88,6 +101,17 @@ fn judge_schema(facts: &CassandraFacts, configured: &Cassandra) -> Finding {
     }
 }
 
+fn judge_owner(facts: &CassandraFacts, cluster: &Cluster) -> Option<Finding> {
+    let (keyspace, deployment) = (cluster.cassandra.keyspace.as_str(), &cluster.deployment);
+    match &facts.owner {
+        Owner::Deployment { name, .. } if name != deployment => Some(Finding::bad(
+            format!("Cassandra: keyspace {keyspace} belongs to deployment {name:?}, this is {deployment:?}"),
+            "use another keyspace, or set cluster.deployment",
+        )),
+        Owner::Deployment { .. } | Owner::Nobody | Owner::Unknown => None,
+    }
+}
+
 /// Whether a quorum of the copies can be had, and what is lost with one node.
 fn judge_copies(facts: &CassandraFacts, wanted: Option<&str>) -> Vec<Finding> {
     let copies = facts.copies.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()));
@@ -122,7 +146,7 @@ mod tests {
     use crate::adapters::cassandra::{NodeFacts, SchemaStatus};
     use crate::config::{Config, Sources};
 
-    fn configured(datacenter: &str) -> Cassandra {
+    fn configured(datacenter: &str) -> Cluster {
         let environment = [
             ("BOBCHAT__REDIS__URL", "redis://r"),
             ("BOBCHAT__CASSANDRA__NODES", "c"),
@@ -130,7 +154,7 @@ mod tests {
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let sources = Sources { file: Some("/dev/null".into()), environment, ..Sources::default() };
-        Config::load(&sources).unwrap().cluster.unwrap().cassandra
+        Config::load(&sources).unwrap().cluster.unwrap()
     }
 
     fn schema(version: u32, replication: Option<u32>) -> SchemaStatus {
@@ -144,11 +168,12 @@ mod tests {
             nodes: (0..nodes).map(node).collect(),
             schema: Ok(schema(2, Some(copies))),
             copies: BTreeMap::from([("east".to_owned(), copies)]),
+            owner: Owner::Nobody,
         }
     }
 
     fn said(facts: &CassandraFacts, datacenter: &str) -> Vec<String> {
-        judge(facts, &configured(datacenter)).iter().map(ToString::to_string).collect()
+        judge_facts(facts, &configured(datacenter)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -184,6 +209,8 @@ mod tests {
         contains(said(&two, ""), "warning", "several datacenters (east, west)");
         two.nodes[0].is_up = false;
         contains(said(&two, ""), "warning", "1 of 3 nodes not reached: look at n0");
+        let owner = Owner::Deployment { name: "other".to_owned(), identity: "other-00c0ffee00c0ffee".to_owned() };
+        contains(said(&CassandraFacts { owner, ..facts(3, 3) }, ""), "BAD", "belongs to deployment \"other\"");
         let other = CassandraFacts { version: "3.0.8".to_owned(), ..facts(3, 3) };
         contains(said(&other, ""), "warning", "version 3.0.8");
     }

@@ -1,22 +1,37 @@
 use super::finding::Finding;
-use crate::adapters::cassandra::is_identity_of;
-use crate::adapters::redis::{Owner, RedisFacts, SLOTS, ServerFacts, inspect, is_new_enough};
+use crate::adapters::cassandra::{self, is_identity_of};
+use crate::adapters::redis::{CheckError, Owner, RedisFacts, SLOTS, ServerFacts, inspect, is_new_enough};
 use crate::config::Cluster;
 use crate::startup::options;
 
 /// Looks at the Redis that is configured.
-pub(super) async fn check(cluster: &Cluster) -> Vec<Finding> {
+pub(super) async fn look(cluster: &Cluster) -> Result<RedisFacts, CheckError> {
     // Nothing is published: any number will do.
-    match inspect(&options::redis(cluster, &cluster.deployment, 0)).await {
-        Ok(facts) => judge(&facts, &cluster.deployment),
+    inspect(&options::redis(cluster, &cluster.deployment, 0)).await
+}
+
+/// Says what is good and what is not; `keyspace` is whose the keyspace in Cassandra is.
+pub(super) fn judge(
+    looked: &Result<RedisFacts, CheckError>,
+    deployment: &str,
+    keyspace: &cassandra::Owner,
+) -> Vec<Finding> {
+    match looked {
+        Ok(facts) => judge_facts(facts, deployment, keyspace),
         Err(error) => {
-            let advice = "is it running, and are redis.url (or redis.cluster), redis.username and redis.password right";
+            let advice = match error {
+                CheckError::Certificates { .. } => "name a PEM file with authorities in redis.certificates",
+                _ => {
+                    "is it running, are redis.url (or redis.cluster), redis.username and redis.password right, and \
+                     does redis.certificates hold the authority of its certificate if it encrypts"
+                }
+            };
             vec![Finding::bad(format!("Redis: {error}"), advice)]
         }
     }
 }
 
-fn judge(facts: &RedisFacts, deployment: &str) -> Vec<Finding> {
+fn judge_facts(facts: &RedisFacts, deployment: &str, keyspace: &cassandra::Owner) -> Vec<Finding> {
     let mut findings: Vec<_> =
         facts.servers.iter().flat_map(|server| judge_server(server, facts.slots_served.is_some())).collect();
     findings.extend(facts.slots_served.filter(|served| *served < SLOTS).map(|served| {
@@ -24,17 +39,37 @@ fn judge(facts: &RedisFacts, deployment: &str) -> Vec<Finding> {
         Finding::bad(what, "rooms in the others are busy; `redis-cli --cluster check` says which primaries are gone")
     }));
     findings.extend(match &facts.owner {
-        Owner::Deployment(found) if !is_identity_of(found, deployment) => Some(Finding::bad(
-            format!("Redis: it belongs to deployment {found:?}, this is {deployment:?}"),
-            "use another Redis or another database, or set cluster.deployment",
-        )),
-        Owner::Deployment(found) => Some(Finding::good(format!("Redis: it belongs to this deployment, {found:?}"))),
+        Owner::Deployment(found) => Some(judge_owner(found, deployment, keyspace)),
         Owner::Nobody => {
             Some(Finding::good(format!("Redis: it belongs to nobody yet, the first node takes it for {deployment:?}")))
         }
         Owner::Unknown => None,
     });
     findings
+}
+
+/// A node starts where Redis and the keyspace have one identity.
+fn judge_owner(found: &str, deployment: &str, keyspace: &cassandra::Owner) -> Finding {
+    let other = "use another Redis or another database, or set cluster.deployment";
+    if !is_identity_of(found, deployment) {
+        return Finding::bad(format!("Redis: it belongs to deployment {found:?}, this is {deployment:?}"), other);
+    }
+    match keyspace {
+        cassandra::Owner::Deployment { identity, .. } if identity != found => Finding::bad(
+            format!("Redis: it belongs to deployment {found:?}, the keyspace in Cassandra to {identity:?}"),
+            "one of them is another environment's, or was made anew: use the two that belong together",
+        ),
+        cassandra::Owner::Nobody => Finding::bad(
+            format!("Redis: it belongs to deployment {found:?}, the keyspace in Cassandra to nobody yet"),
+            "bring back the keyspace that belongs to it, or use an empty Redis or database",
+        ),
+        cassandra::Owner::Deployment { .. } => {
+            Finding::good(format!("Redis: it belongs to this deployment, {found:?}"))
+        }
+        cassandra::Owner::Unknown => {
+            Finding::good(format!("Redis: it belongs to this deployment by its name, {found:?}"))
+        }
+    }
 }
 
 fn judge_server(server: &ServerFacts, is_cluster: bool) -> Vec<Finding> {
@@ -84,8 +119,18 @@ mod tests {
         }
     }
 
+    const IDENTITY: &str = "bobchat-00c0ffee00c0ffee";
+
+    fn keyspace(identity: &str) -> cassandra::Owner {
+        cassandra::Owner::Deployment { name: "bobchat".to_owned(), identity: identity.to_owned() }
+    }
+
     fn said(facts: &RedisFacts) -> Vec<String> {
-        judge(facts, "bobchat").iter().map(ToString::to_string).collect()
+        said_beside(facts, &keyspace(IDENTITY))
+    }
+
+    fn said_beside(facts: &RedisFacts, keyspace: &cassandra::Owner) -> Vec<String> {
+        judge_facts(facts, "bobchat", keyspace).iter().map(ToString::to_string).collect()
     }
 
     fn one(server: ServerFacts) -> RedisFacts {
@@ -94,12 +139,27 @@ mod tests {
 
     #[test]
     fn a_server_as_it_should_be_is_good() {
-        let facts = RedisFacts { owner: Owner::Deployment("bobchat-00c0ffee00c0ffee".to_owned()), ..one(server()) };
+        let facts = RedisFacts { owner: Owner::Deployment(IDENTITY.to_owned()), ..one(server()) };
         let expected = [
             "good     Redis 7.0.15 at port 6379: takes writes, evicts nothing",
             "good     Redis: it belongs to this deployment, \"bobchat-00c0ffee00c0ffee\"",
         ];
         assert_eq!(said(&facts), expected);
+    }
+
+    #[test]
+    fn redis_and_the_keyspace_belong_together_or_no_node_starts() {
+        let facts = RedisFacts { owner: Owner::Deployment(IDENTITY.to_owned()), ..one(server()) };
+        for (keyspace, expected) in [
+            (keyspace("bobchat-00000000deadbeef"), "BAD      Redis: it belongs to deployment \"bobchat-00c0ffee"),
+            (cassandra::Owner::Nobody, "BAD      Redis: it belongs to deployment \"bobchat-00c0ffee"),
+            (cassandra::Owner::Unknown, "good     Redis: it belongs to this deployment by its name"),
+        ] {
+            let lines = said_beside(&facts, &keyspace);
+            assert!(lines[1].starts_with(expected), "{keyspace:?}: {lines:?}");
+            let nobodys = said_beside(&one(server()), &keyspace);
+            assert!(nobodys[1].starts_with("good     Redis: it belongs to nobody yet"), "{nobodys:?}");
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn contradictions_of_a_cluster_name_all_their_keys() {
         url = "redis://a"
         cluster = ["redis://b"]
         username = "chat"
+        certificates = "/ca.pem"
         [cassandra]
         nodes = ["c"]
         [cluster]
@@ -131,12 +132,13 @@ fn contradictions_of_a_cluster_name_all_their_keys() {
     let several = faults(text);
     for keys in [
         "redis.url, redis.cluster: both are given",
+        "redis.certificates, redis.url, redis.cluster: certificates are given for a connection in the clear",
         "redis.username, redis.password: a name is given without a password",
         "cluster.unarchived_bytes_total, cluster.unarchived_bytes_per_room",
     ] {
         assert!(several.iter().any(|fault| fault.starts_with(keys)), "{keys} in {several:#?}");
     }
-    assert_eq!(several.len(), 3, "{several:#?}");
+    assert_eq!(several.len(), 4, "{several:#?}");
     // Else the node would be alone, and nobody would know.
     let nowhere = faults("[redis]\npassword = \"hunter2\"");
     assert!(nowhere[0].starts_with("redis.url, redis.username, redis.password: a login is given, but not where"));

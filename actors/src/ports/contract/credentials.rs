@@ -9,7 +9,8 @@ use crate::ports::FamilyUpdate;
 pub async fn credentials(make: Make<'_>) {
     a_family_is_replaced_by_who_knows_it(make()).await;
     two_uses_of_one_token_never_both_succeed(make()).await;
-    the_key_that_signs_longest_stands(make()).await;
+    a_key_follows_the_one_that_its_maker_knew(make()).await;
+    of_nodes_that_make_a_key_at_once_all_end_with_one(make()).await;
 }
 
 fn device(raw: u64) -> DeviceId {
@@ -55,29 +56,40 @@ async fn two_uses_of_one_token_never_both_succeed(subject: Box<dyn Subject>) {
     }));
 }
 
-async fn the_key_that_signs_longest_stands(mut subject: Box<dyn Subject>) {
-    let key = |kid: &str, created_at, signs_until| SigningKey {
-        kid: kid.to_owned(),
-        private_key: vec![1; 48],
-        public_key: vec![2; 32],
-        created_at,
-        signs_until,
-    };
+fn key(kid: &str, created_at: i64, signs_until: i64) -> SigningKey {
+    let (private_key, public_key) = (vec![1; 48], vec![2; 32]);
+    SigningKey { kid: kid.to_owned(), private_key, public_key, created_at, signs_until }
+}
+
+async fn of_nodes_that_make_a_key_at_once_all_end_with_one(subject: Box<dyn Subject>) {
+    let credentials = subject.stores().credentials;
+    let mut newest: Option<String> = None;
+    for round in 1..=2_i64 {
+        let fresh = (1..=3_i64).map(|node| key(&format!("{round}-{node}"), 10 * round + node, 100 * round + node));
+        let added = join_all(fresh.map(|fresh| credentials.add_signing_key(newest.as_deref(), fresh))).await;
+        let stands = credentials.signing_keys().await.expect("they are read");
+        assert_eq!(stands.len(), usize::try_from(round).expect("a small number"), "one key more, and not three");
+        assert!(added.into_iter().all(|keys| keys.expect("the store answers") == stands), "and all nodes know it");
+        newest = stands.last().map(|key| key.kid.clone());
+    }
+}
+
+async fn a_key_follows_the_one_that_its_maker_knew(mut subject: Box<dyn Subject>) {
     let first = key("b", 10, 100);
     {
         let credentials = subject.stores().credentials;
         assert!(credentials.signing_keys().await.expect("they are read").is_empty());
-        let keys = credentials.add_signing_key(first.clone()).await.expect("the store answers");
+        let keys = credentials.add_signing_key(None, first.clone()).await.expect("the store answers");
         assert_eq!(keys, std::slice::from_ref(&first));
-        for late in [key("a", 11, 100), key("c", 12, 90)] {
-            let keys = credentials.add_signing_key(late).await.expect("the store answers");
+        for newest in [None, Some("another")] {
+            let keys = credentials.add_signing_key(newest, key("late", 12, 200)).await.expect("the store answers");
             assert_eq!(keys, std::slice::from_ref(&first));
         }
     }
     subject.reopen();
     let credentials = subject.stores().credentials;
-    let next = key("a", 50, 200);
-    let keys = credentials.add_signing_key(next.clone()).await.expect("the store answers");
-    assert_eq!(keys, [first, next], "oldest first");
+    // Its maker's clock is behind.
+    let keys = credentials.add_signing_key(Some("b"), key("a", 5, 200)).await.expect("the store answers");
+    assert_eq!(keys, [first, key("a", 11, 200)], "oldest first");
     assert_eq!(credentials.signing_keys().await.expect("they are read"), keys);
 }

@@ -147,6 +147,10 @@ impl RoomLog for ToldLog {
         self.log.put_back(room, events);
     }
 
+    fn heard(&self, room: RoomId) {
+        self.log.heard(room);
+    }
+
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {
         self.log.head(room).await
     }

@@ -38,9 +38,13 @@ impl Credentials for MemoryStore {
         Ok(self.state().signing_keys.clone())
     }
 
-    async fn add_signing_key(&self, key: record::SigningKey) -> Result<Vec<record::SigningKey>, Unavailable> {
+    async fn add_signing_key(
+        &self,
+        newest: Option<&str>,
+        key: record::SigningKey,
+    ) -> Result<Vec<record::SigningKey>, Unavailable> {
         let mut state = self.state();
-        add_signing_key(&mut state.signing_keys, key);
+        add_signing_key(&mut state.signing_keys, newest, key);
         Ok(state.signing_keys.clone())
     }
 }

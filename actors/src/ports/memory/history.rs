@@ -1,11 +1,8 @@
-use std::convert::Infallible;
-
 use async_trait::async_trait;
 use bobchat_proto::ids::{RoomId, Sequence};
-use bobchat_proto::wire::{self, event::Body};
+use bobchat_proto::wire;
 
-use super::{MemoryStore, State};
-use crate::ports::paging::{boundary, event_page, message_page};
+use super::{MemoryStore, State, pages};
 use crate::ports::{Anchor, EventPage, History, MessagePage, Unavailable, Visible};
 
 #[async_trait]
@@ -17,13 +14,7 @@ impl History for MemoryStore {
         limit: usize,
         visible: &Visible,
     ) -> Result<MessagePage, Unavailable> {
-        let state = self.state();
-        let boundary = boundary(anchor).0;
-        let messages = state.visible(room, visible).filter(|event| matches!(event.body, Some(Body::Message(_))));
-        let older = messages.clone().rev().filter(|event| event.seq <= boundary);
-        let newer = messages.filter(|event| event.seq > boundary);
-        message_page(anchor, limit, older.cloned().map(Ok::<_, Infallible>), newer.cloned().map(Ok))
-            .map_err(|never| match never {})
+        Ok(pages::messages(self.state().events_of(room), anchor, limit, visible))
     }
 
     async fn events(
@@ -33,19 +24,12 @@ impl History for MemoryStore {
         limit: usize,
         visible: &Visible,
     ) -> Result<EventPage, Unavailable> {
-        let state = self.state();
-        let events = state.visible(room, visible).filter(|event| event.seq > after.0);
-        event_page(limit, events.cloned().map(Ok::<_, Infallible>)).map_err(|never| match never {})
+        Ok(pages::events(self.state().events_of(room), after, limit, visible))
     }
 }
 
 impl State {
-    fn visible<'a>(
-        &'a self,
-        room: RoomId,
-        visible: &'a Visible,
-    ) -> impl DoubleEndedIterator<Item = &'a wire::Event> + Clone {
-        let events = self.rooms.get(&room).map_or_else(Default::default, |room| room.events.iter());
-        events.filter(|event| visible.iter().any(|range| range.contains(&Sequence(event.seq))))
+    fn events_of(&self, room: RoomId) -> impl Iterator<Item = &wire::Event> {
+        self.rooms.get(&room).into_iter().flat_map(|room| &room.events)
     }
 }

@@ -4,6 +4,7 @@ use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
 use crate::adapters::cassandra::error::Failure;
+use crate::adapters::cassandra::options::Keyspace;
 use crate::adapters::cassandra::statements::{prepare, prepare_serial};
 
 /// Rows of one answer where each is a few bytes.
@@ -51,9 +52,9 @@ const NAME: &str = "SELECT user, claimed_at FROM names WHERE issuer = ? AND name
 
 impl DirectoryStatements {
     #[rustfmt::skip]
-    pub(in crate::adapters::cassandra) async fn prepare(session: &Session) -> Result<Self, Failure> {
-        let prepare = |cql| prepare(session, cql, None);
-        let serial = |cql| prepare_serial(session, cql);
+    pub(in crate::adapters::cassandra) async fn prepare(session: &Session, keyspace: &Keyspace) -> Result<Self, Failure> {
+        let prepare = |cql| prepare(session, keyspace, cql, None);
+        let serial = |cql| prepare_serial(session, keyspace, cql);
         Ok(Self {
             put_change: prepare(
                 "INSERT INTO changes (room, bucket, seq, epoch, event) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?",

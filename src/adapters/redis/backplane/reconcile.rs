@@ -29,7 +29,7 @@ const BEAT_EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
-        match Ears::open(&shared.servers, shared.log.timeout).await {
+        match Ears::open(&shared.options).await {
             Ok((ears, pushes)) => {
                 backoff.reset();
                 shared.metrics.connections.inc();

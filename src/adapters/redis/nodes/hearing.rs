@@ -18,7 +18,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(3);
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::default();
     loop {
-        match Ears::open(&shared.servers, shared.log.timeout).await {
+        match Ears::open(&shared.options).await {
             Ok((ears, pushes)) => {
                 shared.metrics.connections.inc();
                 hear(&shared, ears, pushes, &mut backoff).await;
