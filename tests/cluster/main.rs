@@ -15,6 +15,7 @@
 mod account;
 mod alone;
 #[path = "../cassandra/server.rs"]
+#[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod cassandra;
 #[path = "../api/client.rs"]
 #[expect(dead_code, reason = "the tests of one node use more of it")]
