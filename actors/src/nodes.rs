@@ -4,13 +4,14 @@
 //! - [`Nodes`] keeps this node's lease, knows who else has one, asks and is asked.
 //! - `roster`: who has a lease, as far as this node knows. `calls`: the questions that wait for answers.
 //!
-//! - `gone`: devices that signed out just now.
+//! - `gone`: devices that signed out just now. `unnoted`: those that could not be noted for other nodes yet.
 //! - `serve`: what this node does when another one asks or tells it something.
 
 mod calls;
 mod gone;
 mod roster;
 mod serve;
+mod unnoted;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ pub(crate) use gone::GoneDevices;
 pub use roster::Change;
 use roster::Roster;
 pub use serve::{SIGN_OUT_DEADLINE, SignedOut};
+use unnoted::Unnoted;
 
 /// How long a lease lasts that is not renewed: so long the people of a node that was killed seem to be here. Three
 /// renewals may fail before; a pause of the store that keeps the leases is not a death of all nodes.
@@ -101,6 +103,8 @@ pub struct Nodes {
     ended: Notify,
     asked: mpsc::Sender<Asked>,
     questions: tokio::sync::Mutex<mpsc::Receiver<Asked>>,
+    /// Sign-outs to be noted with the next renewal of the lease.
+    unnoted: Unnoted,
     archive_lag: ArchiveLag,
     metrics: Metrics,
 }
@@ -145,6 +149,7 @@ impl Nodes {
             ended: Notify::new(),
             asked,
             questions: tokio::sync::Mutex::new(questions),
+            unnoted: Unnoted::default(),
             archive_lag,
             metrics,
         }
@@ -226,6 +231,7 @@ impl Nodes {
                     // Who misses it reads it with the next renewal.
                     let _ = self.link.send(peer.life, None, Packet::Came).await;
                 }
+                self.note_again().await;
                 change.signed_out = self.read_sign_outs().await;
                 Ok(change)
             }
@@ -302,10 +308,22 @@ impl Nodes {
         self.link.send(self.own().life, None, packet).await
     }
 
-    /// Notes that somebody signed out, for nodes that do not hear it now.
+    /// Notes that somebody signed out, for nodes that do not hear it now. Where that cannot be noted now either, it is
+    /// with the next renewal of this node's lease.
     pub(crate) async fn note_sign_out(&self, who: SignedOutDevice) {
         if let Err(error) = self.link.note_sign_out(who).await {
             tracing::warn!(user.id = %who.user, error = %error, "could not note a sign-out for nodes that do not hear it");
+            self.unnoted.add(who);
+        }
+    }
+
+    /// Notes what could not be noted before.
+    async fn note_again(&self) {
+        while let Some(who) = self.unnoted.next() {
+            if self.link.note_sign_out(who).await.is_err() {
+                // What led to this renewal is away again. A note that was made twice is read twice, and does no harm.
+                return self.unnoted.add(who);
+            }
         }
     }
 

@@ -7,6 +7,8 @@ mod both;
 mod cassandra;
 mod nodes;
 mod redis;
+mod redis_cluster;
+mod ring;
 mod subscriber;
 
 use bobchat_loadtest::torture::{Client, Torture, Verdict};

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, its helpers too, and what is printed is shown when it fails"
 )]
 
+mod account;
 mod alone;
 #[path = "../cassandra/server.rs"]
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
@@ -22,6 +23,7 @@ mod client;
 #[path = "../support/collector.rs"]
 mod collector;
 mod faults;
+mod forged;
 #[path = "../support/guard.rs"]
 mod guard;
 #[path = "../support/janitor.rs"]
@@ -31,14 +33,22 @@ mod planted;
 mod pool;
 #[path = "../support/ports.rs"]
 mod ports;
+mod presence;
 #[path = "../../loadtest/tests/support/proxy.rs"]
 mod proxy;
 #[path = "../redis/server.rs"]
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod redis;
+#[path = "../redis/cluster.rs"]
+#[expect(dead_code, reason = "the tests of the adapter use more of it")]
+mod redis_cluster;
 mod removal;
 mod renumbered;
 mod run;
 mod set;
+mod sign_out;
 mod switch;
 mod traces;
+
+/// As the tests of the adapter call it.
+use redis as server;

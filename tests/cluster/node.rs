@@ -96,6 +96,12 @@ impl Node {
         value.unwrap_or_else(|| panic!("no figure {name} in {page}")).parse().unwrap()
     }
 
+    /// Whether a line of its log has both of these.
+    pub(crate) fn said(&self, what: &str, of: &str) -> bool {
+        let log = std::fs::read_to_string(self.log()).unwrap();
+        log.lines().any(|line| line.contains(what) && line.contains(of))
+    }
+
     /// Ends it as a crash does.
     pub(crate) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };

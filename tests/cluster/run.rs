@@ -11,6 +11,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// How long all may take to agree after a fault ended: what is promised.
 pub(crate) const AGREED_WITHIN: Duration = Duration::from_secs(10);
 
+/// What a busy machine of two cores may add to what is promised in seconds.
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
+
 /// Clients that talk in rooms.
 pub(crate) fn plan(nodes: Vec<SocketAddr>, rooms: usize, clients: Vec<Client>) -> Plan {
     // Other choices in each run; a run that failed says which.

@@ -54,6 +54,15 @@ impl Set {
         self.nodes.iter().map(|node| node.address).collect()
     }
 
+    /// Waits until each node knows of all others: also those that were away a moment ago.
+    pub(crate) fn wait_until_all_know_each_other(&self) {
+        let begin = Instant::now();
+        while self.nodes.iter().any(|node| node.metric("bobchat_other_nodes") + 1 < NODES as u64) {
+            assert!(begin.elapsed() < PATIENCE, "nodes do not know each other");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Rooms in memory, over all nodes.
     pub(crate) fn rooms_in_memory(&self) -> u64 {
         self.nodes.iter().map(|node| node.metric("bobchat_rooms_active")).sum()

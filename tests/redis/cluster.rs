@@ -1,4 +1,4 @@
-//! A Redis Cluster of three masters.
+//! A Redis Cluster: three masters, and as many replicas for each as a test needs.
 
 use std::process::Command;
 
@@ -12,8 +12,14 @@ pub(crate) struct RedisCluster {
 }
 
 impl RedisCluster {
+    /// Three masters.
     pub(crate) fn start() -> Self {
-        let servers: Vec<_> = (0..3)
+        Self::with_replicas(0)
+    }
+
+    /// Three masters with so many replicas each, one of which takes the place of a master that is lost.
+    pub(crate) fn with_replicas(replicas: usize) -> Self {
+        let servers: Vec<_> = (0..3 * (1 + replicas))
             .map(|_| {
                 let bus = free_port().to_string();
                 let timeout = "5000";
@@ -29,19 +35,22 @@ impl RedisCluster {
             .collect();
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]).args(servers.iter().map(RedisServer::address)).arg("--cluster-yes");
+        create.args(["--cluster-replicas", &replicas.to_string()]);
         let output = create.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         Self::wait(&servers);
         Self { servers }
     }
 
-    /// Waits until every node says that all slots are served.
+    /// Waits until every node says that all slots are served, and every replica has what its master has.
     pub(crate) fn wait(servers: &[RedisServer]) {
+        let known = format!("cluster_known_nodes:{}", servers.len());
         for server in servers {
             eventually("the cluster is whole", || {
                 let info = server.cli(&["CLUSTER", "INFO"]);
-                let whole = ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_known_nodes:3"];
-                whole.iter().all(|line| info.contains(line)).then_some(())
+                let whole = ["cluster_state:ok", "cluster_slots_ok:16384", &known];
+                let is_in_step = matches!(server.info("replication", "master_link_status").as_str(), "" | "up");
+                (is_in_step && whole.iter().all(|line| info.contains(line))).then_some(())
             });
         }
     }

@@ -132,7 +132,12 @@ impl Core {
                     signed_out.connections = signed_out.connections.saturating_add(connections);
                 }
                 Some(NodeReply::Status(_)) | None => {
-                    tracing::warn!(node.id = %peer.life.node, user.id = %who.user, "a node did not answer a sign-out");
+                    tracing::warn!(
+                        node.id = %peer.life.node,
+                        node.address = peer.address,
+                        user.id = %who.user,
+                        "a node did not answer a sign-out"
+                    );
                     signed_out.silent.push(peer);
                 }
             }

@@ -260,6 +260,21 @@ async fn a_sign_out_names_who_did_not_answer_and_who_did_not_hear_it_finds_a_not
 }
 
 #[actix::test]
+async fn a_sign_out_while_nobody_can_be_told_is_made_up_for() {
+    let mut pair = Pair::start().await;
+    pair.links.is_away.store(true, Ordering::Relaxed);
+    let signed_out = pair.nodes[0].worker.core.sign_out(bob()).await;
+    assert_eq!((signed_out.connections, signed_out.silent.len()), (0, 1));
+    pair.links.is_away.store(false, Ordering::Relaxed);
+    let begin = tokio::time::Instant::now();
+    while pair.bob.closed().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "both renew their leases every 3 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(pair.bob.closed(), Some(4403));
+}
+
+#[actix::test]
 async fn a_device_that_signed_out_while_its_token_was_judged_is_not_let_in() {
     let pair = Pair::start().await;
     let device = DeviceId::new(77).ok();

@@ -30,6 +30,20 @@ pub const STEPS: &[Step] = &[
     },
 ];
 
+/// A table, and what it has besides columns.
+///
+/// A read waits for two of three nodes, and one that has just died is still asked. Cassandra asks the third one when the
+/// answer takes longer than almost all do (99 %); but of a table that was hardly read it believes that they take 2.5 s,
+/// and while a node is dead its silence counts as the time that answers take. 100 ms are many times what a read takes.
+macro_rules! table {
+    ($table:literal) => {
+        concat!($table, " WITH speculative_retry = 'MIN(99PERCENTILE,100MS)'")
+    };
+    ($table:literal, $options:literal) => {
+        concat!($table, " WITH speculative_retry = 'MIN(99PERCENTILE,100MS)' AND ", $options)
+    };
+}
+
 /// The newest version that there is.
 pub(super) fn newest() -> u32 {
     STEPS.last().map_or(0, |step| step.version)
@@ -37,17 +51,20 @@ pub(super) fn newest() -> u32 {
 
 /// Only changed by compare and set. `spans` is epoch -> base; `opened_at` is when the newest of them began, in
 /// milliseconds by the clock of the coordinator.
-const ROOM_LOG: &str = "CREATE TABLE IF NOT EXISTS room_log (
+const ROOM_LOG: &str = table!(
+    "CREATE TABLE IF NOT EXISTS room_log (
     room bigint PRIMARY KEY,
     epoch bigint,
     raiser blob,
     spans map<bigint, bigint>,
     deleted boolean,
     opened_at bigint
-)";
+)"
+);
 
 /// A row says that the event is stored. Bucket = seq / 5 000; `event` is the protobuf message.
-const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
+const EVENTS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS events (
     room bigint,
     bucket bigint,
     seq bigint,
@@ -56,10 +73,13 @@ const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
     body_hash bigint,
     renumbered boolean,
     PRIMARY KEY ((room, bucket), seq, epoch)
-) WITH CLUSTERING ORDER BY (seq ASC, epoch ASC)";
+)",
+    "CLUSTERING ORDER BY (seq ASC, epoch ASC)"
+);
 
 /// Bucket = ordinal / 10 000; `event` is the protobuf message. Pages are mostly of the newest messages.
-const MESSAGES: &str = "CREATE TABLE IF NOT EXISTS messages (
+const MESSAGES: &str = table!(
+    "CREATE TABLE IF NOT EXISTS messages (
     room bigint,
     bucket bigint,
     ordinal bigint,
@@ -68,11 +88,14 @@ const MESSAGES: &str = "CREATE TABLE IF NOT EXISTS messages (
     seq bigint,
     event blob,
     PRIMARY KEY ((room, bucket), ordinal, epoch, id)
-) WITH CLUSTERING ORDER BY (ordinal DESC, epoch DESC, id DESC)";
+)",
+    "CLUSTERING ORDER BY (ordinal DESC, epoch DESC, id DESC)"
+);
 
 /// Rows end by themselves and are never deleted, so nothing can come back: what has ended may go once hints,
 /// which live for 3 hours, are delivered.
-const KEYS: &str = "CREATE TABLE IF NOT EXISTS keys (
+const KEYS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS keys (
     room bigint,
     author bigint,
     key text,
@@ -80,11 +103,14 @@ const KEYS: &str = "CREATE TABLE IF NOT EXISTS keys (
     seq bigint,
     body_hash bigint,
     PRIMARY KEY ((room, author, key), epoch, seq)
-) WITH default_time_to_live = 86400 AND gc_grace_seconds = 10800";
+)",
+    "default_time_to_live = 86400 AND gc_grace_seconds = 10800"
+);
 
 /// Both halves are only ever raised, by their timestamps: the head by position, `events_bucket` (the last
 /// bucket that an event may stand in) by itself.
-const ROOM_HEAD: &str = "CREATE TABLE IF NOT EXISTS room_head (
+const ROOM_HEAD: &str = table!(
+    "CREATE TABLE IF NOT EXISTS room_head (
     room bigint PRIMARY KEY,
     epoch bigint,
     seq bigint,
@@ -92,33 +118,40 @@ const ROOM_HEAD: &str = "CREATE TABLE IF NOT EXISTS room_head (
     ordinal bigint,
     state_seq bigint,
     events_bucket bigint
-)";
+)"
+);
 
 /// Only changed by compare and set.
-const FAMILIES: &str = "CREATE TABLE IF NOT EXISTS families (device bigint PRIMARY KEY, family blob)";
+const FAMILIES: &str = table!("CREATE TABLE IF NOT EXISTS families (device bigint PRIMARY KEY, family blob)");
 
 /// One row, 0, only changed by compare and set. `name` is what operators call the deployment, `identity` what nobody
 /// else is called; `signing_keys` is kid -> protobuf message.
-const DEPLOYMENT: &str = "CREATE TABLE IF NOT EXISTS deployment (
+const DEPLOYMENT: &str = table!(
+    "CREATE TABLE IF NOT EXISTS deployment (
     id int PRIMARY KEY,
     name text,
     identity text,
     signing_keys frozen<map<text, blob>>
-)";
+)"
+);
 
 /// Only changed by compare and set. A row stays when its lease has ended: the next one begins there.
-const WORKERS: &str = "CREATE TABLE IF NOT EXISTS workers (worker int PRIMARY KEY, holder blob, valid_until bigint)";
+const WORKERS: &str =
+    table!("CREATE TABLE IF NOT EXISTS workers (worker int PRIMARY KEY, holder blob, valid_until bigint)");
 
 /// The events that change a room's state, for as long as there is the room: what the directory is derived from.
 /// Bucket = seq / 50 000.
-const CHANGES: &str = "CREATE TABLE IF NOT EXISTS changes (
+const CHANGES: &str = table!(
+    "CREATE TABLE IF NOT EXISTS changes (
     room bigint,
     bucket bigint,
     seq bigint,
     epoch bigint,
     event blob,
     PRIMARY KEY ((room, bucket), seq, epoch)
-) WITH CLUSTERING ORDER BY (seq ASC, epoch ASC)";
+)",
+    "CLUSTERING ORDER BY (seq ASC, epoch ASC)"
+);
 
 /// Beside the head: the fold of the changes up to `folded`, and the seq of the newest change that was projected, which
 /// may be above. `people` counts who is or was a member.
@@ -131,59 +164,72 @@ const ROOM_STATE: &str = "ALTER TABLE room_head ADD IF NOT EXISTS (
 )";
 
 /// Who is or was a member, folded; see `parts` for the partitions.
-const MEMBERSHIPS: &str = "CREATE TABLE IF NOT EXISTS memberships (
+const MEMBERSHIPS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS memberships (
     room bigint,
     part int,
     user bigint,
     membership blob,
     PRIMARY KEY ((room, part), user)
-)";
+)"
+);
 
 /// The same by user. `changed` is the seq of the newest change about them that was projected.
-const ROOMS_OF: &str = "CREATE TABLE IF NOT EXISTS rooms_of (
+const ROOMS_OF: &str = table!(
+    "CREATE TABLE IF NOT EXISTS rooms_of (
     user bigint,
     room bigint,
     membership blob,
     changed bigint,
     PRIMARY KEY (user, room)
-)";
+)"
+);
 
 /// How a word of a public room's name begins. A row is a hint: what it finds is compared with the room.
-const BEGINNINGS: &str = "CREATE TABLE IF NOT EXISTS beginnings (
+const BEGINNINGS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS beginnings (
     beginning text,
     part int,
     room bigint,
     PRIMARY KEY ((beginning, part), room)
-)";
+)"
+);
 
 /// Only made and changed by compare and set; `record` lacks the handle. Where `made` is false nobody can be made any
 /// more under that identifier.
-const USERS: &str = "CREATE TABLE IF NOT EXISTS users (
+const USERS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS users (
     user bigint PRIMARY KEY,
     made boolean,
     handle text,
     issuer text,
     subject text,
     record blob
-)";
+)"
+);
 
 /// Handles (their issuer is empty) and subjects, only changed by compare and set. A claim counts once its user has
 /// been made under that name.
-const NAMES: &str = "CREATE TABLE IF NOT EXISTS names (
+const NAMES: &str = table!(
+    "CREATE TABLE IF NOT EXISTS names (
     issuer text,
     name text,
     user bigint,
     claimed_at bigint,
     PRIMARY KEY ((issuer, name))
-)";
+)"
+);
 
 /// Rooms to be made, by owner and idempotency key: twice as long as a key is honoured.
-const CLAIMS: &str = "CREATE TABLE IF NOT EXISTS claims (
+const CLAIMS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS claims (
     owner bigint,
     key text,
     room bigint,
     PRIMARY KEY ((owner, key))
-) WITH default_time_to_live = 172800";
+)",
+    "default_time_to_live = 172800"
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,3 +1,4 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
@@ -25,9 +26,24 @@ const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 /// its own: each script compares the replication id of the server that runs it, and the one that would make it ours,
 /// `fence`, compares the deployment.
 pub(super) struct Cluster {
-    connection: ClusterConnection,
+    client: ClusterClient,
+    current: Arc<Mutex<Current>>,
     deployment: String,
     metrics: RedisMetrics,
+}
+
+/// The connections that are used now.
+///
+/// While the library reads the map of slots anew it passes nothing on, and it may wait for ever: seen where a primary
+/// is killed under load, for all slots. So connections that answer nothing at all are made anew.
+struct Current {
+    connection: ClusterConnection,
+    /// Counts connections: what is said about earlier ones is past.
+    number: u64,
+    /// When they last answered.
+    heard_at: Instant,
+    /// Whether others are being made.
+    replacing: bool,
 }
 
 impl Cluster {
@@ -38,21 +54,32 @@ impl Cluster {
             let connection = client.get_async_connection().await.map_err(CheckError::unreachable)?;
             check(&Connection::Cluster(connection.clone()), &deployment).await?;
             metrics.connections.inc();
-            Ok(Self { connection, deployment, metrics })
+            Ok::<_, CheckError>(connection)
         };
         let connected = tokio::time::timeout(timeout.saturating_mul(5), connected).await;
-        connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))?
+        let connection = connected.map_err(|_| CheckError::unreachable(no_answer_within(timeout)))??;
+        let current = Current { connection, number: 0, heard_at: Instant::now(), replacing: false };
+        Ok(Self { client, current: Arc::new(Mutex::new(current)), deployment, metrics })
     }
 
     pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
-        let until = Instant::now() + timeout;
+        let started = Instant::now();
+        let until = started + timeout;
         loop {
-            let mut connection = self.connection();
+            let (mut connection, number) = self.current();
             let answer = tokio::time::timeout_at(until, connection.query(command)).await;
             let error = match answer {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => CallError::from(error),
-                Err(_) => return Err(no_answer_within(timeout)),
+                Ok(answer) => {
+                    self.heard(number);
+                    match answer {
+                        Ok(value) => return Ok(value),
+                        Err(error) => CallError::from(error),
+                    }
+                }
+                Err(_) => {
+                    self.heard_nothing(number, started, timeout);
+                    return Err(no_answer_within(timeout));
+                }
             };
             let passes = matches!(error, CallError::NotSent(_)) || PASSING.iter().any(|code| error.is_code(code));
             if !passes || Instant::now() + PAUSE >= until {
@@ -63,13 +90,60 @@ impl Cluster {
         }
     }
 
+    fn current(&self) -> (Connection, u64) {
+        let current = lock(&self.current);
+        (Connection::Cluster(current.connection.clone()), current.number)
+    }
+
+    fn heard(&self, number: u64) {
+        let mut current = lock(&self.current);
+        if current.number == number {
+            current.heard_at = Instant::now();
+        }
+    }
+
+    /// A call had no answer. If no other had one meanwhile either, the connections are made anew.
+    fn heard_nothing(&self, number: u64, since: Instant, timeout: Duration) {
+        {
+            let mut current = lock(&self.current);
+            if current.number != number || current.heard_at > since || current.replacing {
+                return;
+            }
+            current.replacing = true;
+        }
+        tracing::warn!("the connections to the redis cluster have answered nothing and are made anew");
+        tokio::spawn(replace(self.client.clone(), self.current.clone(), self.metrics.clone(), timeout));
+    }
+
     pub(super) fn deployment(&self) -> &str {
         &self.deployment
     }
 
     pub(super) fn connection(&self) -> Connection {
-        Connection::Cluster(self.connection.clone())
+        self.current().0
     }
+}
+
+/// Makes connections anew; tries once. What was under way on the ones before has no answer.
+async fn replace(client: ClusterClient, current: Arc<Mutex<Current>>, metrics: RedisMetrics, timeout: Duration) {
+    let made = tokio::time::timeout(timeout, client.get_async_connection()).await;
+    let mut current = lock(&current);
+    current.replacing = false;
+    match made {
+        Ok(Ok(connection)) => {
+            metrics.connections.inc();
+            current.connection = connection;
+            current.number = current.number.saturating_add(1);
+            current.heard_at = Instant::now();
+        }
+        Ok(Err(error)) => tracing::warn!(error = %error, "could not connect to the redis cluster"),
+        Err(_) => tracing::warn!("could not connect to the redis cluster: nothing came within {timeout:?}"),
+    }
+}
+
+/// A thread that panicked under a lock left what it guards whole: every change is a few assignments.
+fn lock(current: &Mutex<Current>) -> MutexGuard<'_, Current> {
+    current.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A client of the cluster that these nodes belong to.

@@ -59,14 +59,14 @@ pub(super) struct Link {
 
 enum Way {
     One(Box<Standalone>),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Link {
     pub(super) async fn connect(options: &RedisOptions) -> Result<Self, CheckError> {
         let way = match &options.servers {
             Servers::One(url) => Way::One(Box::new(Standalone::connect(url, options).await?)),
-            Servers::Cluster(urls) => Way::Cluster(Cluster::connect(urls, options).await?),
+            Servers::Cluster(urls) => Way::Cluster(Box::new(Cluster::connect(urls, options).await?)),
         };
         Ok(Self { way, metrics: options.metrics.clone() })
     }
