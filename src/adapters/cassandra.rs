@@ -39,6 +39,7 @@ mod worker_leases;
 use std::sync::Arc;
 
 use bobchat_actors::ports::Clock;
+use futures_util::future::BoxFuture;
 use scylla::client::pager::QueryPager;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
@@ -57,6 +58,10 @@ use schema::Schema;
 pub use schema::SchemaStatus;
 use statements::Statements;
 pub use steps::{STEPS, Step};
+
+/// The values of a statement. Of one type, and futures that use them on the heap: else each caller is compiled with all
+/// of the driver inside, once for each shape of values.
+type Values<'a> = Box<dyn SerializeRow + Send + Sync + 'a>;
 
 /// A Cassandra cluster as the store of a cluster of nodes. Cheap to ask from anywhere; the driver's connections
 /// belong to the runtime that opened it.
@@ -128,13 +133,26 @@ impl CassandraStore {
     }
 
     /// Runs a statement whose answer fits one page.
-    async fn execute(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<QueryResult, Failure> {
+    fn execute<'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+        values: impl SerializeRow + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<QueryResult, Failure>> {
+        let values: Values<'a> = Box::new(values);
+        Box::pin(self.execute_row(statement, values))
+    }
+
+    async fn execute_row(&self, statement: &PreparedStatement, values: Values<'_>) -> Result<QueryResult, Failure> {
         let request = self.session.execute_unpaged(statement, values);
         Ok(self.metrics.measure(statement.get_statement(), request).await?)
     }
 
     /// Runs a compare-and-set; returns whether it was done.
-    async fn compare_and_set(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool, Failure> {
+    async fn compare_and_set(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send + Sync,
+    ) -> Result<bool, Failure> {
         let is_done = applied(self.execute(statement, values).await?)?;
         self.metrics.compared(statement.get_statement(), is_done);
         Ok(is_done)
@@ -142,20 +160,35 @@ impl CassandraStore {
 
     /// Runs a statement whose answer is read to its end. What is measured is its first page: the others come while it
     /// is read.
-    async fn execute_iter(
-        &self,
-        statement: &PreparedStatement,
-        values: impl SerializeRow,
-    ) -> Result<QueryPager, Failure> {
+    fn execute_iter<'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+        values: impl SerializeRow + Send + Sync + 'a,
+    ) -> BoxFuture<'a, Result<QueryPager, Failure>> {
+        let values: Values<'a> = Box::new(values);
+        Box::pin(self.iter_of_row(statement, values))
+    }
+
+    async fn iter_of_row(&self, statement: &PreparedStatement, values: Values<'_>) -> Result<QueryPager, Failure> {
         let request = self.session.execute_iter(statement.clone(), values);
         Ok(self.metrics.measure(statement.get_statement(), request).await?)
     }
 
     /// Runs a statement whose answer has more pages; returns one of them.
-    async fn page_of(
+    fn page_of<'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
+        values: impl SerializeRow + Send + Sync + 'a,
+        state: PagingState,
+    ) -> BoxFuture<'a, Result<(QueryResult, PagingStateResponse), Failure>> {
+        let values: Values<'a> = Box::new(values);
+        Box::pin(self.page_of_row(statement, values, state))
+    }
+
+    async fn page_of_row(
         &self,
         statement: &PreparedStatement,
-        values: impl SerializeRow,
+        values: Values<'_>,
         state: PagingState,
     ) -> Result<(QueryResult, PagingStateResponse), Failure> {
         let request = self.session.execute_single_page(statement, values, state);

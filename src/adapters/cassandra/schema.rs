@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use scylla::client::session::Session;
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
@@ -16,6 +17,7 @@ use scylla::statement::unprepared::Statement;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::Values;
 use super::cas::applied;
 use super::error::{Failure, OpenError};
 use super::options::{Keyspace, Replication};
@@ -160,13 +162,13 @@ impl Schema<'_> {
         let mut statement = Statement::new(cql);
         statement.set_is_idempotent(true);
         statement.set_request_timeout(Some(CHANGE_TIMEOUT));
-        self.session.query_unpaged(statement, ()).await?;
+        self.query(statement, ()).await?;
         Ok(())
     }
 
     /// Runs a compare-and-set; returns whether it was done.
-    async fn set(&self, cql: &str, values: impl SerializeRow) -> Result<bool, Failure> {
-        applied(self.session.query_unpaged(qualified(self.keyspace, cql), values).await?)
+    async fn set(&self, cql: &str, values: impl SerializeRow + Send + Sync) -> Result<bool, Failure> {
+        applied(self.query(Statement::new(qualified(self.keyspace, cql)), values).await?)
     }
 
     /// The version that all agree on: settles what is open. The table is there.
@@ -174,7 +176,7 @@ impl Schema<'_> {
         let name = self.keyspace.as_str();
         let mut statement = Statement::new(format!("SELECT version FROM {name}.schema_version WHERE id = 0"));
         statement.set_consistency(Consistency::LocalSerial);
-        let rows = self.session.query_unpaged(statement, ()).await?.into_rows_result()?;
+        let rows = self.query(statement, ()).await?.into_rows_result()?;
         let version = rows.maybe_first_row::<(Option<i32>,)>()?.and_then(|(version,)| version);
         Ok(version.and_then(|version| u32::try_from(version).ok()).unwrap_or(0))
     }
@@ -207,12 +209,21 @@ impl Schema<'_> {
         Ok(Some(factors.collect()))
     }
 
-    async fn ask(&self, cql: &str, values: impl SerializeRow) -> Result<QueryResult, Failure> {
+    async fn ask(&self, cql: &str, values: impl SerializeRow + Send + Sync) -> Result<QueryResult, Failure> {
         let mut statement = Statement::new(cql);
         statement.set_is_idempotent(true);
         // The schema is on every node, and each answers from its own copy.
         statement.set_consistency(Consistency::LocalOne);
-        Ok(self.session.query_unpaged(statement, values).await?)
+        self.query(statement, values).await
+    }
+
+    fn query<'b>(
+        &'b self,
+        statement: Statement,
+        values: impl SerializeRow + Send + Sync + 'b,
+    ) -> BoxFuture<'b, Result<QueryResult, Failure>> {
+        let values: Values<'b> = Box::new(values);
+        Box::pin(async move { Ok(self.session.query_unpaged(statement, values).await?) })
     }
 
     fn failed(&self, cause: Failure) -> OpenError {

@@ -1,5 +1,6 @@
 //! Every statement, prepared once.
 
+use futures_util::future::BoxFuture;
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
@@ -10,6 +11,9 @@ use super::options::Keyspace;
 
 /// Rows of one answer. At most 8 MiB of the largest events.
 const PAGE_ROWS: i32 = 500;
+
+/// A statement that is being prepared: on the heap, for what awaits it awaits many.
+pub(super) type Preparing<'a> = BoxFuture<'a, Result<PreparedStatement, Failure>>;
 
 /// All that the store asks.
 ///
@@ -155,27 +159,25 @@ fn few(mut statement: PreparedStatement) -> PreparedStatement {
     statement
 }
 
-pub(super) async fn prepare_serial(
-    session: &Session,
-    keyspace: &Keyspace,
-    cql: &str,
-) -> Result<PreparedStatement, Failure> {
-    prepare(session, keyspace, cql, Some(Consistency::LocalSerial)).await
+pub(super) fn prepare_serial<'a>(session: &'a Session, keyspace: &'a Keyspace, cql: &'a str) -> Preparing<'a> {
+    prepare(session, keyspace, cql, Some(Consistency::LocalSerial))
 }
 
-pub(super) async fn prepare(
-    session: &Session,
-    keyspace: &Keyspace,
-    cql: &str,
+pub(super) fn prepare<'a>(
+    session: &'a Session,
+    keyspace: &'a Keyspace,
+    cql: &'a str,
     consistency: Option<Consistency>,
-) -> Result<PreparedStatement, Failure> {
-    let mut statement = session.prepare(qualified(keyspace, cql)).await?;
-    statement.set_is_idempotent(true);
-    statement.set_page_size(PAGE_ROWS);
-    if let Some(consistency) = consistency {
-        statement.set_consistency(consistency);
-    }
-    Ok(statement)
+) -> Preparing<'a> {
+    Box::pin(async move {
+        let mut statement = session.prepare(qualified(keyspace, cql)).await?;
+        statement.set_is_idempotent(true);
+        statement.set_page_size(PAGE_ROWS);
+        if let Some(consistency) = consistency {
+            statement.set_consistency(consistency);
+        }
+        Ok(statement)
+    })
 }
 
 /// A statement with the keyspace of its one table in it. Prepared without, it would mean another table on a connection

@@ -3,6 +3,7 @@
 use bobchat_actors::ports::StoredEvent;
 use bobchat_proto::ids::{Ordinal, Position, RoomId};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use prost::Message as _;
 use scylla::serialize::row::SerializeRow;
@@ -10,11 +11,11 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::MaybeUnset;
 
-use super::CassandraStore;
 use super::batches::{Sized, batches};
 use super::error::Failure;
 use super::place::{events_bucket, messages_bucket, write_timestamp};
 use super::room_log::{id, number};
+use super::{CassandraStore, Values};
 
 /// Writes of one call that are under way at once, where their order does not matter.
 pub(super) const IN_FLIGHT: usize = 16;
@@ -102,11 +103,16 @@ impl CassandraStore {
     }
 
     /// Writes rows of one partition, all or none. Unlogged: a batch of one partition is one mutation.
-    pub(super) async fn write<V: SerializeRow>(
-        &self,
-        statement: &PreparedStatement,
+    pub(super) fn write<'a, V: SerializeRow + Send + Sync + 'a>(
+        &'a self,
+        statement: &'a PreparedStatement,
         rows: Vec<V>,
-    ) -> Result<(), Failure> {
+    ) -> BoxFuture<'a, Result<(), Failure>> {
+        let rows = rows.into_iter().map(|row| -> Values<'a> { Box::new(row) }).collect();
+        Box::pin(self.write_rows(statement, rows))
+    }
+
+    async fn write_rows(&self, statement: &PreparedStatement, rows: Vec<Values<'_>>) -> Result<(), Failure> {
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         for _ in &rows {
