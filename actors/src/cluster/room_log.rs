@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bobchat_proto::ids::{RoomId, Sequence};
+use bobchat_proto::ids::{Epoch, RoomId, Sequence};
 use bobchat_proto::wire;
 
 use super::{Ack, Cluster};
@@ -77,6 +77,10 @@ impl RoomLog for Cluster {
     /// Of a log that is cold nothing: it is opened when somebody needs it.
     async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Vec<wire::Event>, Unavailable> {
         Ok(self.node.live.tail(room, after, limit).await?.map(|tail| tail.events).unwrap_or_default())
+    }
+
+    async fn epoch(&self, room: RoomId) -> Result<Option<Epoch>, Unavailable> {
+        Ok(self.node.live.head(room).await?.map(|live| live.head.position.epoch))
     }
 }
 

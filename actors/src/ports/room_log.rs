@@ -144,4 +144,14 @@ pub trait RoomLog: Send + Sync {
     /// # Errors
     /// [`Unavailable`].
     async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Vec<wire::Event>, Unavailable>;
+
+    /// The epoch that the log stands in now: a newer one may have begun without an event. `None` where a log has but one,
+    /// or none while it is cold.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    async fn epoch(&self, room: RoomId) -> Result<Option<Epoch>, Unavailable> {
+        let _ = room;
+        Ok(None)
+    }
 }

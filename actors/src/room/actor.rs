@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler};
-use bobchat_proto::ids::{RoomId, Sequence, UserId};
+use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self};
 use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
@@ -262,15 +262,16 @@ impl Room {
         let reading = async move {
             loop {
                 match read_missing(&core, id, after).await {
-                    Ok(events) => return events,
+                    Ok(missing) => return missing,
                     Err(error) => tracing::warn!(room.id = %id, error = %error, "could not read a room's log"),
                 }
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         };
-        context.wait(wrap_future::<_, Self>(reading).map(|(events, has_more), room, context| {
+        context.wait(wrap_future::<_, Self>(reading).map(|missing, room, context| {
             let Some(machine) = &mut room.machine else { return };
-            let effects = machine.filled(events, has_more);
+            let mut effects = machine.filled(missing.events, missing.has_more);
+            effects.extend(missing.epoch.map_or_else(Vec::new, |epoch| machine.told_epoch(epoch)));
             room.carry_out(effects, &tracing::Span::none(), context);
             room.flush(context);
             room.stop_when_idle(context);
@@ -308,21 +309,25 @@ impl Room {
     }
 }
 
-/// Events that follow `after`, and whether there are more behind them: from the log, and where it does not reach
-/// back so far, from history (rule 24).
-async fn read_missing(
-    core: &crate::Core,
-    id: RoomId,
-    after: Sequence,
-) -> Result<(Vec<wire::Event>, bool), Unavailable> {
+/// What a room has not seen of its log.
+struct Missing {
+    events: Vec<wire::Event>,
+    /// Whether there are more behind them.
+    has_more: bool,
+    /// The epoch that the log stands in, asked for where no event says it.
+    epoch: Option<Epoch>,
+}
+
+/// Reads what follows `after`: from the log, and where it does not reach back so far, from history (rule 24).
+async fn read_missing(core: &crate::Core, id: RoomId, after: Sequence) -> Result<Missing, Unavailable> {
     let events = core.log.tail(id, after, FILL_EVENTS).await?;
     if events.first().is_none_or(|first| first.seq == after.next().0) {
-        let has_more = events.len() == FILL_EVENTS;
-        return Ok((events, has_more));
+        let epoch = if events.is_empty() { core.log.epoch(id).await? } else { None };
+        return Ok(Missing { has_more: events.len() == FILL_EVENTS, events, epoch });
     }
     let everything = vec![Sequence(1)..=Sequence(u64::MAX)];
     let page = core.history.events(id, after, FILL_EVENTS, &everything).await?;
-    Ok((page.events, true))
+    Ok(Missing { events: page.events, has_more: true, epoch: None })
 }
 
 async fn follow_and_load(

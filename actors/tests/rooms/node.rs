@@ -17,7 +17,7 @@ use bobchat_actors::ports::{
     SignedOutDevice, Unavailable,
 };
 use bobchat_actors::{Core, CoreOptions, CorePorts, Worker};
-use bobchat_proto::ids::{RoomId, Sequence, UserId};
+use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
 use bobchat_proto::{record, wire};
 use prometheus_client::registry::Registry;
 
@@ -178,5 +178,9 @@ impl RoomLog for TrickyLog {
 
     async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Vec<wire::Event>, Unavailable> {
         self.inner.tail(room, after, limit).await
+    }
+
+    async fn epoch(&self, room: RoomId) -> Result<Option<Epoch>, Unavailable> {
+        self.inner.epoch(room).await
     }
 }

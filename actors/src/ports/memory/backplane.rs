@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use async_trait::async_trait;
-use bobchat_proto::ids::{RoomId, Sequence};
+use bobchat_proto::ids::{Epoch, RoomId, Sequence};
 use bobchat_proto::wire;
 
 use crate::ports::{Append, AppendError, Backplane, Head, Listener, NodePresence, Outcome, RoomLog, Told, Unavailable};
@@ -149,6 +149,10 @@ impl RoomLog for ToldLog {
 
     fn heard(&self, room: RoomId) {
         self.log.heard(room);
+    }
+
+    async fn epoch(&self, room: RoomId) -> Result<Option<Epoch>, Unavailable> {
+        self.log.epoch(room).await
     }
 
     async fn head(&self, room: RoomId) -> Result<Option<Head>, Unavailable> {

@@ -1,6 +1,6 @@
 //! What other nodes do to the room.
 
-use bobchat_proto::ids::{Position, Sequence};
+use bobchat_proto::ids::{Epoch, Position, Sequence};
 use bobchat_proto::wire;
 
 use super::{Effect, Machine, Phase};
@@ -32,6 +32,16 @@ impl<T> Machine<T> {
             Some(head) if head <= known => {}
             _ if self.phase == Phase::Filling || self.phase == Phase::Reloading => {}
             _ => self.look_again(&mut effects),
+        }
+        effects
+    }
+
+    /// Takes the epoch that the log stands in. A newer one can stand where the room does: what it had seen was put back
+    /// by others, and nothing follows that would tell it.
+    pub fn told_epoch(&mut self, epoch: Epoch) -> Vec<Effect<T>> {
+        let mut effects = Vec::new();
+        if epoch > self.state.head.position.epoch {
+            self.load_again(&mut effects);
         }
         effects
     }

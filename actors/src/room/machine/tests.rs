@@ -356,6 +356,16 @@ fn subscribers_who_saw_nothing_that_was_lost_go_on() {
 }
 
 #[test]
+fn a_newer_epoch_in_which_nothing_follows_has_the_room_loaded_again() {
+    let mut bench = Bench::new();
+    let applied = bench.machine.state().applied();
+    assert_eq!(bench.machine.told_head(None), [Effect::Fill(applied)]);
+    assert!(bench.machine.filled(Vec::new(), false).is_empty());
+    assert!(bench.machine.told_epoch(Epoch(1)).is_empty(), "its own");
+    assert_eq!(bench.machine.told_epoch(Epoch(2)), [Effect::Reload]);
+}
+
+#[test]
 fn what_fills_a_hole_under_a_newer_epoch_is_not_applied() {
     let mut bench = Bench::new();
     let applied = bench.machine.state().applied();
