@@ -53,11 +53,14 @@ impl<T> Machine<T> {
             .is_some_and(|applied| (applied.epoch, applied.seq) == (event.epoch, event.seq) && applied.id != event.id)
     }
 
-    /// While a batch is with the log, the log's answer will say the same.
+    /// While a batch is with the log, its answer mostly says the same. It does not have to (a full log says that alone),
+    /// so the room looks again then.
     pub(super) fn load_again(&mut self, effects: &mut Vec<Effect<T>>) {
         if self.phase == Phase::Ready {
             self.phase = Phase::Reloading;
             effects.push(Effect::Reload);
+        } else {
+            self.missed = true;
         }
     }
 }

@@ -366,6 +366,20 @@ fn a_newer_epoch_in_which_nothing_follows_has_the_room_loaded_again() {
 }
 
 #[test]
+fn a_newer_epoch_told_while_a_batch_is_on_its_way_is_looked_for_whatever_the_answer() {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    bench.batch();
+    let epoch = Epoch(bench.log.head.position.epoch.0 + 1);
+    assert_eq!(bench.machine.told_epoch(epoch), []);
+    let effects = bench.answer(Err(AppendError::Full { retry_after: Duration::from_secs(1) }));
+    assert_eq!(refused(&effects, 1), Some("busy"));
+    assert_eq!(effects.last(), Some(&Effect::Fill(Sequence(1))));
+    assert_eq!(bench.machine.filled(Vec::new(), false), []);
+    assert_eq!(bench.machine.told_epoch(epoch), [Effect::Reload]);
+}
+
+#[test]
 fn what_fills_a_hole_under_a_newer_epoch_is_not_applied() {
     let mut bench = Bench::new();
     let applied = bench.machine.state().applied();
