@@ -93,7 +93,9 @@ const MESSAGES: &str = table!(
 );
 
 /// Rows end by themselves and are never deleted, so nothing can come back: what has ended may go once hints,
-/// which live for 3 hours, are delivered.
+/// which live for 3 hours, are delivered. A partition has what one user sent to a room in that time: at the 5 messages a
+/// second that a user may send for long, half a million rows. Who sends much at once (a bridge, a bot) is written in
+/// batches so.
 const KEYS: &str = table!(
     "CREATE TABLE IF NOT EXISTS keys (
     room bigint,
@@ -102,7 +104,7 @@ const KEYS: &str = table!(
     epoch bigint,
     seq bigint,
     body_hash bigint,
-    PRIMARY KEY ((room, author, key), epoch, seq)
+    PRIMARY KEY ((room, author), key, epoch, seq)
 )",
     "default_time_to_live = 86400 AND gc_grace_seconds = 10800"
 );

@@ -35,14 +35,19 @@ impl CassandraStore {
     }
 
     async fn put_keys(&self, room: RoomId, rows: &[Encoded]) -> Result<(), Failure> {
-        let keyed = rows.iter().filter_map(|row| Some((row, row.stored.event.key.clone()?)));
-        let values = keyed.map(|(row, key)| {
+        let keyed = rows.iter().filter_map(|row| {
+            let (author, key) = (row.stored.event.author, row.stored.event.key.clone()?);
             let Position { epoch, seq } = row.position;
-            let (author, body_hash) = (number(row.stored.event.author), number(row.stored.body_hash));
-            (id(room), author, key, number(epoch.0), number(seq.0), body_hash, write_timestamp(row.position))
+            let (bytes, body_hash, timestamp) =
+                (key.len(), number(row.stored.body_hash), write_timestamp(row.position));
+            let values = (id(room), number(author), key, number(epoch.0), number(seq.0), body_hash, timestamp);
+            Some(Sized { partition: author, bytes, values })
         });
-        let writes: Vec<_> = values.map(|values| self.execute(&self.statements.put_key, values)).collect();
-        stream::iter(writes).buffer_unordered(IN_FLIGHT).map_ok(drop).try_collect().await
+        let mut keyed: Vec<_> = keyed.collect();
+        keyed.sort_by_key(|row| row.partition);
+        let writes: Vec<_> =
+            batches(keyed).into_iter().map(|batch| self.write(&self.statements.put_key, batch)).collect();
+        stream::iter(writes).buffer_unordered(IN_FLIGHT).try_collect().await
     }
 
     async fn put_messages(&self, room: RoomId, rows: &[Encoded]) -> Result<(), Failure> {
