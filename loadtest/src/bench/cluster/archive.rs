@@ -1,24 +1,20 @@
 //! How far storing is behind under load, and what acks do while Cassandra stands still.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 
 use super::super::fanout::BYTES;
 use super::super::judge::Line;
 use super::rows::Row;
-use super::site::Site;
+use super::site::{Site, wait_until_logs_are_old};
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::Schedule;
-use crate::report::say;
 use crate::statistics::Spread;
 
 const ROOMS: usize = 100;
 const READERS: usize = 3;
-
-/// How old a log has to be until no first send has to be looked up in Cassandra: two minutes that clocks may differ.
-const LOG_AGE: Duration = Duration::from_secs(125);
 
 /// What a load gave.
 struct Loaded {
@@ -35,15 +31,12 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let users = sign_in_guests(&site.node(0)?.authority(), ROOMS * READERS)?;
     let shape = Shape { rooms: ROOMS, members: READERS, receivers: READERS, bytes: BYTES };
     let fleet = Fleet::enter(&site.node(0)?.target(), shape, &users).await?;
-    let made = Instant::now();
+    wait_until_logs_are_old(Instant::now()).await;
     if bench.wants(Row::ArchiveLag) {
         let line = lag(bench, &site, &fleet).await?;
         bench.take(line);
     }
     if bench.wants(Row::CassandraPaused) {
-        let young = LOG_AGE.saturating_sub(made.elapsed());
-        say(&format!("{:.0} s until the logs are old enough to go on without Cassandra", young.as_secs_f64()));
-        tokio::time::sleep(young).await;
         let line = paused(bench, &site, &fleet).await?;
         bench.take(line);
     }

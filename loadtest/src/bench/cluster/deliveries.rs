@@ -1,7 +1,7 @@
 //! CPU per delivery: of a room that another node feeds, and of one that is split over two nodes.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use super::super::fanout::BYTES;
 use super::super::judge::{Repetition, Repetitions};
 use super::rows::Row;
-use super::site::Site;
+use super::site::{Site, wait_until_logs_are_old};
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Member, Shape, sign_in_guests};
 use crate::load::Schedule;
@@ -41,6 +41,7 @@ pub(super) async fn heard(bench: &mut Bench) -> anyhow::Result<()> {
     *last = far.target();
     let shape = Shape { rooms: 1, members, receivers: RECEIVERS, bytes: BYTES };
     let mut fleet = Fleet::enter_at(&places, shape, &users).await?;
+    wait_until_logs_are_old(Instant::now()).await;
     let room = fleet.rooms.first().context("there is a room")?;
     let [.., own, other] = room.members.as_slice() else { anyhow::bail!("the room has too few members") };
     let (own, other) = (Rc::clone(own), Rc::clone(other));
@@ -85,6 +86,7 @@ pub(super) async fn split(bench: &mut Bench) -> anyhow::Result<()> {
     let shape = Shape { rooms: 1, members, receivers: members, bytes: BYTES };
     let together = Fleet::enter(&first.target(), shape, users_together).await?;
     let apart = Fleet::enter_at(&[first.target(), second.target()], shape, users_apart).await?;
+    wait_until_logs_are_old(Instant::now()).await;
     let schedule = Schedule { rate: A_SECOND, burst: 1, together: 1, seconds: bench.options.seconds };
     let (one, both) = ([first.process()], [first.process(), second.process()]);
     us_per_delivery(&together, schedule, &one).await?;

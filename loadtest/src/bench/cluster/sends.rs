@@ -1,4 +1,8 @@
 //! Acked messages a second through one node, against a bare client of the script that it calls.
+//!
+//! What is acked is stored later, and so it is here, between measurements: Cassandra stands still in them. It would
+//! share two cores with everything else, and what was measured would be storing, at ten times the rate of the row that
+//! is about it.
 
 use std::time::Instant;
 
@@ -9,7 +13,7 @@ use super::super::fanout::BYTES;
 use super::super::judge::{Repetition, Repetitions};
 use super::bare::{Bare, Calls};
 use super::rows::Row;
-use super::site::Site;
+use super::site::{Site, wait_until_logs_are_old};
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::{Until, Window};
@@ -19,8 +23,7 @@ use crate::statistics::Spread;
 /// Messages of a room on the way.
 const WINDOW: u64 = 32;
 
-/// What may wait to be stored of a room: more than a measurement sends, which is over before Cassandra has it all. As
-/// many bytes as of all rooms together.
+/// What may wait to be stored of a room: more than a measurement sends. As many bytes as of all rooms together.
 const UNARCHIVED_EVENTS: &str = "1000000";
 const UNARCHIVED_BYTES: &str = "256MiB";
 
@@ -38,6 +41,7 @@ pub(super) async fn measure(bench: &mut Bench, row: Row, rooms: usize) -> anyhow
     let users = sign_in_guests(&node.authority(), rooms)?;
     let shape = Shape { rooms, members: 1, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&node.target(), shape, &users).await?;
+    wait_until_logs_are_old(Instant::now()).await;
     let mut bare = Bare::start()?;
     let processes = [
         ("node", node.process()),
@@ -46,7 +50,9 @@ pub(super) async fn measure(bench: &mut Bench, row: Row, rooms: usize) -> anyhow
         ("harness", Process::own()),
     ];
     let seconds = bench.options.seconds;
+    let standing = bench.cassandra.pause()?;
     let trial = sent(node, &fleet, &processes, seconds).await?;
+    drop(standing);
     let batch = (trial.batch.round() as usize).max(1);
     let calls = Calls { rooms, on_the_way: (WINDOW as usize).div_ceil(batch), batch, seconds };
     let (mut repetitions, mut all) = (Repetitions::default(), Vec::new());
@@ -56,7 +62,9 @@ pub(super) async fn measure(bench: &mut Bench, row: Row, rooms: usize) -> anyhow
         // What is left to be stored would slow down whatever is measured next.
         site.wait_until_archived(0.0).await?;
         let floor_before = bare.events_a_second(calls)?;
+        let standing = bench.cassandra.pause()?;
         let ours = sent(node, &fleet, &processes, seconds).await?;
+        drop(standing);
         site.wait_until_archived(0.0).await?;
         let floor_after = bare.events_a_second(calls)?;
         repetitions.add(Repetition { floor_before, ours: ours.acked_a_second, floor_after });

@@ -7,9 +7,23 @@ use anyhow::{Context as _, ensure};
 use super::super::child::Bobchat;
 use super::Bench;
 use super::redis::Redis;
+use crate::report::say;
 
 /// How long everything that was said may take to be stored.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(300);
+
+/// How old a log has to be until no first send has to be looked up in Cassandra: two minutes that clocks may differ.
+const LOG_AGE: Duration = Duration::from_secs(125);
+
+/// Waits until logs that were made by then are as those of rooms mostly are. Younger ones cost a read a message, which
+/// would be measured instead.
+pub(super) async fn wait_until_logs_are_old(made: Instant) {
+    let young = LOG_AGE.saturating_sub(made.elapsed());
+    if !young.is_zero() {
+        say(&format!("{:.0} s until sends need not be looked up in Cassandra any more", young.as_secs_f64()));
+        tokio::time::sleep(young).await;
+    }
+}
 
 /// Nodes and their Redis, and a keyspace of their own. Dropping it ends them, the nodes first.
 pub(super) struct Site {
