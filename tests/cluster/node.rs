@@ -96,6 +96,16 @@ impl Node {
         value.unwrap_or_else(|| panic!("no figure {name} in {page}")).parse().unwrap()
     }
 
+    /// Whether it knows so many nodes, itself among them, and each answers it.
+    pub(crate) fn is_answered_by(&self, count: usize) -> bool {
+        let secret = std::fs::read_to_string(self.data().join("admin.token")).unwrap();
+        let request = ureq::get(format!("http://{}/admin/nodes", self.admin));
+        let mut reply = request.header("Authorization", format!("Bearer {}", secret.trim())).call().unwrap();
+        let list: serde_json::Value = reply.body_mut().read_json().unwrap();
+        let nodes = list["nodes"].as_array().unwrap();
+        nodes.len() == count && nodes.iter().all(|node| node["status"].is_object())
+    }
+
     /// Whether a line of its log has both of these.
     pub(crate) fn said(&self, what: &str, of: &str) -> bool {
         let log = std::fs::read_to_string(self.log()).unwrap();
