@@ -54,6 +54,11 @@ torture: ## The faults of a cluster as long as they are promised to be outlived 
 	@scripts/need redis cassandra
 	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
 
+.PHONY: simulate
+simulate: ## Runs the server in simulated time: SEEDS=5000 for more seeds, ARGS="cluster --seed 17 --tell" for one
+	@cargo build --locked -p bobchat-simulation
+	@target/debug/bobchat-simulation --seeds $(or $(SEEDS),200) $(ARGS)
+
 .PHONY: quick
 quick: web/node_modules/.package-lock.json ## The checks and tests that answer within minutes
 	@$(STEP) "format" cargo fmt --all --check

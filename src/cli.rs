@@ -8,6 +8,8 @@ mod client;
 mod demo;
 mod nodes;
 mod operate;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod run;
 mod schema;
 
@@ -141,7 +143,11 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
     let Common { config, listen, admin_listen, data } = common;
     let sources = Sources::of_process(config, Overrides { listen, admin_listen, data });
     match command {
-        Command::Run => run::run(Config::load(&sources)?),
+        Command::Run => {
+            #[cfg(feature = "planted-bugs")]
+            planted::plant()?;
+            run::run(Config::load(&sources)?)
+        }
         Command::Check => check::check(&sources),
         Command::Schema { apply } => schema::schema(&Config::load(&sources)?, apply),
         Command::Backup { path } => operate::backup(&Config::load(&sources)?, &path),

@@ -33,8 +33,9 @@ use crate::auth;
 use crate::config::Config;
 use crate::operator::Operator;
 use crate::telemetry::metrics::HttpMetrics;
+use crate::web::public::Public;
 pub use error::StartError;
-use listen::{Place, Public};
+use listen::Place;
 use open::Opened;
 use operators::Operators;
 pub(crate) use stores::NO_BACKUP;
@@ -122,7 +123,7 @@ impl Node {
         let metrics = HttpMetrics::register(&mut registry);
         operators.administer(&config.store.data, registry, operator, core.clone())?;
         Box::pin(prepare::prepare(&core, &auth, waiting)).await?;
-        let (serving, address) = (Public { core: core.clone(), auth: auth.clone(), metrics }, public.address);
+        let (serving, address) = (Public::new(&config, core.clone(), auth.clone(), metrics), public.address);
         let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;
         Ok(Running { address, core, auth, shared, server, drain_timeout: config.server.drain_timeout })
     }

@@ -1,6 +1,7 @@
 //! What the server offers to clients. Here bytes become what the core understands, and back; nothing is
 //! decided.
 //!
+//! - [`public`]: all of what follows but the last, put together for one thread.
 //! - [`ws`]: the chat socket, which takes whole connections and is no route of the application.
 //! - [`rest`]: the API, thin over the core's operations.
 //! - [`docs`]: its description, for programs and for people.
@@ -14,5 +15,6 @@ pub mod assets;
 pub mod docs;
 pub mod error;
 pub mod failure;
+pub mod public;
 pub mod rest;
 pub mod ws;

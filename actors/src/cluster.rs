@@ -35,6 +35,7 @@ mod tests;
 use std::sync::Arc;
 
 use bobchat_proto::ids::RoomId;
+use bobchat_proto::wire;
 
 use crate::log::{Node, Unarchived};
 use crate::ports::{Clock, Directory, EventStore, History, LiveLog, LogRow};
@@ -113,6 +114,12 @@ impl Cluster {
     /// this node answered for, and puts back what was lost. On one thread at a time.
     pub async fn tend(&self) {
         futures_util::future::join(self.archive(), self.keep()).await;
+    }
+
+    /// What this node answered for of a room and does not know to be stored, in order.
+    #[must_use]
+    pub fn held(&self, room: RoomId) -> Vec<wire::Event> {
+        self.node.unarchived.of(room)
     }
 
     /// Takes in what decides about a room's epochs.

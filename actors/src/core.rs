@@ -1,6 +1,6 @@
 //! What all threads of a node share.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -133,7 +133,7 @@ pub struct Core {
     sessions_live: AtomicUsize,
     draining: AtomicBool,
     /// Rooms that could not take what they were told.
-    unheard: Mutex<HashSet<RoomId>>,
+    unheard: Mutex<BTreeSet<RoomId>>,
     missed: Notify,
     heard_waiting: Arc<Semaphore>,
 }

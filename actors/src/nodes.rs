@@ -437,7 +437,7 @@ impl Nodes {
 
 /// A random number. Where the system gives none, the process could not have made its keys either.
 fn new_life() -> u64 {
-    getrandom::u64().unwrap_or_default().max(1)
+    crate::random::number().unwrap_or_default().max(1)
 }
 
 /// A thread that panicked under a lock left what it guards whole: every change is one call.

@@ -9,6 +9,7 @@
 //! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
 //! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection.
 //! - [`check`]: the promises. [`verdict`]: what a run says.
+//! - [`witness`]: the promises, for clients that somebody else drives.
 //! - [`rest`]: signing in, rooms, heads and whole logs.
 
 mod check;
@@ -21,8 +22,10 @@ mod run;
 mod shared;
 mod socket;
 mod verdict;
+mod witness;
 
 pub use crate::check::Kind;
 pub use plan::{Client, Habit, Plan};
 pub use run::Torture;
 pub use verdict::Verdict;
+pub use witness::{ShownLog, Witness};

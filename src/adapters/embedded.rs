@@ -11,6 +11,7 @@
 //! - The file: `tables` (what stands where), `meta` (its format), `open` and `file` (lock, fail-stop).
 //! - Beside it: `sweep` forgets idempotency keys, `backup` copies the store while it serves, `restore` puts
 //!   such a copy in place, `inspect` looks and touches nothing.
+//! - For tests alone: `simulated` is a disk that loses what was not synced, and a store on it without threads.
 
 mod append;
 mod backup;
@@ -33,6 +34,8 @@ mod restore;
 mod room_log;
 mod search;
 mod shared;
+#[cfg(feature = "planted-bugs")]
+mod simulated;
 mod space;
 mod sweep;
 mod tables;
@@ -61,6 +64,8 @@ use queue::Queue;
 use readers::Readers;
 pub use restore::restore;
 use shared::Shared;
+#[cfg(feature = "planted-bugs")]
+pub use simulated::SimulatedDisk;
 use space::Reserve;
 use sweep::Sweeper;
 use transaction::Transaction;
@@ -142,6 +147,8 @@ impl EmbeddedStore {
             rows: Rows::default(),
             reserve: Reserve { folder: folder.to_owned(), bytes: options.reserve_bytes },
             metrics: metrics.clone(),
+            #[cfg(feature = "planted-bugs")]
+            is_simulated: false,
         };
         let (stop_sweeper, stop) = mpsc::channel();
         let sweeper = Sweeper {

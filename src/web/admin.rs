@@ -12,6 +12,7 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bobchat_actors::Core;
 use bobchat_actors::operations::NODES_DEADLINE;
+use bobchat_actors::plant;
 use bobchat_actors::ports::Unavailable;
 use bobchat_proto::error::ErrorCode;
 use prometheus_client::registry::Registry;
@@ -102,7 +103,7 @@ pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
                     .error_handler(|error, _| Failure::new(ErrorCode::InvalidRequest, error.to_string()).into()),
             )
             .route("/metrics", web::get().to(show_metrics))
-            .route("/healthz", web::get().to(|| async { "alive\n" }))
+            .route("/healthz", web::get().to(show_health))
             .route("/readyz", web::get().to(show_readiness))
             .route("/admin/backup", web::post().to(backup))
             .route("/admin/grant", web::post().to(grant))
@@ -116,6 +117,14 @@ async fn show_metrics(admin: web::Data<Admin>) -> HttpResponse {
     let registries = [Some(&*admin.process), admin.node.get().map(|node| &node.metrics)];
     let text = metrics::render(registries.into_iter().flatten());
     HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::CONTENT_TYPE)).body(text)
+}
+
+/// A build for tests says that it is one: nobody shall run it by mistake.
+async fn show_health() -> String {
+    match plant::described() {
+        None => "alive\n".to_owned(),
+        Some(bug) => format!("alive, built with planted-bugs for tests, planted: {bug}\n"),
+    }
 }
 
 async fn show_readiness(admin: web::Data<Admin>) -> HttpResponse {

@@ -49,10 +49,14 @@ impl Running {
     }
 
     fn with(config: &str, data: &str, log_filter: &str) -> Self {
+        Self::under(config, data, ("BOBCHAT__TELEMETRY__LOG_FILTER", log_filter))
+    }
+
+    fn under(config: &str, data: &str, (variable, value): (&str, &str)) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let arguments = ["--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
         let mut command = configured(config, &arguments);
-        command.env("BOBCHAT__TELEMETRY__LOG_FILTER", log_filter);
+        command.env(variable, value);
         let mut child = command.stdout(Stdio::piped()).stderr(log.reopen().unwrap()).spawn().unwrap();
         let mut banner = String::new();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
@@ -65,6 +69,12 @@ impl Running {
     fn url(&self) -> String {
         let (_, url) = self.banner.split_once("is ready: ").unwrap();
         url.lines().next().unwrap().to_owned()
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn operators_url(&self) -> String {
+        let (_, url) = self.banner.split_once("for operators  ").unwrap();
+        url.split_whitespace().next().unwrap().to_owned()
     }
 
     /// Tells it to end, and waits until it has.
@@ -138,6 +148,27 @@ fn what_keeps_it_from_starting_is_one_clear_line() {
         let line = stderr.lines().find(|line| line.starts_with("bobchat: ")).unwrap_or_default();
         assert!(line.contains(&expected), "{expected} in {stderr}");
         assert_eq!(code, 1, "{stderr}");
+    }
+}
+
+/// Whole builds of the workspace can have bugs planted, which the torture and the simulation look for.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_build_for_tests_says_which_bug_it_has_and_knows_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    for (asked, planted) in [("", "none"), ("double-on-retry", "double-on-retry")] {
+        let server = Running::under("/dev/null", data, ("BOBCHAT_PLANT", asked));
+        let health = Http::at(&server.operators_url()).get("/healthz");
+        let expected = format!("alive, built with planted-bugs for tests, planted: {planted}\n");
+        assert_eq!((health.status, health.text), (200, expected));
+        assert_eq!(server.terminate().0, 0);
+    }
+    let refused = bobchat(&["--data", data]).env("BOBCHAT_PLANT", "bogus").output().unwrap();
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    for part in ["BOBCHAT_PLANT: there is no bug \"bogus\"", "ack-before-write", "removed-member-accepted"] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
     }
 }
 

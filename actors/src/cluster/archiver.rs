@@ -1,6 +1,6 @@
 //! Stores what live logs hold, so that they may let go of it (rules 19 and 20).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const ROUNDS_MAX: usize = 16;
 /// Rooms that have something to be stored, as far as this node knows. Each with a span that lasts until they have their
 /// turn: a child of the first append that waits for it. Storing several appends hangs below the first of them.
 #[derive(Default)]
-pub(super) struct Dirty(Mutex<HashMap<RoomId, tracing::Span>>);
+pub(super) struct Dirty(Mutex<BTreeMap<RoomId, tracing::Span>>);
 
 impl Dirty {
     pub(super) fn add(&self, room: RoomId) {
@@ -40,11 +40,11 @@ impl Dirty {
         self.rooms().entry(room).or_insert(wait);
     }
 
-    fn take(&self) -> HashMap<RoomId, tracing::Span> {
+    fn take(&self) -> BTreeMap<RoomId, tracing::Span> {
         std::mem::take(&mut *self.rooms())
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, tracing::Span>> {
+    fn rooms(&self) -> MutexGuard<'_, BTreeMap<RoomId, tracing::Span>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,6 +74,8 @@ impl Cluster {
         let (mut in_work, mut rounds) = (HashSet::new(), FuturesUnordered::new());
         loop {
             tokio::select! {
+                // What ends makes room for more; and a simulation has to be the same each time.
+                biased;
                 Some(room) = rounds.next() => drop(in_work.remove(&room)),
                 _ = ticks.tick(), if waiting.is_empty() => {
                     let (again, now): (Vec<_>, Vec<_>) =

@@ -1,7 +1,7 @@
 //! Watches over what this node answered for and what is not stored yet: it is let go of when it is, put back when it
 //! was lost (rules 11, 13 and 16).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const SALVAGES_MAX: usize = 64;
 /// Rooms that need to be looked after.
 #[derive(Default)]
 pub(super) struct Worries {
-    rooms: Mutex<HashSet<RoomId>>,
+    rooms: Mutex<BTreeSet<RoomId>>,
     added: Notify,
 }
 
@@ -40,11 +40,11 @@ impl Worries {
         self.added.notify_one();
     }
 
-    fn take(&self) -> HashSet<RoomId> {
+    fn take(&self) -> BTreeSet<RoomId> {
         std::mem::take(&mut *self.rooms())
     }
 
-    fn rooms(&self) -> MutexGuard<'_, HashSet<RoomId>> {
+    fn rooms(&self) -> MutexGuard<'_, BTreeSet<RoomId>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,7 +54,7 @@ impl Worries {
 struct Before {
     incarnation: Option<Incarnation>,
     /// The oldest event that was held of each room.
-    oldest: HashMap<RoomId, Position>,
+    oldest: BTreeMap<RoomId, Position>,
 }
 
 impl Cluster {
@@ -77,7 +77,7 @@ impl Cluster {
         let unarchived = &self.node.unarchived;
         self.metrics.unarchived_bytes.set(i64::try_from(unarchived.bytes()).unwrap_or(i64::MAX));
         self.metrics.unarchived_seconds.set(self.archive_lag().as_secs_f64());
-        let oldest: HashMap<RoomId, Position> = unarchived.oldest().into_iter().collect();
+        let oldest: BTreeMap<RoomId, Position> = unarchived.oldest().into_iter().collect();
         self.metrics.unarchived_rooms.set(i64::try_from(oldest.len()).unwrap_or(i64::MAX));
         let changed = match self.node.live.incarnation().await {
             Ok(incarnation) => {

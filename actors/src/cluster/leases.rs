@@ -3,10 +3,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bobchat_proto::ids::RoomId;
-use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::Cluster;
+use crate::random::RandomState;
 
 /// How long a room is this node's to archive: what another node waits for when this one dies.
 const LEASE: Duration = Duration::from_secs(10);

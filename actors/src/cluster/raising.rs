@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bobchat_proto::ids::{Epoch, RoomId};
-use foldhash::fast::RandomState;
 
 use super::Cluster;
 use crate::log::{Raise, RaiseEnd, run, wait};
 use crate::ports::{LiveHead, LogRow, Raiser, Unavailable};
+use crate::random::RandomState;
 
 /// How often a log is looked at, or raised, before whoever waits is told that it cannot be reached: some seconds.
 const TRIES_MAX: u32 = 8;
@@ -116,6 +116,6 @@ impl Cluster {
 
 fn random_raiser() -> Result<Raiser, Unavailable> {
     let mut token = [0; 16];
-    getrandom::fill(&mut token).map_err(Unavailable::new)?;
+    crate::random::fill(&mut token).map_err(Unavailable::new)?;
     Ok(Raiser(u128::from_be_bytes(token)))
 }

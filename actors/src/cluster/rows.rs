@@ -2,9 +2,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bobchat_proto::ids::RoomId;
-use foldhash::fast::RandomState;
 
 use crate::ports::LogRow;
+use crate::random::RandomState;
 
 /// Rooms whose row is kept: all that a busy node has loaded. About 150 bytes each.
 const ROWS_MAX: usize = 100_000;

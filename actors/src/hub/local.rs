@@ -9,11 +9,11 @@ use bobchat_proto::codec::Format;
 use bobchat_proto::error::CloseCode;
 use bobchat_proto::ids::{RoomId, Sequence, UserId};
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::{OutboundBudget, Outlet, SessionId};
 use crate::metrics::Metrics;
+use crate::random::RandomState;
 use crate::room::Frames;
 
 /// Receivers written to before other work on the thread gets its turn: at 5 µs a write, about 2.5 ms.

@@ -91,7 +91,7 @@ fn candidates(
 /// A random token.
 pub(super) fn random() -> Result<u128, Unavailable> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(Unavailable::new)?;
+    crate::random::fill(&mut bytes).map_err(Unavailable::new)?;
     Ok(u128::from_le_bytes(bytes))
 }
 

@@ -4,6 +4,7 @@ use bobchat_proto::wire;
 use super::calls::EVENTS_PER_CALL;
 use super::runs::as_stored;
 use super::{Call, Job, Plant, Reply, Step};
+use crate::plant::{self, Bug};
 use crate::ports::{AdvanceError, Head, LiveHead, LiveTail, LogRow, StoredEvent, projection};
 
 /// What a round of the archiver comes to.
@@ -94,7 +95,7 @@ impl Archive {
         self.events = above.filter(|event| event.seq > start.0).collect();
         let Some(last) = self.events.last() else { return State::Done(ArchiveEnd::Nothing) };
         self.head = self.head_at(last.position(), tail.head.head);
-        State::Storing
+        if plant::is(Bug::TrimBeforeArchive) { State::ReadingEpoch } else { State::Storing }
     }
 
     /// The head as of the last event in hand: counted on from what was noted, or the log's own when that is it.

@@ -138,7 +138,7 @@ fn pause(attempt: u32) -> Duration {
     let full = WAIT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(WAIT_MAX);
     let mut random = [0];
     // Without randomness all wait the same.
-    let _ = getrandom::fill(&mut random);
+    let _ = crate::random::fill(&mut random);
     full / 2 + full / 2 * u32::from(random[0]) / 255
 }
 

@@ -6,6 +6,7 @@ use bobchat_proto::wire;
 use prost::Message as _;
 
 use super::{Plant, runs};
+use crate::plant::{self, Bug};
 use crate::ports::LogRow;
 
 /// The events that a node answered for and that are not known to be stored (rule 11).
@@ -95,6 +96,9 @@ impl Unarchived {
     /// (rule 16).
     #[must_use]
     pub fn lost(&self, room: RoomId) -> Vec<wire::Event> {
+        if plant::is(Bug::LostOnEpochChange) {
+            return Vec::new();
+        }
         let state = self.state();
         let Some(held) = state.rooms.get(&room) else { return Vec::new() };
         let Some(row) = held.row.as_ref().filter(|row| row.is_loaded()) else { return Vec::new() };

@@ -7,7 +7,6 @@ use actix::fut::wrap_future;
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler};
 use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self};
-use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -17,7 +16,9 @@ use super::subscribers::Subscribers;
 use super::{Answer, Effect, Machine, RoomState};
 use crate::bucket::Bucket;
 use crate::hub::RoomDied;
+use crate::plant::{self, Bug};
 use crate::ports::{Append, AppendError, Backplane, Outcome, Unavailable};
+use crate::random::RandomState;
 use crate::worker::Worker;
 
 /// Messages that may wait for a room while it loads; afterwards it takes them as they come.
@@ -234,6 +235,7 @@ impl Room {
                     let _ = ticket.reply.send(answer);
                 }
                 Effect::FanOut(events) => self.fan_out(events, span, context),
+                Effect::Remove(_) if plant::is(Bug::DeliveryAfterLeave) => {}
                 Effect::Remove(user) => self.remove_user(user),
                 Effect::Fill(after) => self.fill(after, context),
                 Effect::Reload => self.load(context),

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bobchat_proto::ids::UserId;
 use bobchat_proto::limits::PRESENT_USERS_MAX;
-use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use crate::ports::{NodeLife, NodePresence, WhoIsHere};
+use crate::random::RandomState;
 
 /// Nodes whose people are known, at most: as many as can know of each other.
 const PEERS_MAX: usize = 256;

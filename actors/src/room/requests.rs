@@ -15,6 +15,7 @@ use super::{Command, Frames, Machine, RoomState};
 use crate::bucket::{Bucket, Verdict};
 use crate::hub::Job;
 use crate::operations::{Acting, SYSTEM_USER};
+use crate::plant::{self, Bug};
 use crate::ports::{Cursor, Told, Visible, is_shown, judge_cursor};
 
 /// Buckets of senders kept before full ones are dropped, which say nothing.
@@ -218,6 +219,9 @@ impl Room {
             return Attached::Behind { applied: last, visible: clip(visible, last) };
         };
         missing.retain(|event| is_shown(event, &visible, &state.spans));
+        if plant::is(Bug::ReorderOnResume) {
+            missing.reverse();
+        }
         let subscriber = attach.subscriber;
         let frames = Frames::of_events(missing, |format| format == subscriber.format);
         let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();

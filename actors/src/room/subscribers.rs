@@ -3,10 +3,10 @@ use std::collections::{HashMap, VecDeque};
 use bobchat_proto::codec::Format;
 use bobchat_proto::ids::{Position, RoomId, UserId};
 use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
-use foldhash::fast::RandomState;
 
 use super::Frames;
 use crate::hub::{HubLink, Job, Perform, SessionId, Subscriber};
+use crate::random::RandomState;
 use crate::worker::Worker;
 
 /// Jobs kept for a hub whose mailbox is full. Beyond, the deliveries among them are given up and the

@@ -12,7 +12,7 @@ mod finish;
 mod sent;
 mod stream;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bobchat_proto::ids::{Epoch, Position, Sequence};
 use bobchat_proto::wire;
@@ -62,6 +62,8 @@ pub(super) struct Check {
     rooms: HashMap<u64, Seen>,
     streams: HashMap<(usize, u64), Stream>,
     sent: HashMap<String, Sent>,
+    /// Messages that everybody lost who held them: the one loss that is documented.
+    excused: HashSet<String>,
     /// Orders what clients begin and what is answered: all are on one machine and under one lock.
     time: u64,
     pub(super) tally: Tally,
@@ -191,6 +193,22 @@ impl Check {
         if let Some(sent) = self.sent.get_mut(key) {
             sent.abandoned = true;
         }
+    }
+
+    /// A client gave a message up that may or may not stand.
+    pub(super) fn left_open(&mut self, key: &str) {
+        if let Some(sent) = self.sent.get_mut(key) {
+            sent.left_open = true;
+        }
+    }
+
+    /// Everybody who held a message is gone.
+    pub(super) fn excused(&mut self, key: &str) {
+        self.excused.insert(key.to_owned());
+    }
+
+    fn is_excused(&self, event: &wire::Event) -> bool {
+        event.key.as_deref().is_some_and(|key| self.excused.contains(key))
     }
 }
 

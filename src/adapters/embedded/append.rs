@@ -1,5 +1,6 @@
 //! Adding a batch to a room's log, inside the transaction of a commit.
 
+use bobchat_actors::plant::{self, Bug};
 use bobchat_actors::ports::projection::{admit, advance, is_honoured, membership_change, place};
 use bobchat_actors::ports::{Append, AppendError, Head, NewEvent, Outcome, Placement};
 use bobchat_proto::ids::{EventId, Ordinal, RoomId};
@@ -96,7 +97,7 @@ fn use_key(
     let key = key_of(room, event.author, key);
     let now_used = record::Key { epoch: event.epoch, seq: event.seq, at: event.at, body_hash };
     let before = transaction.put_key(&key, &now_used.encode_to_vec())?;
-    let honoured = before.filter(|before| is_honoured(before, now_micros));
+    let honoured = before.filter(|before| is_honoured(before, now_micros) && !plant::is(Bug::DoubleOnRetry));
     if let Some(before) = &honoured {
         transaction.put_key(&key, &before.encode_to_vec())?;
     }

@@ -12,6 +12,7 @@
 //! So records count for exactly one state of one store: not for another store, nor for an older copy of
 //! the same one, nor for a backup, which has no name in it at all.
 
+mod medium;
 mod record;
 mod replay;
 mod row;
@@ -21,14 +22,18 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use bobchat_actors::plant::{self, Bug};
 use prometheus_client::metrics::counter::Counter;
 
+#[cfg(feature = "planted-bugs")]
+pub(super) use medium::Medium as JournalMedium;
+use medium::{JournalFile, Medium};
 pub(super) use record::Rows;
 pub(super) use replay::replay;
 pub(super) use row::Row;
 
 use super::OpenError;
-use super::file::{folder_of, sync_folder, sync_or_end};
+use super::file::{folder_of, sync_folder};
 
 /// The journal in the data folder.
 pub(super) const JOURNAL_NAME: &str = "bobchat.journal";
@@ -45,9 +50,8 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 /// the lock of the store's file.
 #[derive(Debug)]
 pub(super) struct Journal {
-    file: File,
+    medium: Box<dyn Medium>,
     path: PathBuf,
-    fsyncs: Counter,
     /// Empty until a durable commit has named one.
     run: Option<Run>,
 }
@@ -66,7 +70,12 @@ impl Journal {
     /// Opens the journal, or makes it.
     pub(super) fn open(path: &Path, fsyncs: Counter) -> Result<Self, OpenError> {
         let file = open_filled(path).map_err(|source| OpenError::Journal { file: path.to_owned(), source })?;
-        Ok(Self { file, path: path.to_owned(), fsyncs, run: None })
+        Ok(Self::over(Box::new(JournalFile { file, path: path.to_owned(), fsyncs }), path))
+    }
+
+    /// The journal on what holds it, named `path` where anything is said of it.
+    pub(super) fn over(medium: Box<dyn Medium>, path: &Path) -> Self {
+        Self { medium, path: path.to_owned(), run: None }
     }
 
     /// Whether a record with these rows can be added now.
@@ -81,8 +90,10 @@ impl Journal {
     pub(super) fn append(&mut self, rows: &mut Rows) -> io::Result<()> {
         let run = self.run.as_mut().ok_or_else(|| io::Error::other("the journal has no name yet"))?;
         let record = rows.seal(run.name, run.number);
-        self.file.write_all_at(record, run.offset)?;
-        sync_or_end(&self.path, &self.fsyncs, || self.file.sync_data());
+        self.medium.write_all_at(record, run.offset)?;
+        if !plant::is(Bug::AckBeforeFsync) {
+            self.medium.sync()?;
+        }
         run.offset = run.offset.saturating_add(rows.space());
         run.number = run.number.saturating_add(1);
         Ok(())

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bobchat_actors::plant::{self, Bug};
 use bobchat_actors::ports::Unavailable;
 use redb::{Durability, WriteTransaction};
 use tokio::runtime::{self, Runtime};
@@ -44,6 +45,9 @@ pub(super) struct Writer {
     pub(super) rows: Rows,
     pub(super) reserve: Reserve,
     pub(super) metrics: Metrics,
+    /// In a simulation a disk that failed is not opened again: its machine has no power.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) is_simulated: bool,
 }
 
 /// What the queue gave.
@@ -78,6 +82,22 @@ impl Writer {
             self.checkpoint();
         }
         self.shared.replace(None);
+    }
+
+    /// Does the same as the thread, as a task; `pause` is what each commit takes.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) async fn serve(mut self, pause: impl Fn() -> Duration) {
+        let mut batch = Vec::with_capacity(self.batch_max);
+        loop {
+            match self.receive(&mut batch).await {
+                Received::Writes => {
+                    tokio::time::sleep(pause()).await;
+                    self.take(&mut batch);
+                }
+                Received::Idle => self.checkpoint(),
+                Received::Closed => return,
+            }
+        }
     }
 
     /// Waits for writes; not for ever while the journal holds something.
@@ -166,7 +186,9 @@ impl Writer {
     /// that the outcome is unknown, and opening again puts it there.
     fn commit_to_journal(&mut self, mut transaction: WriteTransaction) -> Result<(), redb::Error> {
         transaction.set_durability(Durability::None)?;
-        self.journal.append(&mut self.rows)?;
+        if !plant::is(Bug::AckBeforeWrite) {
+            self.journal.append(&mut self.rows)?;
+        }
         Ok(transaction.commit()?)
     }
 
@@ -201,6 +223,10 @@ impl Writer {
     /// redb refuses everything after an error of input or output until it is opened again.
     fn reopen(&mut self) {
         self.shared.replace(None);
+        #[cfg(feature = "planted-bugs")]
+        if self.is_simulated {
+            return;
+        }
         let mut wait = REOPEN_WAIT_MIN;
         loop {
             self.refuse_for(wait);

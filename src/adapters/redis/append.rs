@@ -4,6 +4,7 @@
 //! whole event in protobuf, for the order of fields does not matter. So the bytes that are stored and published
 //! are made once, nobody decodes them on the way, and the answer is nothing but places.
 
+use bobchat_actors::plant::{self, Bug};
 use bobchat_actors::ports::{LiveAppend, LiveAppended, LiveRefusal, NewEvent, Outcome, Placement};
 use bobchat_proto::ids::{Epoch, EventId, Ordinal, Position, Sequence};
 use bobchat_proto::wire::{self, event::Body};
@@ -54,7 +55,8 @@ pub(super) fn call(append: &LiveAppend, publish: &str, node: u64) -> Call {
 fn push_event(call: &mut Call, new: &NewEvent) {
     let NewEvent { event, body_hash, made_at: _ } = new;
     let kind = if is_message(event) { "message" } else { "state" };
-    call.push(event.key.as_deref().map(|key| used_key(event.author, key)).unwrap_or_default());
+    let key = event.key.as_deref().filter(|_| !plant::is(Bug::DoubleOnRetry));
+    call.push(key.map(|key| used_key(event.author, key)).unwrap_or_default());
     call.push(body_hash.to_le_bytes());
     call.push(event.id.to_le_bytes());
     call.push(kind);

@@ -12,6 +12,7 @@ use bobchat_proto::limits::FRAME_BYTES_MAX;
 use bytes::BytesMut;
 use rustix::net::{SendFlags, send};
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::guard::{self, Guard, Limits};
@@ -29,6 +30,28 @@ thread_local! {
 /// rest stays in the socket. Holds a frame that is not complete and one more read, so it never stands in the
 /// way of what is.
 const READ_AHEAD_BYTES_MAX: usize = FRAME_BYTES_MAX + SCRATCH_BYTES;
+
+/// A stream that HTTP was spoken over and that becomes the socket of a session.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// How the core sees it.
+    type Wire: Wire + 'static;
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// The connection is over.
+    fn into_wire(self) -> io::Result<Self::Wire>;
+}
+
+impl Socket for TcpStream {
+    type Wire = SocketWire;
+
+    fn into_wire(self) -> io::Result<SocketWire> {
+        // Small frames must not wait for an acknowledgement of the ones before (RFC 896).
+        self.set_nodelay(true)?;
+        Ok(SocketWire::new(self))
+    }
+}
 
 /// A socket of the operating system.
 pub struct SocketWire(TcpStream);

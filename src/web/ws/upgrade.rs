@@ -17,10 +17,10 @@ use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::handshake::{self, Accepted};
-use super::socket::{SocketInlet, SocketWire};
+use super::socket::{Socket, SocketInlet};
 use super::strangers::{Place, Strangers};
 use crate::config::{Network, Origin};
 use crate::web::address::client_address;
@@ -44,7 +44,7 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Answers a request, and makes a session of its socket when it may become one.
-    pub async fn serve(self, request: Request, mut framed: Framed<TcpStream, Codec>) {
+    pub async fn serve<S: Socket>(self, request: Request, mut framed: Framed<S, Codec>) {
         let admitted = self.admit(&request).await;
         let answered = match &admitted {
             Ok((accepted, ..)) => tokio::time::timeout(ANSWER_DEADLINE, switch(&request, accepted, &mut framed)).await,
@@ -52,13 +52,13 @@ impl Upgrade {
         };
         let (Ok((accepted, identity, place)), Ok(Ok(()))) = (admitted, answered) else { return };
         let parts = framed.into_parts();
-        // Small frames must not wait for an acknowledgement of the ones before (RFC 896).
-        if let Err(error) = parts.io.set_nodelay(true) {
-            tracing::debug!(error = %error, "a connection broke off behind its handshake");
-            return;
+        match parts.io.into_wire() {
+            Ok(wire) => {
+                let inlet = SocketInlet::new(parts.read_buf, place);
+                Session::start(self.worker, accepted.format, wire, inlet, identity);
+            }
+            Err(error) => tracing::debug!(error = %error, "a connection broke off behind its handshake"),
         }
-        let inlet = SocketInlet::new(parts.read_buf, place);
-        Session::start(self.worker, accepted.format, SocketWire::new(parts.io), inlet, identity);
     }
 
     async fn admit(&self, request: &Request) -> Result<(Accepted, Option<Identity>, Place), wire::Error> {
@@ -82,10 +82,10 @@ impl Upgrade {
     }
 }
 
-async fn switch(
+async fn switch<S: AsyncRead + AsyncWrite + Unpin>(
     request: &Request,
     accepted: &Accepted,
-    framed: &mut Framed<TcpStream, Codec>,
+    framed: &mut Framed<S, Codec>,
 ) -> Result<(), std::io::Error> {
     let mut response = handshake_response(request.head());
     if accepted.asked {
@@ -95,7 +95,10 @@ async fn switch(
     framed.send(Message::Item((response, BodySize::None))).await
 }
 
-async fn refuse(error: &wire::Error, framed: &mut Framed<TcpStream, Codec>) -> Result<(), std::io::Error> {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    error: &wire::Error,
+    framed: &mut Framed<S, Codec>,
+) -> Result<(), std::io::Error> {
     let code = ErrorCode::parse(&error.code).unwrap_or(ErrorCode::Internal);
     let status = StatusCode::from_u16(status(code).as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = Bytes::from(serde_json::to_vec(error).unwrap_or_default());

@@ -6,6 +6,7 @@ use bobchat_proto::wire;
 use prost::Message as _;
 
 use crate::log::{KEYS_REMEMBERED, Plant};
+use crate::plant::{self, Bug};
 use crate::ports::projection::{advance, place};
 use crate::ports::{
     AdvanceError, FenceError, Head, LiveAppend, LiveAppended, LiveBounds, LiveHead, LiveRefusal, LiveTail, NewEvent,
@@ -65,7 +66,9 @@ impl LiveRoom {
         let mut event = new.event;
         let key = event.key.clone().map(|key| (event.author, key));
         let used = key.as_ref().and_then(|key| self.keys.iter().find_map(|keys| keys.used.get(key)));
-        if let Some((placement, body_hash)) = used.filter(|_| !Plant::NoKeys.is_planted()) {
+        if let Some((placement, body_hash)) =
+            used.filter(|_| !Plant::NoKeys.is_planted() && !plant::is(Bug::DoubleOnRetry))
+        {
             let same = *body_hash == new.body_hash;
             return if same { Outcome::Repeated(*placement) } else { Outcome::Conflict };
         }

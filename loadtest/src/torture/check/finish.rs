@@ -105,7 +105,7 @@ impl Check {
         for (position, event) in seen.events.iter().filter(|(position, _)| !stands.contains(*position)) {
             match by_id.get(&event.id) {
                 // Of an acknowledged message `check_sent` says that it is lost.
-                None if self.is_acked(event) => {}
+                None if self.is_acked(event) || self.is_excused(event) => {}
                 None => self.vanished(*position, event),
                 Some(now) => {
                     renumbered.insert(event.id);
@@ -152,7 +152,8 @@ impl Check {
         }
         for (key, sent) in &self.sent {
             match (standing.get(key.as_str()), sent.acks.is_empty()) {
-                (_, true) if sent.abandoned => {}
+                (_, true) if sent.abandoned || sent.left_open => {}
+                (None, false) if self.excused.contains(key) => self.tally.lost += 1,
                 (_, true) => self.violations.add(Kind::Unacked, || format!("{key} was never acknowledged")),
                 (None, false) => {
                     self.tally.lost += 1;

@@ -28,11 +28,13 @@ pub(super) struct Sent {
     pub(super) acks: Vec<Ack>,
     /// Given up after an answer that said: surely not added.
     pub(super) abandoned: bool,
+    /// Given up without an answer that says whether it stands.
+    pub(super) left_open: bool,
 }
 
 impl Sent {
     pub(super) fn new(room: u64, author: u64, text: &str, began: u64) -> Self {
-        Self { room, author, text: text.to_owned(), began, acks: Vec::new(), abandoned: false }
+        Self { room, author, text: text.to_owned(), began, acks: Vec::new(), abandoned: false, left_open: false }
     }
 
     /// Takes an answer.

@@ -1,8 +1,6 @@
 //! Putting what the journal holds into the store, before anybody reads.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
 use redb::{Database, WriteTransaction};
@@ -11,6 +9,7 @@ use super::super::OpenError;
 use super::super::error::corrupt;
 use super::super::meta::{self, JOURNAL_KEY};
 use super::super::tables::{HEADS, KEYS, MESSAGES, META};
+use super::medium::Medium;
 use super::record::{ALIGNMENT, HEADER_BYTES, Header, is_intact};
 use super::row::Row;
 use super::{JOURNAL_BYTES, Journal};
@@ -21,7 +20,7 @@ pub(in super::super) fn replay(database: &Database, journal: &Journal) -> Result
     let failed = |source: redb::Error| OpenError::Replay { file: journal.path.clone(), source: Box::new(source) };
     let Some(run) = meta::journal(database).map_err(failed)? else { return Ok(()) };
     let started = Instant::now();
-    let mut records = Records { file: &journal.file, run, number: 0, offset: 0 };
+    let mut records = Records { medium: &*journal.medium, run, number: 0, offset: 0 };
     if let Some(first) = records.next().map_err(|error| failed(error.into()))? {
         let events = put_all(database, first, &mut records).map_err(failed)?;
         let duration_ms = started.elapsed().as_secs_f64() * 1e3;
@@ -71,7 +70,7 @@ fn put(transaction: &WriteTransaction, rows: &[u8]) -> Result<u64, redb::Error> 
 
 /// The records of one run, from the start of the file.
 struct Records<'f> {
-    file: &'f File,
+    medium: &'f dyn Medium,
     run: u64,
     /// The number of the next record.
     number: u64,
@@ -84,19 +83,19 @@ impl Records<'_> {
     ///
     /// A disk that cannot be read is an error, not the end: what stands there may be acknowledged.
     fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let left = self.file.metadata()?.len().saturating_sub(self.offset);
+        let left = self.medium.len()?.saturating_sub(self.offset);
         if left < HEADER_BYTES as u64 {
             return Ok(None);
         }
         let mut header = [0; HEADER_BYTES];
-        self.file.read_exact_at(&mut header, self.offset)?;
+        self.medium.read_exact_at(&mut header, self.offset)?;
         let Some(Header { run, number, length }) = Header::parse(&header) else { return Ok(None) };
         let bytes = length.saturating_add(HEADER_BYTES as u64);
         if (run, number) != (self.run, self.number) || bytes > left {
             return Ok(None);
         }
         let mut record = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut record, self.offset)?;
+        self.medium.read_exact_at(&mut record, self.offset)?;
         if !is_intact(&record) {
             return Ok(None);
         }
@@ -108,9 +107,9 @@ impl Records<'_> {
     /// Whether a later record of the run stands behind the end that was found. It was written when the one
     /// that is missing was on disk: so that one was not torn, the disk has lost it.
     fn are_cut(&self) -> io::Result<bool> {
-        let left = self.file.metadata()?.len().min(JOURNAL_BYTES).saturating_sub(self.offset);
+        let left = self.medium.len()?.min(JOURNAL_BYTES).saturating_sub(self.offset);
         let mut rest = vec![0; usize::try_from(left).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut rest, self.offset)?;
+        self.medium.read_exact_at(&mut rest, self.offset)?;
         let is_later = |header: Header| header.run == self.run && header.number > self.number;
         let mut headers = rest.chunks(ALIGNMENT as usize).filter_map(|place| Header::parse(place.first_chunk()?));
         Ok(headers.any(is_later))
@@ -119,7 +118,14 @@ impl Records<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt as _;
+    use std::path::PathBuf;
+
+    use prometheus_client::metrics::counter::Counter;
+
     use super::super::Rows;
+    use super::super::medium::JournalFile;
     use super::*;
 
     const RUN: u64 = 7;
@@ -139,7 +145,9 @@ mod tests {
     }
 
     fn read(file: &File, run: u64) -> (u64, bool) {
-        let mut records = Records { file, run, number: 0, offset: 0 };
+        let file = file.try_clone().unwrap();
+        let medium = JournalFile { file, path: PathBuf::new(), fsyncs: Counter::default() };
+        let mut records = Records { medium: &medium, run, number: 0, offset: 0 };
         while records.next().unwrap().is_some() {}
         (records.number, records.are_cut().unwrap())
     }

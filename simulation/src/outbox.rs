@@ -1,0 +1,109 @@
+//! A client's messages that are not acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bobchat_proto::error::ErrorCode;
+use bobchat_proto::wire;
+use tokio::time::Instant;
+
+/// A server that is busy may ask for more patience than a short run has.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How soon a message is sent again whose outcome is unknown.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// A message that is not acknowledged.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where it is said.
+    pub room: u64,
+    /// What.
+    pub text: String,
+    /// When it was made, until it was sent once.
+    pub made_at: Option<i64>,
+    /// Whether an answer may have been lost: then a refusal no longer says that it was not added.
+    unsure: bool,
+    /// When to send it; absent while an answer is waited for.
+    due: Option<Instant>,
+}
+
+/// What a refusal leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is sent again.
+    Again,
+    /// Its author is no member. `sure`: it was certainly not added, now or before.
+    NoMember {
+        /// Whether that is certain.
+        sure: bool,
+    },
+    /// Not a refusal that a client of these may get.
+    Wrong,
+}
+
+/// The messages of one client, in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    messages: BTreeMap<u64, Outgoing>,
+    made: u64,
+}
+
+impl Outbox {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Makes a message that is due now; gives its number.
+    pub fn make(&mut self, room: u64, text: String, made_at: i64) -> u64 {
+        self.made += 1;
+        let due = Some(Instant::now());
+        self.messages.insert(self.made, Outgoing { room, text, made_at: Some(made_at), unsure: false, due });
+        self.made
+    }
+
+    /// Takes what is due; it is on its way from now on.
+    pub fn take_due(&mut self) -> Vec<(u64, Outgoing)> {
+        let now = Instant::now();
+        let due = self.messages.iter_mut().filter(|(_, message)| message.due.is_some_and(|due| due <= now));
+        due.map(|(number, message)| {
+            message.due = None;
+            let sent = message.clone();
+            message.made_at = None;
+            (*number, sent)
+        })
+        .collect()
+    }
+
+    /// The connection is gone, and with it the answers.
+    pub fn lose_answers(&mut self) {
+        for message in self.messages.values_mut() {
+            // What waited for its time was not on its way.
+            message.unsure |= message.due.is_none();
+            message.due = Some(Instant::now());
+        }
+    }
+
+    /// A message was acknowledged, or is given up.
+    pub fn remove(&mut self, number: u64) {
+        self.messages.remove(&number);
+    }
+
+    /// A message was refused: plans its next try.
+    pub fn refused(&mut self, number: u64, error: &wire::Error) -> Refusal {
+        let Some(message) = self.messages.get_mut(&number) else { return Refusal::Wrong };
+        let wait = error.retry_after_ms.map_or(AGAIN, Duration::from_millis).min(WAIT_MAX);
+        message.due = Some(Instant::now() + wait);
+        match ErrorCode::parse(&error.code) {
+            Some(ErrorCode::Busy | ErrorCode::Unavailable | ErrorCode::RateLimited) => Refusal::Again,
+            Some(ErrorCode::Unknown | ErrorCode::Internal) => {
+                message.unsure = true;
+                Refusal::Again
+            }
+            Some(ErrorCode::NotAMember) => Refusal::NoMember { sure: !message.unsure },
+            _ => Refusal::Wrong,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Many runs: seeds that have to be clean, bugs that have to be found, and what is said of one that fails.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use bobchat_actors::plant::Bug;
+
+use crate::run::{Outcome, run};
+use crate::schedule::{Schedule, Site};
+use crate::shrink::shrink;
+use crate::world::Story;
+
+/// Seeds that failed once, each with its site and why: `simulation/regressions.txt`.
+const REGRESSIONS: &str = include_str!("../regressions.txt");
+
+/// A run that broke something.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Where.
+    pub site: Site,
+    /// Its seed.
+    pub seed: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl Failure {
+    /// What broke, how to see it again, and the least that it takes.
+    #[must_use]
+    pub fn explain(&self, bug: Option<Bug>) -> String {
+        let Self { site, seed, outcome } = self;
+        let mut text = format!("{} seed {seed} is broken:\n", site.name());
+        for broken in &outcome.broken {
+            let _ = writeln!(text, "  {}: {}", broken.invariant, broken.what);
+        }
+        let plant = bug.map(|bug| format!("BOBCHAT_PLANT={} ", bug.name())).unwrap_or_default();
+        let _ = writeln!(text, "again: {plant}cargo run -p bobchat-simulation -- {} --seed {seed} --tell", site.name());
+        if let Some(first) = outcome.broken.first() {
+            let least = shrink(&Schedule::of(*site, *seed), bug, first.invariant);
+            let _ = writeln!(text, "the least that breaks \"{}\":", first.invariant);
+            let troubles = least.troubles.iter().map(|trouble| format!("  {trouble:?}\n"));
+            text.extend(troubles.chain(least.acts.iter().map(|act| format!("  {act:?}\n"))));
+        }
+        text
+    }
+}
+
+/// Runs these seeds on two threads, for CI has as many processors; gives those that broke something, by seed. Stops at
+/// the first when that is enough.
+#[must_use]
+pub fn try_seeds(
+    site: Site,
+    seeds: Range<u64>,
+    bug: Option<Bug>,
+    is_enough: impl Fn(&Outcome) -> bool + Sync,
+) -> Vec<Failure> {
+    let next = AtomicU64::new(seeds.start);
+    let end = AtomicU64::new(seeds.end);
+    let work = || {
+        let mut failures = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end.load(Ordering::Relaxed) {
+                return failures;
+            }
+            let outcome = run(&Schedule::of(site, seed), bug, Story::Silent);
+            if is_enough(&outcome) {
+                end.fetch_min(seed, Ordering::Relaxed);
+            }
+            if !outcome.broken.is_empty() {
+                failures.push(Failure { site, seed, outcome });
+            }
+        }
+    };
+    let mut failures: Vec<Failure> = thread::scope(|scope| {
+        let other = scope.spawn(work);
+        let mut failures = work();
+        failures.extend(other.join().unwrap_or_default());
+        failures
+    });
+    failures.sort_by_key(|failure| failure.seed);
+    failures
+}
+
+/// The seeds that failed once.
+///
+/// # Errors
+/// A line that is none.
+pub fn regressions() -> Result<Vec<(Site, u64)>, String> {
+    let lines = REGRESSIONS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let parse = |line: &str| {
+        let mut words = line.split_whitespace();
+        let site = words.next().and_then(|name| Site::ALL.into_iter().find(|site| site.name() == name));
+        site.zip(words.next()?.parse().ok())
+    };
+    lines.map(|line| parse(line).ok_or_else(|| format!("not a site and a seed: {line:?}"))).collect()
+}
