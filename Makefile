@@ -54,6 +54,22 @@ torture: ## The faults of a cluster as long as they are promised to be outlived 
 	@scripts/need redis cassandra
 	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
 
+.PHONY: autobahn
+autobahn: ## Holds server and client to the WebSocket standard with Autobahn's suite (some ten minutes)
+	@scripts/need autobahn
+	@scripts/autobahn/run
+
+.PHONY: fuzz
+fuzz: ## Fuzzes what strangers can reach, each target for SECONDS=60; TARGET=NAME for one
+	@scripts/need cargo-fuzz
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGET)
+
+.PHONY: schemathesis
+schemathesis: ## Tries the REST API against its own document, with every check (some minutes)
+	@scripts/need schemathesis
+	@cargo build --locked -p bobchat
+	@scripts/schemathesis $(SERVER_DEV) all
+
 .PHONY: quick
 quick: web/node_modules/.package-lock.json ## The checks and tests that answer within minutes
 	@$(STEP) "format" cargo fmt --all --check
