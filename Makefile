@@ -58,6 +58,21 @@ torture: ## The faults of a cluster as long as they are promised to be outlived 
 simulate: ## Runs the server in simulated time: SEEDS=5000 for more seeds, ARGS="cluster --seed 17 --tell" for one
 	@cargo build --locked -p bobchat-simulation
 	@target/debug/bobchat-simulation --seeds $(or $(SEEDS),200) $(ARGS)
+.PHONY: autobahn
+autobahn: ## Holds server and client to the WebSocket standard with Autobahn's suite (some ten minutes)
+	@scripts/need autobahn
+	@scripts/autobahn/run
+
+.PHONY: fuzz
+fuzz: ## Fuzzes what strangers can reach, each target for SECONDS=60; TARGET=NAME for one
+	@scripts/need cargo-fuzz
+	@scripts/fuzz $(or $(SECONDS),60) $(TARGET)
+
+.PHONY: schemathesis
+schemathesis: ## Tries the REST API against its own document, with every check (some minutes)
+	@scripts/need schemathesis
+	@cargo build --locked -p bobchat
+	@scripts/schemathesis $(SERVER_DEV) all
 
 .PHONY: quick
 quick: web/node_modules/.package-lock.json ## The checks and tests that answer within minutes

@@ -1,87 +1,104 @@
-//! An echo server around the frame guard, and nothing else: what the Autobahn test suite speaks to
-//! (`scripts/autobahn`). Listens on 127.0.0.1 and the port given as its first argument.
+//! An echo in the place of the session, and all else as a client of Bobchat meets it: the request is taken by the
+//! same HTTP service, bytes come in through the same inlet with its guard, and leave through the same outlet.
+//! What the Autobahn test suite speaks to (`scripts/autobahn`). Listens on a free port of 127.0.0.1 and prints it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
 
-use anyhow::{Context as _, Result};
-use bobchat::web::ws::guard::{Guard, Incoming, Limits};
-use bobchat_actors::session::frame::{self, BINARY, TEXT, append_raw};
+use actix_codec::Framed;
+use actix_http::body::BodySize;
+use actix_http::h1::{Codec, Message};
+use actix_http::ws::{handshake_response, verify_handshake};
+use actix_http::{HttpService, Request, Response, StatusCode};
+use actix_server::Server;
+use actix_service::fn_service;
+use anyhow::Result;
+use bobchat::web::ws::guard::Limits;
+use bobchat::web::ws::socket::{SocketInlet, SocketWire};
+use bobchat_actors::hub::{OutboundBudget, Outlet, SessionId};
+use bobchat_actors::session::frame::{self, BINARY, TEXT};
+use bobchat_actors::session::{Incoming, Inlet as _};
+use bobchat_proto::codec::Format;
 use bobchat_proto::error::CloseCode;
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use bytes::{Bytes, BytesMut};
+use futures_util::SinkExt as _;
+use tokio::net::TcpStream;
 
 /// Roomier than Bobchat ever is: the suite sends messages of 16 MiB, and of 65 536 fragments.
 const LIMITS: Limits = Limits { message_bytes_max: 16 << 20, fragments_max: 1 << 17 };
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let port = std::env::args().nth(1).context("usage: websocket_echo PORT")?.parse()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    loop {
-        let (socket, _) = listener.accept().await?;
-        // A client that goes away in the middle is what the suite does on purpose.
-        tokio::spawn(async move { serve(socket).await.ok() });
-    }
+/// What may wait for the suite: some of its largest messages.
+const OUTBOUND_BYTES_MAX: usize = 64 << 20;
+
+fn main() -> Result<()> {
+    actix_rt::System::new().block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        announce(listener.local_addr()?.port())?;
+        let server = Server::build().workers(1).listen("echo", listener, || {
+            HttpService::build()
+                .tcp_nodelay(true)
+                .upgrade(fn_service(|(request, framed)| async move {
+                    // A client that goes away in the middle is what the suite does on purpose.
+                    serve(&request, framed).await.ok();
+                    Ok::<_, actix_http::Error>(())
+                }))
+                .h1(fn_service(|_: Request| async { Ok::<_, actix_http::Error>(Response::new(StatusCode::NOT_FOUND)) }))
+                .tcp()
+        })?;
+        Ok(server.run().await?)
+    })
 }
 
-async fn serve(mut socket: TcpStream) -> Result<()> {
-    let mut input = BytesMut::new();
-    shake_hands(&mut socket, &mut input).await?;
-    let mut guard = Guard::new(LIMITS);
-    let mut output = BytesMut::new();
-    loop {
-        let open = answer(&mut guard, &mut input, &mut output);
-        socket.write_all(&output).await?;
-        output.clear();
-        if !open {
-            return Ok(socket.shutdown().await?);
-        }
-        if socket.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
-    }
+/// The script waits for this line.
+#[expect(clippy::print_stdout, reason = "the port is what this program tells")]
+fn announce(port: u16) -> Result<()> {
+    println!("{port}");
+    Ok(std::io::Write::flush(&mut std::io::stdout())?)
 }
 
-/// Answers everything that `input` holds. Returns whether the connection goes on.
-fn answer(guard: &mut Guard, input: &mut BytesMut, output: &mut BytesMut) -> bool {
-    loop {
-        match guard.next(input) {
-            Ok(None) => return true,
-            Ok(Some(Incoming::Text(text))) => append_raw(TEXT, &text, output),
-            Ok(Some(Incoming::Binary(bytes))) => append_raw(BINARY, &bytes, output),
-            Ok(Some(Incoming::Ping(payload))) => output.extend_from_slice(&frame::pong(&payload)),
-            Ok(Some(Incoming::Pong(_))) => {}
-            Ok(Some(Incoming::Close(_))) => {
-                output.extend_from_slice(&frame::close(CloseCode::Normal));
-                return false;
+async fn serve(request: &Request, mut framed: Framed<TcpStream, Codec>) -> Result<()> {
+    verify_handshake(request.head())?;
+    let response = handshake_response(request.head()).finish().drop_body();
+    framed.send(Message::Item((response, BodySize::None))).await?;
+    let parts = framed.into_parts();
+    let mut inlet = SocketInlet::within(LIMITS, parts.read_buf);
+    let budget = Arc::new(OutboundBudget::new(OUTBOUND_BYTES_MAX, usize::MAX, Default::default()));
+    let outlet = Outlet::over(SocketWire::new(parts.io), SessionId(1), Format::Json, budget, 0);
+    answer(&mut inlet, &outlet);
+    std::future::poll_fn(|context| {
+        while outlet.poll_flush(context).is_pending() {
+            match inlet.poll_read(outlet.wire(), context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_) | Ok(0)) => break,
+                Poll::Ready(Ok(_)) => answer(&mut inlet, &outlet),
             }
-            Err(violation) => {
-                output.extend_from_slice(&frame::close(violation.close_code()));
-                return false;
-            }
         }
-    }
+        Poll::Ready(())
+    })
+    .await;
+    Ok(())
 }
 
-async fn shake_hands(socket: &mut TcpStream, input: &mut BytesMut) -> Result<()> {
-    let end = loop {
-        if let Some(end) = input.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            break end + 4;
+/// Answers everything that has come.
+fn answer(inlet: &mut SocketInlet, outlet: &Rc<Outlet>) {
+    while outlet.is_open() {
+        match inlet.next() {
+            Ok(None) => return,
+            Ok(Some(Incoming::Text(text))) => outlet.push_soon(framed(TEXT, &text)),
+            Ok(Some(Incoming::Binary(bytes))) => outlet.push_soon(framed(BINARY, &bytes)),
+            Ok(Some(Incoming::Ping(payload))) => outlet.push_soon(frame::pong(&payload)),
+            Ok(Some(Incoming::Pong)) => {}
+            Ok(Some(Incoming::Close(_))) => outlet.close(CloseCode::Normal),
+            Err(code) => outlet.close(code),
         }
-        anyhow::ensure!(socket.read_buf(input).await? > 0, "the client left before its request was complete");
-    };
-    let request = String::from_utf8(input.split_to(end).to_vec())?;
-    let key = request
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))
-        .context("no Sec-WebSocket-Key")?
-        .1;
-    let accept = actix_http::ws::hash_key(key.as_bytes());
-    let accept = std::str::from_utf8(&accept)?;
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-    );
-    Ok(socket.write_all(answer.as_bytes()).await?)
+    }
+    inlet.discard();
+}
+
+fn framed(first: u8, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::new();
+    frame::append_raw(first, payload, &mut out);
+    out.freeze()
 }

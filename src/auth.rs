@@ -12,6 +12,7 @@ mod accounts;
 mod authenticator;
 mod cache;
 mod external;
+pub(crate) mod fuzz;
 mod keys;
 mod refresh;
 mod service;

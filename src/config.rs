@@ -13,6 +13,7 @@ mod fault;
 mod limits;
 mod login;
 mod network;
+mod quote;
 mod read;
 mod redis;
 mod server;
@@ -34,6 +35,8 @@ pub use server::{Origin, Server};
 pub use sources::{Overrides, Sources};
 pub use store::Store;
 pub use telemetry::{LogFormat, Telemetry};
+
+use std::path::PathBuf;
 
 use read::Reader;
 
@@ -68,7 +71,18 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn explain(sources: &Sources) -> Result<(Self, Vec<Effective>), Faults> {
-        let mut reader = Reader::new(sources.collect()?);
+        Self::read(Reader::new(sources.collect()?))
+    }
+
+    /// Reads the text of a file alone.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn explain_text(text: &str) -> Result<(Self, Vec<Effective>), Faults> {
+        Self::read(Reader::new(Sources::default().collect_over(Some((PathBuf::new(), text.to_owned())))?))
+    }
+
+    fn read(mut reader: Reader) -> Result<(Self, Vec<Effective>), Faults> {
         let config = Self {
             server: Server::read(&mut reader),
             store: Store::read(&mut reader),

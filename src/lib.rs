@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod fuzz;
 pub mod operator;
 pub mod secret;
 pub mod startup;

@@ -183,6 +183,48 @@ fn every_target_that_a_page_names_is_in_the_makefile() {
     }
 }
 
+/// The page is worth what its gaps say: a line without a test says why.
+#[test]
+fn every_line_of_the_page_on_attacks_names_its_test_or_says_why_there_is_none() {
+    let page = include_str!("../docs/security-tests.md");
+    let rows = prose(page).filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.filter_map(|row| Some((row.split(" | ").next()?.parse::<usize>().ok()?, row)));
+    let (numbers, rows): (Vec<_>, Vec<_>) = rows.unzip();
+    assert_eq!(numbers, (1..=50).collect::<Vec<_>>(), "numbered without a gap");
+    for row in rows {
+        let held = row.trim_end_matches(" |").splitn(3, " | ").nth(2).unwrap_or_default();
+        let has_reason = held.split_whitespace().count() >= 5;
+        assert!(!named_links(held).is_empty() || has_reason, "neither a test nor a reason: {row}");
+    }
+}
+
+/// Values are bound to statements: what is put into their text is the keyspace, which is checked, and our own schema.
+#[test]
+fn no_value_stands_in_the_text_of_a_statement_to_cassandra() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    find_files(&root.join("src/adapters/cassandra"), "rs", &mut sources);
+    assert!(sources.len() > 10, "the adapter was not found: {sources:?}");
+    for path in sources {
+        let source = std::fs::read_to_string(&path).expect("a source can be read");
+        let made = source.split("format!(").skip(1).map(|rest| rest.split(';').next().unwrap_or_default());
+        for statement in made.filter(|text| is_statement(text)) {
+            let values: Vec<&str> = statement.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect();
+            let is_ours = |value: &&str| ["name", "class", "columns", "id"].contains(value);
+            let is_keyspace = |value: &&str| value.is_empty() && statement.contains("keyspace.as_str()");
+            let is_fine = values.iter().all(|value| is_ours(value) || is_keyspace(value));
+            assert!(is_fine, "{}: {statement}", path.display());
+        }
+    }
+}
+
+fn is_statement(text: &str) -> bool {
+    let literal = text.trim_start().trim_start_matches('"');
+    ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "ALTER ", "USE "]
+        .iter()
+        .any(|word| literal.starts_with(word))
+}
+
 #[test]
 fn a_heading_is_named_as_in_addresses() {
     let names = headings("# One\n## Receiving: cursors, resume, reset\n```\n# not this\n```\n### `auth_renew`\n");

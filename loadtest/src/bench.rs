@@ -1,7 +1,7 @@
 //! The bars of Bobchat, measured and judged: the server on one core, the harness on the other.
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
-//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`]: one file a kind of measurement.
+//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`]: one file a kind of measurement.
 //! - [`cluster`]: the bars of nodes that share Redis and Cassandra.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
@@ -11,6 +11,7 @@ mod child;
 pub(crate) mod cluster;
 mod fanout;
 mod history;
+mod hostile;
 mod idle;
 mod judge;
 mod metrics;
@@ -114,7 +115,7 @@ impl Bench {
             let filled = history::measure(self, filled).await?;
             start::measure(self, filled).await?;
         }
-        Ok(())
+        hostile::measure(self).await
     }
 
     fn wants(&self, bar: Bar) -> bool {

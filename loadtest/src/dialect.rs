@@ -5,6 +5,8 @@ mod baseline;
 mod bobchat;
 mod floor;
 
+use std::borrow::Cow;
+
 use anyhow::Context as _;
 use bobchat_proto::codec::Format;
 use bobchat_proto::wire;
@@ -85,7 +87,7 @@ pub(crate) struct Said {
 #[derive(Debug)]
 pub(crate) enum Unit<'a> {
     /// Something for [`Dialect::decode`].
-    Payload(&'a [u8]),
+    Payload(Cow<'a, [u8]>),
     /// To be answered with the same bytes.
     Ping(&'a [u8]),
     /// The server closes.
@@ -95,22 +97,28 @@ pub(crate) enum Unit<'a> {
 }
 
 impl Dialect {
-    /// The first unit of `chunk` and how many bytes it takes; `None` when it has not arrived whole.
+    /// The first unit of `chunk` and how many bytes it takes; `None` when it has not arrived whole. `reader` keeps
+    /// what a WebSocket message in fragments has brought so far.
     ///
     /// # Errors
-    /// When the bytes are not of this dialect.
-    pub(crate) fn split(self, chunk: &[u8]) -> anyhow::Result<Option<(Unit<'_>, usize)>> {
+    /// When the bytes are not of this dialect; a [`ws::Violation`] when they are not even of a WebSocket.
+    pub(crate) fn split<'a>(
+        self,
+        reader: &mut ws::Reader,
+        chunk: &'a [u8],
+    ) -> anyhow::Result<Option<(Unit<'a>, usize)>> {
         if self == Self::Floor {
-            return Ok(floor::split(chunk)?.map(|payload| (Unit::Payload(payload), payload.len())));
+            return Ok(floor::split(chunk)?.map(|payload| (Unit::Payload(Cow::Borrowed(payload)), payload.len())));
         }
-        let Some(frame) = ws::parse(chunk)? else { return Ok(None) };
-        let unit = match frame.opcode {
-            ws::Opcode::Text | ws::Opcode::Binary => Unit::Payload(frame.payload),
-            ws::Opcode::Ping => Unit::Ping(frame.payload),
-            ws::Opcode::Pong => Unit::Nothing,
-            ws::Opcode::Close => close(frame.payload),
+        let Some((incoming, length)) = reader.next(chunk)? else { return Ok(None) };
+        let unit = match incoming {
+            ws::Incoming::Text(payload) | ws::Incoming::Binary(payload) => Unit::Payload(payload),
+            ws::Incoming::Ping(payload) => Unit::Ping(payload),
+            ws::Incoming::Nothing => Unit::Nothing,
+            ws::Incoming::Close(None) => Unit::Close { code: ws::NO_CODE, reason: String::new() },
+            ws::Incoming::Close(Some((code, reason))) => Unit::Close { code, reason: reason.to_owned() },
         };
-        Ok(Some((unit, frame.length)))
+        Ok(Some((unit, length)))
     }
 
     /// Reads what the server said.
@@ -173,16 +181,6 @@ impl Dialect {
     /// floor does where it stores.
     pub(crate) const fn acks(self) -> bool {
         matches!(self, Self::Bobchat(_))
-    }
-}
-
-fn close(payload: &[u8]) -> Unit<'static> {
-    match payload.split_first_chunk() {
-        Some((code, reason)) => {
-            let reason = String::from_utf8_lossy(reason).into_owned();
-            Unit::Close { code: u16::from_be_bytes(*code), reason }
-        }
-        None => Unit::Close { code: 1005, reason: String::new() },
     }
 }
 

@@ -25,4 +25,4 @@ mod server;
 mod statistics;
 mod time;
 pub mod torture;
-mod ws;
+pub mod ws;

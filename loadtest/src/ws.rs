@@ -1,8 +1,20 @@
 //! A WebSocket client of RFC 6455 that is no more than a load harness needs: frames are read in place
 //! out of large chunks, so that one core checks hundreds of thousands of deliveries a second.
+//!
+//! - [`open`]: the handshake.
+//! - [`Reader`]: what the server sends, message by message. [`Violation`]: what it must not send.
+//! - [`write_masked`]: what the client sends.
+//!
+//! How well it keeps to the standard is measured by Autobahn (docs/conformance.md), which meets it as
+//! `examples/websocket_echo_client.rs`.
 
 mod frame;
 mod handshake;
+mod message;
 
-pub(crate) use frame::{Masker, Opcode, parse, write_masked};
-pub(crate) use handshake::{Request, open};
+pub use frame::{Masker, Opcode, Violation, write_masked};
+pub use handshake::{Request, open};
+pub use message::{Incoming, Reader};
+
+/// Stands for the code of a close frame that gives none (RFC 6455 section 7.1.5); never on the wire.
+pub const NO_CODE: u16 = 1005;

@@ -41,6 +41,11 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
+    /// Makes a key that begins to sign at `now`, in microseconds.
+    pub(super) fn generate(now: i64) -> Result<Self, aws_lc_rs::error::Unspecified> {
+        generate(now).map(|record| Self::from_record(&record))
+    }
+
     fn from_record(record: &record::SigningKey) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, &record.private_key);
         let refresh = hmac::sign(&root, b"bobchat refresh tokens, version 1");

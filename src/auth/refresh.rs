@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_token_rotates_and_the_one_before_repeats_for_ten_seconds() {
+    fn the_newest_token_rotates_and_the_one_before_repeats_for_a_minute() {
         let token = first();
         let (next, family) = (token.next(&key(b"key")), family_after(&token));
         assert_eq!(judge(&next, &family, i64::MAX - 1), Verdict::Rotate);

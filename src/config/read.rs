@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use config::{Map, Value, ValueKind};
 
+use super::quote::quote;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 use super::{Fault, Faults};
 use crate::secret::Secret;
@@ -200,7 +201,7 @@ impl Section<'_> {
 
 fn show_raw(value: &Value) -> String {
     match &value.kind {
-        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::String(text) => quote(text),
         ValueKind::Array(items) => format!("[{}]", items.iter().map(show_raw).collect::<Vec<_>>().join(", ")),
         ValueKind::Table(_) => "{..}".to_owned(),
         other => other.to_string(),
@@ -276,7 +277,7 @@ impl Setting for String {
     }
 
     fn show(&self) -> String {
-        format!("{self:?}")
+        quote(self)
     }
 }
 
@@ -286,7 +287,7 @@ impl Setting for PathBuf {
     }
 
     fn show(&self) -> String {
-        format!("{:?}", self.display().to_string())
+        quote(&self.display().to_string())
     }
 }
 

@@ -42,9 +42,17 @@ impl Sources {
 
     /// Lays the sources over each other.
     pub(super) fn collect(&self) -> Result<Map<String, Value>, Faults> {
+        let read = |path: PathBuf| match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(error) => Err(unreadable(&path, &error.to_string())),
+        };
+        self.collect_over(self.file_to_read().map(read).transpose()?)
+    }
+
+    /// Lays the sources over each other, with a file that is already read.
+    pub(super) fn collect_over(&self, file: Option<(PathBuf, String)>) -> Result<Map<String, Value>, Faults> {
         let mut builder = config::Config::builder();
-        if let Some(path) = self.file_to_read() {
-            let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error.to_string()))?;
+        if let Some((path, text)) = file {
             builder = builder.add_source(named_file(&path, &text)?);
         }
         builder = builder.add_source(self.environment());

@@ -4,11 +4,13 @@
 //! - [`routes`]: which path and method is which handler.
 //! - `session`, `rooms`, `messages`, `people`, `nodes`: the handlers, by what they are about.
 //! - `extract`: what handlers take out of a request: the caller, identifiers, bodies, pages.
+//! - `openapi`, `bounds`: the document of it all.
 //! - `guests`: how many guests an address may create.
 //! - `observe`: the span and the metrics around each request.
 
 mod answer;
 mod bodies;
+mod bounds;
 mod extract;
 mod guests;
 mod messages;

@@ -168,3 +168,36 @@ async fn other_devices_of_a_user_hear_of_new_rooms() {
     desk.ok("room_leave", json!({"room": room})).await;
     assert_eq!(phone.hear().await["membership"]["member"], false);
 }
+
+/// Text is the client's to show safely: what the server keeps and gives out is what was written.
+#[tokio::test]
+async fn texts_that_deceive_are_kept_as_they_were_written_and_deceive_no_log_or_frame() {
+    let server = TestServer::busy();
+    let (mut ada, mut bob) = (server.person("Ada").await, server.person("Bob").await);
+    let room = ada.make_room("tea").await;
+    bob.join(&room).await;
+    bob.subscribe(&room).await;
+    let texts = [
+        "<script>alert(1)</script><svg/onload=alert(1)>".to_owned(),
+        "[link](javascript:alert(1)) data:text/html,x".to_owned(),
+        "\u{202e}txt.exe\u{202c} \u{2066}isolated\u{2069}".to_owned(),
+        "zero\u{200b}width\u{feff} tag\u{e0041}\u{e007f} joined \u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned(),
+        format!("Z{}", "\u{301}\u{316}".repeat(2_000)),
+        "no character: \u{fffe}\u{ffff} and \u{10ffff}".to_owned(),
+        "a\u{0}b\r\n{\"level\":\"ERROR\"}\u{1b}[31m\u{7f}\u{85}\u{2028}".to_owned(),
+        "e\u{301} is not \u{e9}".to_owned(),
+    ];
+    for text in &texts {
+        ada.say(&room, text).await;
+    }
+    let mut heard = Vec::new();
+    while heard.len() < texts.len() {
+        if let Some(text) = bob.event().await["message"]["text"].as_str() {
+            heard.push(text.to_owned());
+        }
+    }
+    assert_eq!(heard, texts);
+    let page = bob.ok("message_history", json!({"room": room})).await;
+    let read: Vec<_> = page["messages"].as_array().unwrap().iter().map(|event| &event["message"]["text"]).collect();
+    assert_eq!(read, texts.iter().map(|text| json!(text)).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+}

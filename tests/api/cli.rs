@@ -127,6 +127,45 @@ async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
     }
 }
 
+/// What fails is logged more than what succeeds.
+#[tokio::test]
+async fn no_log_line_holds_what_was_tried_in_vain_or_is_broken_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), "trace");
+    let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
+    let stranger = Http::at(&server.url());
+    let ada = stranger.signed_up("Ada");
+    let room = ada.make_room("tea");
+    let json = [("content-type", "application/json")];
+    ada.call("POST", "/api/v1/rooms/1%0d%0a%1b%5b31m/messages", &json, br#"{"text":"canary-body"}"#);
+    ada.call("POST", &format!("/api/v1/rooms/{room}/messages"), &json, b"{\"text\":\"canary-cut");
+    ada.post(&format!("/api/v1/rooms/{room}/messages"), &json!({"text": ["canary-list"]}));
+    ada.post("/api/v1/guests", &json!({"name": "canary\r\n\u{1b}[31m"})).error(400, "invalid_request");
+    ada.post("/api/v1/tokens/refresh", &json!({"refresh_token": "canary-refresh"})).error(401, "unauthenticated");
+    ada.get("/api/v1/rooms/search?query=canary-query&canary-parameter=1");
+    stranger.call("GET", "/api/v1/me", &[("authorization", "Basic canary-basic")], b"");
+    stranger.call("GET", "/api/v1/me", &[("cookie", "token=canary-cookie"), ("traceparent", "canary-trace")], b"");
+    for first in [r#"{"id":1,"auth":{"token":"canary-frame"}}"#, r#"{"id":1,"message_send":{"text":"canary-early"}}"#] {
+        let mut socket = Client::connect(address).await;
+        socket.send_raw(first).await;
+        socket.closed().await.unwrap();
+    }
+    let mut socket = Client::signed_in(address, ada.token()).await;
+    socket.send_raw(r#"{"id":1,"message_send":{"room":"1","key":"canary key","text":"canary-key"}}"#).await;
+    socket.send_raw(r#"{"id":2,"message_send":{"room":1,"text":"canary-type"}} canary-behind"#).await;
+    socket.send_raw("canary, and no JSON\r\n\u{1b}[31m").await;
+    socket.ok("ping", json!({})).await;
+    drop(socket);
+    let (code, log) = server.terminate();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.lines().count() > 20, "{log}");
+    for line in log.lines() {
+        assert!(!line.contains("canary"), "{line}");
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()), "{line}");
+    }
+}
+
 #[test]
 fn what_keeps_it_from_starting_is_one_clear_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //! Cassandra: the same tests. Whoever connects comes to the next node, and whoever speaks HTTP asks another one each
 //! time.
 //!
-//! Not here, because they are about one server's own process, store or costs: `cli` (starting, backup, restore),
+//! Not here, because they are about one server's own door, process, store or costs: `attack`, `cli` (starting, backup, restore),
 //! `crash` and `sync` (what its disk has; what the death of a node costs is in tests/cluster), `memory` (what clients
 //! cost a node), `traces` (a message's way to the disk; that to other nodes is in tests/redis).
 #![expect(

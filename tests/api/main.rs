@@ -8,6 +8,7 @@
     reason = "helpers of tests are not covered by the exceptions for tests"
 )]
 
+mod attack;
 mod authorization;
 #[path = "backend/alone.rs"]
 mod backend;
@@ -21,6 +22,7 @@ mod errors;
 #[path = "../support/guard.rs"]
 mod guard;
 mod memory;
+mod model;
 mod node;
 mod process;
 mod rest;

@@ -13,9 +13,14 @@ use crate::server::TestServer;
 
 /// A connection whose handshake is done, spoken to in bytes.
 pub(crate) async fn raw(address: SocketAddr) -> TcpStream {
+    raw_at(address, "/api/v1/ws").await
+}
+
+/// The same at another target.
+pub(crate) async fn raw_at(address: SocketAddr, target: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!(
-        "GET /api/v1/ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        "GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -28,7 +33,7 @@ pub(crate) async fn raw(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads up to the close frame and returns its code.
-async fn close_code(stream: &mut TcpStream) -> Option<u16> {
+pub(crate) async fn close_code(stream: &mut TcpStream) -> Option<u16> {
     let mut bytes = Vec::new();
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open");
     let _ = read;

@@ -159,6 +159,30 @@ fn what_only_the_operator_can_mend_ends_the_start_with_one_line() {
     assert!(said.stderr.contains("bobchat: redis belongs to deployment \"other\""), "{}", said.stderr);
 }
 
+/// At every level: what a library of a service logs is logged too.
+#[test]
+fn no_log_line_holds_the_password_of_a_service() {
+    let redis = RedisServer::start();
+    redis.cli(&["ACL", "SETUSER", "bobchat", "on", ">canary-redis", "~*", "&*", "+@all"]);
+    let settings = settings(&redis.url())
+        .with("TELEMETRY__LOG_FILTER", "trace")
+        .with("REDIS__USERNAME", "bobchat")
+        .with("REDIS__PASSWORD", "canary-redis")
+        .with("CASSANDRA__USERNAME", "bobchat")
+        .with("CASSANDRA__PASSWORD", "canary-cassandra");
+    let mut node = Starting::start(&settings);
+    node.ready();
+    let refused = Starting::start(&settings.with("REDIS__PASSWORD", "canary-wrong"));
+    eventually("it says that Redis refuses it", || {
+        refused.log().lines().any(|line| line.contains("WRONGPASS") || line.contains("password")).then_some(())
+    });
+    for log in [node.end(Signal::TERM).1, refused.log()] {
+        assert!(log.lines().count() > 5, "{log}");
+        let line = log.lines().find(|line| line.contains("canary"));
+        assert!(line.is_none(), "{line:?}");
+    }
+}
+
 #[test]
 fn a_node_serves_over_a_redis_behind_tls() {
     let folder = tempfile::tempdir().unwrap();

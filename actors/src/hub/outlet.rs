@@ -139,7 +139,7 @@ impl Outlet {
     }
 
     /// The socket, to read from: what is written goes through the outlet.
-    pub(crate) fn wire(&self) -> &dyn Wire {
+    pub fn wire(&self) -> &dyn Wire {
         &self.wire
     }
 

@@ -32,6 +32,10 @@ pub(crate) enum Bar {
     Start,
     /// Start to ready after SIGKILL.
     StartAfterKill,
+    /// Memory of one hostile client, of the costliest kind.
+    HostileMemory,
+    /// Delivery p99 under 200 hostile clients against in peace.
+    HostileLatency,
 }
 
 /// What a figure is held against.
@@ -56,6 +60,8 @@ impl Judged for Bar {
             Self::History => "history",
             Self::Start => "start",
             Self::StartAfterKill => "start_after_kill",
+            Self::HostileMemory => "hostile_memory",
+            Self::HostileLatency => "hostile_latency",
         }
     }
 
@@ -71,14 +77,17 @@ impl Judged for Bar {
             Self::History => "history page of 50 far back against near",
             Self::Start => "start to ready",
             Self::StartAfterKill => "start to ready after SIGKILL",
+            Self::HostileMemory => "memory per hostile client, 200 at once",
+            Self::HostileLatency => "delivery p99 beside 200 hostile clients",
         }
     }
 
     fn unit(self) -> &'static str {
         match self {
             Self::Fanout1 | Self::Fanout8 | Self::Fanout32 | Self::Rooms | Self::WindowRate | Self::History => "x",
+            Self::HostileLatency => "x",
             Self::WindowBatch => "messages",
-            Self::Idle => "KB",
+            Self::Idle | Self::HostileMemory => "KB",
             Self::Start | Self::StartAfterKill => "s",
         }
     }
@@ -95,6 +104,8 @@ impl Judged for Bar {
             Self::History => (1.2, 2.0, false),
             Self::Start => (0.3, 2.0, false),
             Self::StartAfterKill => (1.0, 2.0, false),
+            Self::HostileMemory => (2_000.0, 2_000.0, false),
+            Self::HostileLatency => (1.2, 2.0, false),
         };
         Bounds { goal, limit, more_is_better }
     }

@@ -30,6 +30,7 @@ pub(crate) struct Member {
     pub(super) shared: Rc<Shared>,
     write: OwnedWriteHalf,
     masker: RefCell<Masker>,
+    reader: RefCell<ws::Reader>,
     /// What the socket did not take yet; a task drains it while it is not empty.
     backlog: RefCell<BytesMut>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Answer>>>,
@@ -54,6 +55,7 @@ impl Member {
             shared,
             write,
             masker: RefCell::new(Masker::new(seed)),
+            reader: RefCell::default(),
             backlog: RefCell::default(),
             waiting: RefCell::default(),
             next_request: Cell::new(ENTER_REQUEST),
@@ -162,6 +164,9 @@ impl Member {
             outcome = poll_fn(|cx| self.poll_read(cx, &mut read, &mut carry)).await;
         }
         if let Err(error) = outcome {
+            if let Some(violation) = error.downcast_ref::<ws::Violation>() {
+                self.close(violation.code);
+            }
             self.shared.checker.borrow_mut().fault(Kind::Protocol, || format!("{error:#}"));
         } else if !self.shared.closing.get() {
             self.shared.checker.borrow_mut().fault(Kind::Closed, || "a connection ended".to_owned());
@@ -202,19 +207,23 @@ impl Member {
         let now = self.shared.clock.now();
         let mut checker = self.shared.checker.borrow_mut();
         let mut receiver = self.receiver.borrow_mut();
+        let mut reader = self.reader.borrow_mut();
         let delivered = checker.counts().delivered;
         let mut used = 0;
         while let Some(rest) = bytes.get(used..)
-            && let Some((unit, length)) = self.shared.dialect.split(rest)?
+            && let Some((unit, length)) = self.shared.dialect.split(&mut reader, rest)?
         {
             used += length;
             match unit {
-                Unit::Payload(payload) => self.take_payload(payload, &mut checker, &mut receiver, now)?,
+                Unit::Payload(payload) => self.take_payload(&payload, &mut checker, &mut receiver, now)?,
                 Unit::Ping(payload) => self.pong(payload),
-                Unit::Close { code, reason } if !self.shared.closing.get() => {
-                    checker.fault(Kind::Closed, || advice::of_close(code, &reason));
+                Unit::Close { code, reason } => {
+                    self.close(code);
+                    if !self.shared.closing.get() {
+                        checker.fault(Kind::Closed, || advice::of_close(code, &reason));
+                    }
                 }
-                Unit::Close { .. } | Unit::Nothing => {}
+                Unit::Nothing => {}
             }
         }
         if checker.counts().delivered > delivered {
@@ -272,9 +281,19 @@ impl Member {
     }
 
     fn pong(self: &Rc<Self>, payload: &[u8]) {
+        self.control(Opcode::Pong, payload);
+    }
+
+    /// Says or answers that the connection ends.
+    fn close(self: &Rc<Self>, code: u16) {
+        let code = code.to_be_bytes();
+        self.control(Opcode::Close, if code == ws::NO_CODE.to_be_bytes() { &[] } else { &code });
+    }
+
+    fn control(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) {
         if self.shared.dialect != Dialect::Floor {
             let mut out = BytesMut::new();
-            ws::write_masked(&mut out, Opcode::Pong, self.masker.borrow_mut().next(), payload);
+            ws::write_masked(&mut out, opcode, self.masker.borrow_mut().next(), payload);
             self.push(&out);
         }
     }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::ws::{self, Masker, Opcode};
+use crate::ws::{self, Incoming, Masker, Opcode};
 
 /// A node that does not take a connection or a frame for this long is as good as gone.
 const STALL_MAX: Duration = Duration::from_secs(3);
@@ -22,6 +22,7 @@ pub(super) struct Socket {
     format: Format,
     inbox: BytesMut,
     masker: Masker,
+    reader: ws::Reader,
 }
 
 /// What came.
@@ -46,7 +47,7 @@ impl Socket {
         };
         let (stream, inbox) =
             timeout(STALL_MAX, ws::open(&request)).await.context("the node takes no connection")??;
-        Ok(Self { stream, format, inbox, masker: Masker::new(seed) })
+        Ok(Self { stream, format, inbox, masker: Masker::new(seed), reader: ws::Reader::default() })
     }
 
     /// Sends a frame.
@@ -81,27 +82,38 @@ impl Socket {
     /// When the connection broke, or the server broke the protocol: [`is_broken_protocol`] tells.
     pub(super) async fn hear(&mut self) -> anyhow::Result<Heard> {
         loop {
-            while let Some(frame) = ws::parse(&self.inbox).map_err(broken)? {
-                let (opcode, length) = (frame.opcode, frame.length);
-                let payload = BytesMut::from(frame.payload);
-                self.inbox.advance(length);
-                match opcode {
-                    Opcode::Text | Opcode::Binary => {
-                        let frame = codec::decode_server_frame(&payload, self.format);
-                        return Ok(Heard::Frame(frame.map_err(|error| broken(error.into()))?));
+            match self.reader.next(&self.inbox) {
+                Ok(None) => {}
+                Ok(Some((incoming, length))) => {
+                    let heard = self.take(incoming)?;
+                    self.inbox.advance(length);
+                    match heard {
+                        Some(heard) => return Ok(heard),
+                        None => continue,
                     }
-                    Opcode::Ping => return Ok(Heard::Ping(payload)),
-                    Opcode::Pong => {}
-                    Opcode::Close => {
-                        let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
-                        return Ok(Heard::Closed(code));
-                    }
+                }
+                Err(violation) => {
+                    // The other end may be gone already.
+                    let _ = self.write(Opcode::Close, &violation.code.to_be_bytes()).await;
+                    return Err(broken(violation.into()));
                 }
             }
             if self.stream.read_buf(&mut self.inbox).await? == 0 {
                 bail!("the connection ended");
             }
         }
+    }
+
+    fn take(&self, incoming: Incoming<'_>) -> anyhow::Result<Option<Heard>> {
+        Ok(match incoming {
+            Incoming::Text(payload) | Incoming::Binary(payload) => {
+                let frame = codec::decode_server_frame(&payload, self.format);
+                Some(Heard::Frame(frame.map_err(|error| broken(error.into()))?))
+            }
+            Incoming::Ping(payload) => Some(Heard::Ping(BytesMut::from(payload))),
+            Incoming::Nothing => None,
+            Incoming::Close(reason) => Some(Heard::Closed(reason.map_or(ws::NO_CODE, |(code, _)| code))),
+        })
     }
 
     /// Closes as a client does that says good-bye.

@@ -1,24 +1,34 @@
 //! Frames as a client sees them: unmasked from the server, masked to it.
 
-use anyhow::{Context as _, ensure};
 use bytes::{BufMut as _, BytesMut};
 
-/// No frame of the protocol comes near this; a longer one is a fault, not something to wait for.
-const PAYLOAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// No message of the protocol comes near this; a longer one is a fault, not something to wait for.
+pub(super) const MESSAGE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The payload of a control frame at most (RFC 6455 section 5.5).
+const CONTROL_BYTES_MAX: u64 = 125;
 
 /// What a frame carries (RFC 6455 section 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opcode {
+pub enum Opcode {
+    /// A further fragment of the message begun before.
+    Continuation,
+    /// Text.
     Text,
+    /// Bytes.
     Binary,
+    /// The end of the connection.
     Close,
+    /// A question whether the other side lives.
     Ping,
+    /// The answer to it.
     Pong,
 }
 
 impl Opcode {
     const fn bits(self) -> u8 {
         match self {
+            Self::Continuation => 0,
             Self::Text => 1,
             Self::Binary => 2,
             Self::Close => 8,
@@ -27,51 +37,100 @@ impl Opcode {
         }
     }
 
-    fn from_bits(bits: u8) -> anyhow::Result<Self> {
-        let all = [Self::Text, Self::Binary, Self::Close, Self::Ping, Self::Pong];
-        all.into_iter().find(|opcode| opcode.bits() == bits).with_context(|| format!("the frame has opcode {bits}"))
+    fn from_bits(bits: u8) -> Option<Self> {
+        let all = [Self::Continuation, Self::Text, Self::Binary, Self::Close, Self::Ping, Self::Pong];
+        all.into_iter().find(|opcode| opcode.bits() == bits)
     }
+
+    const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+/// What a server must not send. The connection ends; a close frame with [`Violation::code`] says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the server {what}")]
+pub struct Violation {
+    /// The close code that names it (RFC 6455 section 7.4.1).
+    pub code: u16,
+    what: &'static str,
+}
+
+impl Violation {
+    /// The rules of framing are broken.
+    pub(super) const fn protocol(what: &'static str) -> Self {
+        Self { code: 1002, what }
+    }
+
+    /// Text is not UTF-8.
+    pub(super) const NOT_UTF8: Self = Self { code: 1007, what: "sent text that is not UTF-8" };
+
+    /// A message is longer than any that is waited for.
+    pub(super) const TOO_LARGE: Self = Self { code: 1009, what: "declared a message of more than 16 MiB" };
 }
 
 /// One whole frame inside a chunk that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frame<'a> {
+pub(super) struct Frame<'a> {
+    /// Whether it ends its message.
+    pub(super) is_final: bool,
     /// What the payload is.
-    pub(crate) opcode: Opcode,
+    pub(super) opcode: Opcode,
     /// The payload, still where it was read.
-    pub(crate) payload: &'a [u8],
+    pub(super) payload: &'a [u8],
     /// How many bytes of the chunk the frame takes.
-    pub(crate) length: usize,
+    pub(super) length: usize,
 }
 
-/// Reads the first frame of `chunk`; `None` when it has not arrived whole.
+/// Reads the first frame of `chunk`; `None` when it has not arrived whole. What its head alone shows to be
+/// wrong is told before the rest has come.
 ///
 /// # Errors
-/// When a server must not send such a frame. Bobchat does not fragment, so a fragment is one of them.
-pub(crate) fn parse(chunk: &[u8]) -> anyhow::Result<Option<Frame<'_>>> {
+/// When a server must not send such a frame.
+pub(super) fn parse(chunk: &[u8]) -> Result<Option<Frame<'_>>, Violation> {
     let [first, second, rest @ ..] = chunk else { return Ok(None) };
-    ensure!(first & 0x80 != 0, "the server sent a fragment");
-    ensure!(first & 0x70 == 0, "the server set a reserved bit");
-    ensure!(second & 0x80 == 0, "the server masked a frame");
-    let opcode = Opcode::from_bits(first & 0x0f)?;
-    let (declared, rest) = match second {
+    let is_final = first & 0x80 != 0;
+    if first & 0x70 != 0 {
+        return Err(Violation::protocol("set a reserved bit"));
+    }
+    let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::protocol("sent a reserved opcode"))?;
+    if second & 0x80 != 0 {
+        return Err(Violation::protocol("masked a frame"));
+    }
+    if opcode.is_control() && (!is_final || u64::from(*second) > CONTROL_BYTES_MAX) {
+        return Err(Violation::protocol("sent a control frame that is long or in fragments"));
+    }
+    let Some((declared, rest)) = length(*second, rest)? else { return Ok(None) };
+    if declared > MESSAGE_BYTES_MAX {
+        return Err(Violation::TOO_LARGE);
+    }
+    let Some(payload) = usize::try_from(declared).ok().and_then(|length| rest.get(..length)) else { return Ok(None) };
+    Ok(Some(Frame { is_final, opcode, payload, length: chunk.len() - rest.len() + payload.len() }))
+}
+
+/// The length that a head declares, and what follows it; `None` when it has not arrived whole.
+fn length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
+    let (declared, least, rest) = match short {
         126 => match rest.split_first_chunk() {
-            Some((bytes, rest)) => (u64::from(u16::from_be_bytes(*bytes)), rest),
+            Some((bytes, rest)) => (u64::from(u16::from_be_bytes(*bytes)), 126, rest),
             None => return Ok(None),
         },
         127 => match rest.split_first_chunk() {
-            Some((bytes, rest)) => (u64::from_be_bytes(*bytes), rest),
+            Some((bytes, rest)) => (u64::from_be_bytes(*bytes), 1 << 16, rest),
             None => return Ok(None),
         },
-        short => (u64::from(*short), rest),
+        short => (u64::from(short), 0, rest),
     };
-    ensure!(declared <= PAYLOAD_BYTES_MAX, "the server declared a frame of {declared} bytes");
-    let Some(payload) = usize::try_from(declared).ok().and_then(|length| rest.get(..length)) else { return Ok(None) };
-    Ok(Some(Frame { opcode, payload, length: chunk.len() - rest.len() + payload.len() }))
+    // Section 5.2: the shortest form is used.
+    if declared < least {
+        Err(Violation::protocol("wrote a length longer than need be"))
+    } else {
+        Ok(Some((declared, rest)))
+    }
 }
 
 /// Appends a frame to `out`, masked as every frame of a client.
-pub(crate) fn write_masked(out: &mut BytesMut, opcode: Opcode, mask: [u8; 4], payload: &[u8]) {
+pub fn write_masked(out: &mut BytesMut, opcode: Opcode, mask: [u8; 4], payload: &[u8]) {
     out.reserve(payload.len() + 14);
     out.put_u8(0x80 | opcode.bits());
     match payload.len() {
@@ -92,16 +151,16 @@ pub(crate) fn write_masked(out: &mut BytesMut, opcode: Opcode, mask: [u8; 4], pa
 /// Makes the masks of one connection. Masks protect proxies from scripts that choose what is sent;
 /// a harness chooses nothing hostile, so a seeded sequence is random enough.
 #[derive(Debug)]
-pub(crate) struct Masker(u64);
+pub struct Masker(u64);
 
 impl Masker {
     /// Starts a sequence that `seed` names.
-    pub(crate) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next mask: SplitMix64 (Steele, Lea and Flood 2014).
-    pub(crate) const fn next(&mut self) -> [u8; 4] {
+    pub const fn next(&mut self) -> [u8; 4] {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -135,18 +194,28 @@ mod tests {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let payload = vec![7; length];
             let bytes = server_frame(&payload);
-            let expected = Frame { opcode: Opcode::Binary, payload: &payload, length: bytes.len() };
-            assert_eq!(parse(&bytes).unwrap(), Some(expected));
-            assert_eq!(parse(&bytes[..bytes.len() - 1]).unwrap(), None, "{length} bytes, one missing");
+            let expected = Frame { is_final: true, opcode: Opcode::Binary, payload: &payload, length: bytes.len() };
+            assert_eq!(parse(&bytes), Ok(Some(expected)));
+            assert_eq!(parse(&bytes[..bytes.len() - 1]), Ok(None), "{length} bytes, one missing");
         }
     }
 
     #[test]
     fn what_a_server_must_not_send_is_an_error() {
-        let cases: [&[u8]; 5] =
-            [&[0x02, 0], &[0xc2, 0], &[0x82, 0x80], &[0x83, 0], &[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0]];
-        for bytes in cases {
-            assert!(parse(bytes).is_err(), "{bytes:?}");
+        let cases: [(&[u8], u16); 10] = [
+            (&[0xc2, 0], 1002),
+            (&[0x92, 0], 1002),
+            (&[0x83, 0], 1002),
+            (&[0x8b, 0], 1002),
+            (&[0x82, 0x80], 1002),
+            (&[0x09, 0], 1002),
+            (&[0x89, 126], 1002),
+            (&[0x82, 126, 0, 125], 1002),
+            (&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], 1002),
+            (&[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0], 1009),
+        ];
+        for (bytes, code) in cases {
+            assert_eq!(parse(bytes).unwrap_err().code, code, "{bytes:?}");
         }
     }
 

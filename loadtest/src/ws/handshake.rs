@@ -17,20 +17,20 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub struct Request {
     /// Where the server listens, as `host:port`.
-    pub(crate) authority: String,
+    pub authority: String,
     /// The path of the WebSocket.
-    pub(crate) path: String,
+    pub path: String,
     /// The one subprotocol that is offered.
-    pub(crate) subprotocol: Option<&'static str>,
+    pub subprotocol: Option<&'static str>,
 }
 
 /// Opens a WebSocket. Also gives the bytes that followed the answer: the first frames may be among them.
 ///
 /// # Errors
 /// When the server is not there, refuses, or answers against the rules.
-pub(crate) async fn open(request: &Request) -> anyhow::Result<(TcpStream, BytesMut)> {
+pub async fn open(request: &Request) -> anyhow::Result<(TcpStream, BytesMut)> {
     let authority = &request.authority;
     let mut stream =
         TcpStream::connect(authority).await.with_context(|| format!("could not connect to {authority}"))?;
@@ -82,7 +82,13 @@ fn check_answer(head: &str, key: &str, subprotocol: Option<&str>) -> anyhow::Res
         let mut fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     };
+    let names = |name: &str, wanted: &str| {
+        header(name).is_some_and(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case(wanted)))
+    };
+    ensure!(names("upgrade", "websocket") && names("connection", "upgrade"), "the server upgrades to something else");
     ensure!(header("sec-websocket-accept") == Some(accept_value(key).as_str()), "the accept value is wrong");
+    // None was offered; frames of one could not be read.
+    ensure!(header("sec-websocket-extensions").is_none(), "the server chose an extension that was not offered");
     let chosen = header("sec-websocket-protocol");
     ensure!(chosen == subprotocol, "the server chose the subprotocol {chosen:?} where {subprotocol:?} was offered");
     Ok(())
@@ -109,7 +115,8 @@ mod tests {
         let accept = accept_value(KEY);
         let answer = |status: &str, accept: &str, protocol: &str| {
             let head = format!(
-                "HTTP/1.1 {status}\r\nsec-websocket-accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+                "HTTP/1.1 {status}\r\nupgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+                 sec-websocket-accept: {accept}\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
             );
             check_answer(&head, KEY, Some("bobchat.v1.json"))
         };
@@ -117,5 +124,9 @@ mod tests {
         assert!(answer("403 Forbidden", &accept, "bobchat.v1.json").is_err());
         assert!(answer("101 Switching Protocols", "bm8=", "bobchat.v1.json").is_err());
         assert!(answer("101 Switching Protocols", &accept, "bobchat.v1.proto").is_err());
+        let compressed = "bobchat.v1.json\r\nSec-WebSocket-Extensions: permessage-deflate";
+        assert!(answer("101 Switching Protocols", &accept, compressed).is_err());
+        let elsewhere = format!("HTTP/1.1 101 Ok\r\nSec-WebSocket-Accept: {accept}\r\n\r\n");
+        assert!(check_answer(&elsewhere, KEY, None).is_err(), "no upgrade to WebSocket");
     }
 }

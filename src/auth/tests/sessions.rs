@@ -1,3 +1,10 @@
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bobchat_actors::ports::{Credentials, FamilyUpdate, Unavailable};
+use bobchat_proto::ids::DeviceId;
+use bobchat_proto::record::{RefreshFamily, SigningKey};
+
 use super::*;
 
 #[tokio::test]
@@ -163,6 +170,61 @@ async fn keys_are_replaced_by_age_and_old_tokens_stay_good_until_they_end() {
     assert_eq!(fixture.code(&last.access_token).await, "token_expired", "also when its key has ended");
     assert_eq!(keys(&fixture), 1);
     assert!(fixture.refresh(&last.refresh_token).await.is_ok(), "refresh tokens outlive the key");
+}
+
+/// A store that counts how often it is asked for signing keys.
+struct Counting {
+    store: Arc<dyn Credentials>,
+    asked: AtomicU64,
+}
+
+#[async_trait]
+impl Credentials for Counting {
+    async fn create_family(&self, device: DeviceId, family: RefreshFamily) -> Result<(), Unavailable> {
+        self.store.create_family(device, family).await
+    }
+
+    async fn family(&self, device: DeviceId) -> Result<Option<RefreshFamily>, Unavailable> {
+        self.store.family(device).await
+    }
+
+    async fn update_family(
+        &self,
+        device: DeviceId,
+        old: &RefreshFamily,
+        new: RefreshFamily,
+    ) -> Result<FamilyUpdate, Unavailable> {
+        self.store.update_family(device, old, new).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKey>, Unavailable> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.store.signing_keys().await
+    }
+
+    async fn add_signing_key(&self, newest: Option<&str>, key: SigningKey) -> Result<Vec<SigningKey>, Unavailable> {
+        self.store.add_signing_key(newest, key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_invented_key_names_asks_the_store_once_in_five_seconds() {
+    let first = fixture().await;
+    let asked = Arc::new(Counting { store: first.parts.credentials.clone(), asked: AtomicU64::new(0) });
+    let parts = Parts { credentials: asked.clone(), ..first.parts.clone() };
+    let fixture = open(first.service.config.clone(), first.clock.clone(), parts).await;
+    let good = fixture.guest("Ada").await.access_token;
+    let (_, rest) = good.split_once('.').unwrap();
+    let at_start = asked.asked.load(Ordering::SeqCst);
+    for (second, expected) in [(0, 0), (6, 1), (6, 2)] {
+        tokio::time::advance(Duration::from_secs(second)).await;
+        for number in 0..200 {
+            let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","kid":"invented-{number}"}}"#));
+            assert_eq!(fixture.code(&format!("{header}.{rest}")).await, "unauthenticated");
+        }
+        assert_eq!(asked.asked.load(Ordering::SeqCst) - at_start, expected, "after {second} s");
+    }
+    assert_eq!(fixture.code(&good).await, "ok", "meanwhile others are let in");
 }
 
 #[tokio::test]

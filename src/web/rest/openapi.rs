@@ -5,7 +5,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{bodies, messages, nodes, people, rooms, session};
+use super::{bodies, bounds, messages, nodes, people, rooms, session};
 
 /// The name of the bearer token in the document.
 const BEARER: &str = "access_token";
@@ -46,6 +46,7 @@ pub fn document() -> Value {
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.values_mut().for_each(tidy);
     }
+    bounds::add(&mut document);
     document
 }
 

@@ -38,7 +38,7 @@ async fn land(edge: &Edge, grant: &wire::TokenGrant) {
 /// Exchanges a refresh token for the next pair of tokens
 ///
 /// A refresh token is used once. Using an older one again signs the device out, but for the one just before
-/// within 10 seconds, which gives the same answer again.
+/// within a minute, which gives the same answer again.
 #[utoipa::path(
     post, path = "/api/v1/tokens/refresh", tag = "Signing in", security(()),
     request_body = TokenRefresh,

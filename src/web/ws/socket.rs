@@ -78,7 +78,13 @@ impl SocketInlet {
     /// For a connection that has not signed in. `early` is what came behind the handshake.
     #[must_use]
     pub fn new(early: BytesMut, place: Place) -> Self {
-        Self { guard: Guard::new(Limits::BEFORE_AUTH), buffer: early, paused: None, place: Some(place) }
+        Self { place: Some(place), ..Self::within(Limits::BEFORE_AUTH, early) }
+    }
+
+    /// For a connection of other limits than the protocol's: the echo that conformance is tested with.
+    #[must_use]
+    pub fn within(limits: Limits, early: BytesMut) -> Self {
+        Self { guard: Guard::new(limits), buffer: early, paused: None, place: None }
     }
 }
 
