@@ -126,7 +126,7 @@ fn the_floor_and_the_baseline_pass_the_same_checks() {
 fn mix_arguments(target: &str) -> Vec<String> {
     let set = ["prefill=30", "history.limit=10", "send.per_second=40", "history.per_second=80", "typing.per_second=20"];
     let set = set.into_iter().chain(["reconnect.per_second=20"]).flat_map(|one| ["--set", one]);
-    let load = ["run", "mix", "--target", target, "--rooms", "2", "--members", "5", "--seconds", "2"];
+    let load = ["run", "mix", "--target", target, "--rooms", "2", "--members", "5", "--seconds", "1"];
     load.into_iter().chain(set).map(str::to_owned).collect()
 }
 
@@ -143,9 +143,9 @@ fn whoever_comes_back_goes_on_and_pages_are_checked() {
     let totals = &result["totals"];
     assert_eq!(totals["sent"], totals["acked"], "{totals}");
     for count in ["connects", "resumes", "pages", "typed"] {
-        assert!(totals[count].as_u64() >= Some(30), "{count}: {totals}");
+        assert!(totals[count].as_u64() >= Some(15), "{count}: {totals}");
     }
-    assert!(result["series"].as_array().unwrap().len() >= 2, "one point a second");
+    assert!(!result["series"].as_array().unwrap().is_empty(), "one point a second");
     assert!(result["latency"]["page"]["p99_us"].as_u64() > Some(0) && result["latency"]["connect"].is_object());
 }
 
