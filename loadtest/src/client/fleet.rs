@@ -22,6 +22,9 @@ use crate::message::Messages;
 /// Connections that are opened at a time: fewer than a server lets one address hold before sign-in.
 const ENTERING_AT_A_TIME: usize = 32;
 
+/// Rooms that are filled at a time: the server commits what waits in one batch.
+const ROOMS_AT_A_TIME: usize = 16;
+
 /// How often somebody tries to join a room.
 const JOINS_MAX: usize = 20;
 
@@ -111,12 +114,12 @@ impl Fleet {
         let mut fleet = Self::empty(&crew, shape.bytes)?;
         let members = fleet.seat(crew, shape, users)?;
         stream::iter(members.iter().map(arrive)).buffered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
-        let mut members = members.into_iter();
-        for number in 0..shape.rooms {
-            let members: Vec<_> = members.by_ref().take(shape.members).collect();
-            let id = fleet.fill_room(number, &members).await?;
+        let crews: Vec<&[Rc<Member>]> = members.chunks(shape.members.max(1)).collect();
+        let filling = crews.iter().enumerate().map(|(number, members)| fleet.fill_room(number, members));
+        let ids: Vec<u64> = stream::iter(filling).buffered(ROOMS_AT_A_TIME).try_collect().await?;
+        for (id, members) in ids.into_iter().zip(crews) {
             let slot = fleet.shared.checker.borrow_mut().room(id);
-            fleet.rooms.push(Room { id, slot, senders: members.clone(), members });
+            fleet.rooms.push(Room { id, slot, senders: members.to_vec(), members: members.to_vec() });
         }
         // Only when everybody has joined: else each would receive the joins of all after them.
         for room in &fleet.rooms {
