@@ -14,7 +14,6 @@ mod history;
 mod hostile;
 mod idle;
 mod judge;
-mod metrics;
 mod output;
 mod start;
 mod window;
@@ -124,7 +123,7 @@ impl Bench {
 
     /// Takes a line that was measured, and says it at once: the whole takes tens of minutes.
     fn take(&mut self, line: Line) {
-        crate::report::say(&output::line_text(&line));
+        crate::say::say(&output::line_text(&line));
         self.lines.push(line);
     }
 }

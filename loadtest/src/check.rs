@@ -1,25 +1,23 @@
 //! Holds every message against what was promised: nothing lost, doubled, reordered or different
 //! between receivers, and acks that say what the events say.
 
+mod counts;
+mod page;
 mod receiver;
 mod room;
 mod violation;
 
 use std::collections::HashMap;
 
-use hdrhistogram::Histogram;
-
 use crate::dialect::{Delivery, Placed};
 use crate::message::Messages;
-use crate::time::Nanos;
+use crate::time::{Nanos, micros};
 
+pub(crate) use counts::{Counts, LATENCY_US_MAX};
 pub(crate) use receiver::Receiver;
 use room::{Entry, RoomLog};
 pub use violation::Kind;
 pub(crate) use violation::Violations;
-
-/// Latencies are counted in microseconds up to a minute; what takes longer counts as a minute.
-const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// How many of the newest messages tell whether all have arrived.
 const NEWEST: usize = 10_000;
@@ -27,6 +25,13 @@ const NEWEST: usize = 10_000;
 /// Names a room of the run, in the order in which they were added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RoomSlot(usize);
+
+/// The newest event of a room, as a subscription was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) epoch: u64,
+    pub(crate) seq: u64,
+}
 
 /// What became of a message that was sent.
 #[derive(Debug)]
@@ -38,21 +43,6 @@ struct Sent {
     /// The first event that carried it.
     event: Option<(u64, u64)>,
     refused: bool,
-}
-
-/// What was counted since [`Checker::begin`].
-#[derive(Debug, Clone)]
-pub(crate) struct Counts {
-    pub(crate) sent: u64,
-    pub(crate) acked: u64,
-    /// Messages times receivers.
-    pub(crate) delivered: u64,
-    /// Reads of the client's sockets that brought deliveries: tells how much the server coalesced.
-    pub(crate) reads: u64,
-    /// From the intended send to the ack, in microseconds.
-    pub(crate) ack_latency: Histogram<u64>,
-    /// From the intended send to each receiver, in microseconds.
-    pub(crate) delivery_latency: Histogram<u64>,
 }
 
 /// Checks one fleet's messages.
@@ -74,14 +64,6 @@ impl Checker {
     /// # Errors
     /// None in practice: the bounds of the histograms are constants.
     pub(crate) fn new(messages: Messages) -> anyhow::Result<Self> {
-        let counts = Counts {
-            sent: 0,
-            acked: 0,
-            delivered: 0,
-            reads: 0,
-            ack_latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
-            delivery_latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
-        };
         Ok(Self {
             messages,
             slots: HashMap::new(),
@@ -89,22 +71,24 @@ impl Checker {
             sent: Vec::new(),
             acked_in_all: 0,
             refused_in_all: 0,
-            counts,
+            counts: Counts::new()?,
             violations: Violations::default(),
         })
     }
 
     /// Counts from 0 again; what was sent before stays checked.
     pub(crate) fn begin(&mut self) {
-        let counts = &mut self.counts;
-        (counts.sent, counts.acked, counts.delivered, counts.reads) = (0, 0, 0, 0);
-        counts.ack_latency.reset();
-        counts.delivery_latency.reset();
+        self.counts.reset();
     }
 
     /// What was counted.
     pub(crate) const fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Counts what happened outside messages.
+    pub(crate) const fn counts_mut(&mut self) -> &mut Counts {
+        &mut self.counts
     }
 
     /// What went wrong so far.
@@ -126,9 +110,9 @@ impl Checker {
     }
 
     /// Somebody receives `room` from after `head` on.
-    pub(crate) fn subscribed(&mut self, slot: RoomSlot, head: u64) -> Receiver {
+    pub(crate) fn subscribed(&mut self, slot: RoomSlot, head: Head) -> Receiver {
         if let Some(room) = self.rooms.get_mut(slot.0) {
-            room.subscribed(head);
+            room.subscribed(head.seq);
         }
         Receiver::new(slot, head)
     }
@@ -169,9 +153,10 @@ impl Checker {
             return false;
         }
         receiver.next += 1;
+        receiver.epoch = entry.epoch;
         let intended = entry.intended;
         room.received(receiver.next - 1);
-        self.count_delivery(intended, now);
+        self.count_delivery(receiver, intended, now);
         true
     }
 
@@ -198,10 +183,11 @@ impl Checker {
             None => self.first_sight(receiver.room, delivery, payload),
         };
         if receiver.take(delivery.seq, &mut self.violations, delivery.room) {
+            receiver.epoch = delivery.epoch;
             if let Some(room) = self.rooms.get_mut(receiver.room.0) {
                 room.received(delivery.seq);
             }
-            self.count_delivery(intended, now);
+            self.count_delivery(receiver, intended, now);
         }
     }
 
@@ -233,10 +219,15 @@ impl Checker {
         Some(sent.intended)
     }
 
-    fn count_delivery(&mut self, intended: Option<Nanos>, now: Nanos) {
+    fn count_delivery(&mut self, receiver: &Receiver, intended: Option<Nanos>, now: Nanos) {
+        self.counts.events += 1;
         if let Some(intended) = intended {
             self.counts.delivered += 1;
-            self.counts.delivery_latency.saturating_record(now.saturating_sub(intended) / 1_000);
+            let latency = micros(now.saturating_sub(intended));
+            match receiver.is_slow {
+                true => self.counts.slow_latency.saturating_record(latency),
+                false => self.counts.delivery_latency.saturating_record(latency),
+            }
         }
     }
 
@@ -250,7 +241,7 @@ impl Checker {
         }
         self.acked_in_all += 1;
         self.counts.acked += 1;
-        self.counts.ack_latency.saturating_record(now.saturating_sub(sent.intended) / 1_000);
+        self.counts.ack_latency.saturating_record(micros(now.saturating_sub(sent.intended)));
         let room = self.rooms.get_mut(sent.room.0);
         match room {
             Some(room) if room.id == placed.room => room.reaches(placed.seq),

@@ -6,15 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::ensure;
-use bobchat_proto::codec::Format;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
-use crate::client::{Shape, Target, read_tokens};
-use crate::load::{Schedule, Until, Window};
-use crate::process::Process;
-use crate::report::{Report, say};
-use crate::scenario::{self, Setting};
+use crate::html;
+use crate::run::{self, Outcome};
+use crate::say::say;
 use crate::server::{baseline, floor};
 use crate::torture::{Client, Plan, Torture};
 
@@ -24,10 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Load whose every message is checked, and what to compare a server with.
 #[derive(Debug, Parser)]
 #[command(name = "bobchat-loadtest", version, about)]
-pub(crate) enum Command {
-    /// Run one load against a running server. Exit code 1: a promise was broken; 2: it could not run.
+struct Program {
     #[command(subcommand)]
-    Run(Run),
+    command: Command,
+}
+
+/// What it can do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario against running servers. Exit code 1: a promise was broken; 2: it could not run.
+    Run(Box<run::Arguments>),
+    /// Make a page of one result of run, or of two side by side.
+    Report(Reporting),
+    /// One process of a run in several; `run` starts it.
+    #[command(name = run::PART, hide = true)]
+    Part,
     /// Clients that keep every promise checked while you break the servers. Exit codes as for run.
     Torture(Torturing),
     /// Serve as the floor: one write() a member and burst, and nothing else.
@@ -40,9 +48,21 @@ pub(crate) enum Command {
     BenchCluster(bench::cluster::Options),
 }
 
+/// What to report of.
+#[derive(Debug, Args)]
+struct Reporting {
+    /// What `run --json` wrote.
+    a: PathBuf,
+    /// Another one to stand beside it.
+    b: Option<PathBuf>,
+    /// Where to write the page.
+    #[arg(long)]
+    html: PathBuf,
+}
+
 /// How to torture.
 #[derive(Debug, Args)]
-pub(crate) struct Torturing {
+struct Torturing {
     /// HOST:PORT of a node; once for each, all of one cluster. Half of the clients move between them.
     #[arg(long = "node", required = true)]
     nodes: Vec<SocketAddr>,
@@ -68,87 +88,15 @@ pub(crate) struct Torturing {
 
 /// Where to listen.
 #[derive(Debug, Args)]
-pub(crate) struct Listen {
+struct Listen {
     /// Address; port 0 takes a free one. It is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) listen: SocketAddr,
-}
-
-/// The loads.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Run {
-    /// Bursts to rooms on an open-loop schedule: a stall counts, for latency begins at the intended send.
-    Fanout {
-        #[command(flatten)]
-        common: Common,
-        /// Messages to a room in one write.
-        #[arg(long, default_value_t = 1)]
-        burst: u64,
-        /// Messages a second over all rooms.
-        #[arg(long, default_value_t = 20.0)]
-        rate: f64,
-        /// Rooms that get their burst at the same moment.
-        #[arg(long, default_value_t = 1)]
-        together: usize,
-    },
-    /// As many messages as the server takes, each member keeping a window on the way.
-    Throughput {
-        #[command(flatten)]
-        common: Common,
-        /// Messages on the way at each member.
-        #[arg(long, default_value_t = 32)]
-        window: u64,
-    },
-    /// Members that stay connected and say nothing: what a connection costs. Needs --pid.
-    Idle {
-        #[command(flatten)]
-        common: Common,
-    },
-}
-
-/// What every load takes.
-#[derive(Debug, Args)]
-pub(crate) struct Common {
-    /// http://HOST:PORT of Bobchat; floor://HOST:PORT or baseline://HOST:PORT of the others.
-    #[arg(long)]
-    target: Target,
-    /// Rooms.
-    #[arg(long, default_value_t = 2)]
-    rooms: usize,
-    /// Members of each room, each a user and a connection of its own.
-    #[arg(long, default_value_t = 10)]
-    members: usize,
-    /// Length of a message in bytes.
-    #[arg(long, default_value_t = 120)]
-    bytes: usize,
-    /// How long to send, or to be idle.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-    /// Format of the frames.
-    #[arg(long, value_enum, default_value_t = FormatName::Protobuf)]
-    format: FormatName,
-    /// Users to be: lines of {"user":"..","access_token":".."} from `bobchat token --count N`. Guests
-    /// are signed up without it.
-    #[arg(long)]
-    tokens: Option<PathBuf>,
-    /// The server's process, to see what it uses.
-    #[arg(long)]
-    pid: Option<u32>,
-    /// Where to write the report as JSON.
-    #[arg(long)]
-    report: Option<PathBuf>,
-}
-
-/// A format by its name.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum FormatName {
-    Json,
-    Protobuf,
+    listen: SocketAddr,
 }
 
 /// Does what the arguments of this process ask for, and says why when it cannot.
 pub fn run() -> ExitCode {
-    match Command::parse().run() {
+    match Program::parse().command.run() {
         Ok(code) => code,
         Err(error) => {
             say(&format!("error: {error:#}"));
@@ -164,7 +112,9 @@ impl Command {
     /// When it cannot be done; not when a promise was broken, which the exit code says.
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Run(run) => on_one_thread(run.run()),
+            Self::Run(arguments) => on_one_thread(arguments.run()),
+            Self::Report(reporting) => reporting.run(),
+            Self::Part => on_one_thread(run::serve_part()),
             Self::Torture(torturing) => torturing.run(),
             Self::Floor(options) => floor::serve(&options).map(|()| ExitCode::SUCCESS),
             Self::Baseline(listen) => baseline::serve(listen.listen).map(|()| ExitCode::SUCCESS),
@@ -180,6 +130,16 @@ fn on_one_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow
     tokio::task::LocalSet::new().block_on(&runtime, work)
 }
 
+impl Reporting {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let outcomes = [Some(&self.a), self.b.as_ref()].into_iter().flatten();
+        let outcomes = outcomes.map(|path| Outcome::load(path)).collect::<anyhow::Result<Vec<_>>>()?;
+        html::write(&self.html, &outcomes.iter().collect::<Vec<_>>())?;
+        say(&format!("wrote {}", self.html.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl Torturing {
     fn run(self) -> anyhow::Result<ExitCode> {
         ensure!(self.rooms > 0 && self.clients > 0 && self.rate > 0.0, "--rooms, --clients and --rate are above 0");
@@ -193,53 +153,5 @@ impl Torturing {
         let verdict = torture.finish()?;
         say(&verdict.to_string());
         Ok(if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-}
-
-impl Run {
-    async fn run(self) -> anyhow::Result<ExitCode> {
-        let (common, report) = match self {
-            Self::Fanout { common, burst, rate, together } => {
-                ensure!(rate > 0.0 && burst > 0 && together > 0, "--rate, --burst and --together are above 0");
-                let schedule = Schedule { rate, burst, together, seconds: common.seconds };
-                let report = scenario::fanout(&common.setting()?, schedule).await?;
-                (common, report)
-            }
-            Self::Throughput { common, window } => {
-                let window = Window { window, until: Until::Seconds(common.seconds) };
-                let report = scenario::throughput(&common.setting()?, window).await?;
-                (common, report)
-            }
-            Self::Idle { common } => {
-                ensure!(common.pid.is_some(), "an idle run measures memory: it needs --pid");
-                let report = scenario::idle(&common.setting()?, Duration::from_secs_f64(common.seconds)).await?;
-                (common, report)
-            }
-        };
-        common.publish(&report)
-    }
-}
-
-impl Common {
-    fn setting(&self) -> anyhow::Result<Setting> {
-        ensure!(self.rooms > 0 && self.members > 0, "--rooms and --members are above 0");
-        let format = match self.format {
-            FormatName::Json => Format::Json,
-            FormatName::Protobuf => Format::Protobuf,
-        };
-        Ok(Setting {
-            target: self.target.clone().in_format(format),
-            shape: Shape { rooms: self.rooms, members: self.members, receivers: self.members, bytes: self.bytes },
-            tokens: self.tokens.as_deref().map(read_tokens).transpose()?,
-            server: self.pid.map(Process::new),
-        })
-    }
-
-    fn publish(&self, report: &Report) -> anyhow::Result<ExitCode> {
-        say(&report.text());
-        if let Some(path) = &self.report {
-            report.save(path)?;
-        }
-        Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

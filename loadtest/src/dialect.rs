@@ -12,11 +12,12 @@ use bobchat_proto::codec::Format;
 use bobchat_proto::wire;
 use bytes::BytesMut;
 
+use crate::check::Head;
 use crate::message::Messages;
 use crate::ws;
 
 pub(crate) use baseline::{EVENT as BASELINE_EVENT, JOINED as BASELINE_JOINED};
-pub(crate) use bobchat::{event_frame_bytes, request_of};
+pub(crate) use bobchat::{delivery, event_frame_bytes, request_of};
 pub(crate) use floor::{ACK_BYTES as FLOOR_ACK_BYTES, HEADER_BYTES as FLOOR_HEADER_BYTES, Header as FloorHeader, Kind};
 
 /// What a connection speaks.
@@ -43,10 +44,17 @@ pub(crate) enum Incoming {
     Answer { request: u64, result: Result<Box<wire::ok::Result>, wire::Error> },
     /// The connection as a whole failed.
     Failure(wire::Error),
-    /// The room's stream broke off; a run that is checked must not meet this.
-    Reset { room: u64 },
+    /// The room's stream broke off, and goes on after `head`: only a slow reader may meet this.
+    Reset { room: u64, head: Head },
     /// Nothing that is checked: presence, typing.
     Signal,
+}
+
+/// Whether a message may have been posted before: the server looks for a repeat then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    Repeated,
 }
 
 /// Where a message stands.
@@ -64,6 +72,7 @@ pub(crate) struct Placed {
 #[derive(Debug, Clone, Hash)]
 pub(crate) struct Delivery {
     pub(crate) room: u64,
+    pub(crate) epoch: u64,
     pub(crate) seq: u64,
     pub(crate) id: u64,
     /// When the log took it, in microseconds.
@@ -137,11 +146,18 @@ impl Dialect {
     }
 
     /// Appends what posts message `index` to `room`.
-    pub(crate) fn write_send(self, out: &mut BytesMut, mask: [u8; 4], room: u64, index: u64, messages: &Messages) {
+    pub(crate) fn write_send(
+        self,
+        out: &mut BytesMut,
+        mask: [u8; 4],
+        room: u64,
+        index: u64,
+        attempt: Attempt,
+        messages: &Messages,
+    ) {
         match self {
             Self::Bobchat(format) => {
-                // Each index is posted once.
-                let made_at = Some(crate::time::wall_micros());
+                let made_at = (attempt == Attempt::First).then(crate::time::wall_micros);
                 let send = wire::MessageSend { room, key: messages.key(index), text: messages.text(index), made_at };
                 let request = wire::client_frame::Request::MessageSend(send);
                 bobchat::write(out, mask, request_of(index), request, format);

@@ -2,7 +2,8 @@
 //!
 //! It depends on `bobchat-proto` alone, which shows that a client can be written from the protocol.
 //!
-//! - [`scenario`]: the loads: `fanout`, `throughput`, `idle`.
+//! - [`scenario`]: a load as data. [`mod@run`]: one run of it, from the first connection to the verdict.
+//! - [`traffic`]: what members do. [`html`]: results as a page.
 //! - [`torture`]: clients that keep every promise checked while somebody breaks the servers.
 //! - [`load`]: when to send: an open-loop schedule or a closed window.
 //! - [`client`]: members, each one connection, and fleets of them.
@@ -16,13 +17,19 @@ mod check;
 pub mod cli;
 mod client;
 mod dialect;
+mod histogram;
+mod html;
 mod load;
+mod machine;
 mod message;
+mod metrics;
 mod process;
-mod report;
+mod run;
+mod say;
 mod scenario;
 mod server;
 mod statistics;
 mod time;
 pub mod torture;
+mod traffic;
 pub mod ws;

@@ -5,10 +5,43 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::Fleet;
-use crate::time::{Waiter, nanos};
+use crate::time::{Clock, Nanos, Waiter, nanos};
 
-/// An open-loop schedule: what is sent when does not depend on what came back, so a server that stalls
-/// finds all that was due meanwhile waiting for it, and each message's latency counts from its moment.
+/// An even beat: what happens when does not depend on what came back, so a server that stalls finds all that was due
+/// meanwhile waiting for it, and each latency counts from its moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beat {
+    /// Time between two moments.
+    pub(crate) interval: Duration,
+    /// How many there are.
+    pub(crate) moments: u64,
+}
+
+impl Beat {
+    /// So many moments a second for so long.
+    pub(crate) fn new(per_second: f64, seconds: f64) -> Self {
+        let interval = Duration::from_secs_f64(per_second.recip());
+        Self { interval, moments: (seconds * per_second).round().max(1.0) as u64 }
+    }
+
+    /// Calls `act` at every moment, with the moment.
+    ///
+    /// # Errors
+    /// When the kernel refuses a timer.
+    pub(crate) async fn each(&self, clock: Clock, mut act: impl FnMut(Nanos)) -> anyhow::Result<()> {
+        let waiter = Waiter::new(clock)?;
+        let interval = nanos(self.interval);
+        let start = clock.now() + interval;
+        for moment in 0..self.moments {
+            let intended = start + moment * interval;
+            waiter.until(intended).await?;
+            act(intended);
+        }
+        Ok(())
+    }
+}
+
+/// Messages to rooms on an open-loop schedule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
     /// Messages a second, over all rooms.
@@ -22,39 +55,26 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Time between two moments.
-    fn interval(&self) -> Duration {
-        Duration::from_secs_f64(self.burst as f64 * self.together as f64 / self.rate)
-    }
-
-    /// How many moments there are.
-    fn moments(&self) -> u64 {
-        (self.seconds / self.interval().as_secs_f64()).round().max(1.0) as u64
+    fn beat(&self) -> Beat {
+        Beat::new(self.rate / (self.burst as f64 * self.together as f64), self.seconds)
     }
 
     /// Sends all. Rooms take turns, and in each room its senders do.
     ///
     /// # Errors
     /// When the kernel refuses a timer.
-    pub(crate) async fn run(&self, fleet: &Fleet, progress: &ProgressBar) -> anyhow::Result<()> {
-        let waiter = Waiter::new(fleet.shared.clock)?;
-        let interval = nanos(self.interval());
-        let start = fleet.shared.clock.now() + interval;
-        progress.set_length(self.moments());
+    pub(crate) async fn run(&self, fleet: &Fleet) -> anyhow::Result<()> {
         let mut rooms = fleet.rooms.iter().cycle();
         let mut turn = 0;
-        for moment in 0..self.moments() {
-            let intended = start + moment * interval;
-            waiter.until(intended).await?;
+        let act = |intended| {
             for room in rooms.by_ref().take(self.together) {
                 if let Some(sender) = room.senders.get(turn / fleet.rooms.len() % room.senders.len().max(1)) {
                     sender.post(room.id, room.slot, self.burst, intended);
                 }
                 turn += 1;
             }
-            progress.set_position(moment + 1);
-        }
-        Ok(())
+        };
+        self.beat().each(fleet.shared.clock, act).await
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// A process to be measured.
@@ -27,6 +28,15 @@ impl Process {
     /// This process.
     pub(crate) fn own() -> Self {
         Self(std::process::id())
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// When it is gone, or somebody else's.
+    pub(crate) fn signal(self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.0).ok().and_then(Pid::from_raw).context("no such process")?;
+        kill_process(pid, signal).with_context(|| format!("could not signal process {}", self.0))
     }
 
     /// What it has used until now.

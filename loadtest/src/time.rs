@@ -39,6 +39,11 @@ pub(crate) fn nanos(duration: Duration) -> Nanos {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Nanoseconds as whole microseconds.
+pub(crate) const fn micros(nanos: Nanos) -> u64 {
+    nanos / 1_000
+}
+
 /// Waits for moments of a run, by a timer of the kernel.
 pub(crate) struct Waiter {
     clock: Clock,

@@ -8,11 +8,15 @@
 //! How well it keeps to the standard is measured by Autobahn (docs/conformance.md), which meets it as
 //! `examples/websocket_echo_client.rs`.
 
+mod connect;
 mod frame;
 mod handshake;
 mod message;
 
+pub use connect::Way;
+pub(crate) use connect::connect;
 pub use frame::{Masker, Opcode, Violation, write_masked};
+pub(crate) use handshake::Refused;
 pub use handshake::{Request, open};
 pub use message::{Incoming, Reader};
 

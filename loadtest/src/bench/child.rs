@@ -11,9 +11,9 @@ use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::codec::Format;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::metrics::Metrics;
 use crate::client::Target;
 use crate::dialect::Dialect;
+use crate::metrics::Metrics;
 use crate::process::{Process, pin_this_thread};
 
 /// A server that is not ready by then has failed.

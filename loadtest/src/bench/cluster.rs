@@ -32,7 +32,7 @@ use super::child::Installation;
 use super::judge::{Effort, Judged as _, Line};
 use super::output::line_text;
 use crate::check::Violations;
-use crate::report::say;
+use crate::say::say;
 use cassandra::Cassandra;
 use rows::Row;
 

@@ -1,7 +1,5 @@
 //! Server CPU per delivery, against the floor and beside the baseline.
 
-use indicatif::ProgressBar;
-
 use super::Bench;
 use super::bars::Bar;
 use super::child::{Bobchat, Other};
@@ -66,7 +64,7 @@ impl Subject {
         let checker = &self.fleet.shared.checker;
         checker.borrow_mut().begin();
         let before = self.process.usage()?;
-        schedule.run(&self.fleet, &ProgressBar::hidden()).await?;
+        schedule.run(&self.fleet).await?;
         self.fleet.settle(self.acks).await;
         let seconds = self.process.usage()?.seconds_since(&before);
         let checker = checker.borrow();

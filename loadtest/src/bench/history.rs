@@ -13,7 +13,7 @@ use super::fanout::BYTES;
 use super::judge::{Judged, Line};
 use crate::client::{Fleet, Member, Shape, sign_in_guests};
 use crate::load::{Until, Window, progress_bar};
-use crate::report::say;
+use crate::say::say;
 use crate::statistics::Spread;
 
 /// Those who fill the room, each with as much on the way as a connection may have.

@@ -9,29 +9,8 @@ use serde::Serialize;
 use super::Options;
 use super::chart;
 use super::judge::{Judged as _, Line};
-use crate::report::say;
-
-/// The machine, without which figures say little.
-#[derive(Debug, Serialize)]
-pub(super) struct Machine {
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) kernel: String,
-}
-
-impl Machine {
-    /// The machine that this runs on.
-    pub(super) fn this() -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let cpuinfo = read("/proc/cpuinfo");
-        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-        Self {
-            cpu: cpu.map_or("unknown", |(_, name)| name.trim()).to_owned(),
-            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        }
-    }
-}
+use crate::machine::Machine;
+use crate::say::say;
 
 /// Everything, for programs.
 #[derive(Serialize)]

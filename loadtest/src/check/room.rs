@@ -17,6 +17,7 @@ pub(super) struct Entry {
     pub(super) payload: Box<[u8]>,
     /// When it was to be sent, if it is a message of this run.
     pub(super) intended: Option<Nanos>,
+    pub(super) epoch: u64,
     content: u64,
     at: i64,
     ordinal: Option<u64>,
@@ -28,6 +29,7 @@ impl Entry {
         Self {
             payload: payload.into(),
             intended,
+            epoch: delivery.epoch,
             content: content(delivery),
             at: delivery.at,
             ordinal: delivery.said.as_ref().and_then(|said| said.ordinal),
@@ -84,6 +86,11 @@ impl RoomLog {
     /// An ack says that the room reaches this far.
     pub(super) fn reaches(&mut self, seq: u64) {
         self.acked = self.acked.max(seq);
+    }
+
+    pub(super) fn entry(&self, seq: u64) -> Option<&Entry> {
+        let place = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.entries.get(place)?.as_ref()
     }
 
     pub(super) fn entry_mut(&mut self, seq: u64) -> Option<&mut Entry> {

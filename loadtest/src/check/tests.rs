@@ -16,7 +16,7 @@ impl Fixture {
         let messages = Messages::new(40).unwrap();
         let mut checker = Checker::new(messages.clone()).unwrap();
         let slot = checker.room(ROOM);
-        let receivers = (0..2).map(|_| checker.subscribed(slot, 1)).collect();
+        let receivers = (0..2).map(|_| checker.subscribed(slot, Head { epoch: 1, seq: 1 })).collect();
         for _ in 0..sent {
             checker.sending(slot, 0);
         }
@@ -26,7 +26,7 @@ impl Fixture {
     fn delivery(&self, seq: u64) -> Delivery {
         let index = seq - 2;
         let said = Said { index: Some(index), ordinal: Some(index + 1), text: self.messages.text(index) };
-        Delivery { room: ROOM, seq, id: 100 + seq, at: seq as i64, author: 1, said: Some(said) }
+        Delivery { room: ROOM, epoch: 1, seq, id: 100 + seq, at: seq as i64, author: 1, said: Some(said) }
     }
 
     fn give(&mut self, receiver: usize, delivery: &Delivery) {
@@ -158,4 +158,59 @@ fn latency_counts_from_the_intended_send() {
     fixture.checker.take(&mut fixture.receivers[0], &delivery, b"bytes", 9_000_000);
     let latency = fixture.checker.counts().delivery_latency.value_at_quantile(0.5);
     assert!((4_000..4_010).contains(&latency), "{latency} us");
+}
+
+#[test]
+fn a_receiver_that_comes_back_goes_on_where_it_was() {
+    let mut fixture = Fixture::new(3);
+    fixture.give_seqs(0, &[2, 3, 4]);
+    fixture.ack(&[2, 3, 4]);
+    fixture.give_seqs(1, &[2]);
+    assert_eq!(fixture.receivers[1].cursor(), Head { epoch: 1, seq: 2 });
+    fixture.give_seqs(1, &[3, 4]);
+    assert_eq!(fixture.kinds(), []);
+}
+
+#[test]
+fn what_a_reset_leaves_out_is_no_loss_and_what_follows_is_checked() {
+    let mut fixture = Fixture::new(4);
+    fixture.give_seqs(0, &[2, 3, 4, 5]);
+    fixture.ack(&[2, 3, 4, 5]);
+    fixture.give_seqs(1, &[2]);
+    fixture.receivers[1].reset(Head { epoch: 1, seq: 4 });
+    assert_eq!(fixture.kinds(), [Kind::Loss], "seq 5 is after the reset");
+}
+
+#[test]
+fn slow_receivers_are_counted_apart() {
+    let mut fixture = Fixture::new(1);
+    fixture.receivers[1].is_slow = true;
+    fixture.give_seqs(0, &[2]);
+    fixture.give_seqs(1, &[2]);
+    let counts = fixture.checker.counts();
+    assert_eq!((counts.delivery_latency.len(), counts.slow_latency.len(), counts.delivered), (1, 1, 2));
+}
+
+#[test]
+fn a_page_of_history_must_say_what_was_delivered_and_leave_nothing_out() {
+    let cases: [(&[u64], &[Kind]); 4] =
+        [(&[2, 3, 4], &[]), (&[3, 4], &[]), (&[2, 4], &[Kind::Hole]), (&[3, 2], &[Kind::Order])];
+    for (seqs, kinds) in cases {
+        let mut fixture = Fixture::new(3);
+        for receiver in 0..2 {
+            fixture.give_seqs(receiver, &[2, 3, 4]);
+        }
+        fixture.ack(&[2, 3, 4]);
+        let page: Vec<_> = seqs.iter().map(|seq| fixture.delivery(*seq)).collect();
+        fixture.checker.read_page(fixture.slot, &page, None);
+        assert_eq!(fixture.kinds(), kinds, "{seqs:?}");
+    }
+    let mut other = Fixture::new(1);
+    for receiver in 0..2 {
+        other.give_seqs(receiver, &[2]);
+    }
+    other.ack(&[2]);
+    let page = [Delivery { id: 999, ..other.delivery(2) }];
+    other.checker.read_page(other.slot, &page, Some(2));
+    assert_eq!(other.kinds(), [Kind::Order, Kind::Disagreement]);
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many examples of a kind are kept.
 const EXAMPLES_MAX: usize = 5;
 
 /// A promise that was broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A receiver never got an event, or nobody did.
@@ -41,10 +41,14 @@ pub enum Kind {
     Reset,
     /// The server sent what the protocol does not allow.
     Protocol,
+    /// A request was not answered, or waited with too many others to be made at all.
+    Unanswered,
+    /// The server's own figures contradict what its clients saw.
+    Metrics,
 }
 
 /// All that went wrong.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Violations {
     /// How often, by kind.
     pub(crate) counts: BTreeMap<Kind, u64>,
@@ -65,6 +69,19 @@ impl Violations {
     /// Whether a connection is gone or a request was refused: going on would only count the same again.
     pub(crate) fn has_ended(&self) -> bool {
         [Kind::Closed, Kind::Protocol, Kind::Refused].iter().any(|kind| self.counts.contains_key(kind))
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Adds what went wrong elsewhere in the same run.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (kind, count) in other.counts {
+            *self.counts.entry(kind).or_insert(0) += count;
+        }
+        self.examples.extend(other.examples);
     }
 
     /// Whether every promise was kept.
@@ -92,6 +109,8 @@ impl Kind {
             Self::Closed => "closed",
             Self::Reset => "reset",
             Self::Protocol => "protocol",
+            Self::Unanswered => "unanswered",
+            Self::Metrics => "metrics",
         }
     }
 }

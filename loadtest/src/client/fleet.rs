@@ -1,27 +1,29 @@
 //! Many members in rooms, brought there by the same requests that people's clients make.
 
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::wire::{self, client_frame::Request};
-use bytes::BytesMut;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::advice;
+use super::arrive::arrive;
 use super::member::Member;
 use super::rest::Credentials;
+use super::seat::{Reading, Route, Seat};
 use super::shared::Shared;
 use super::target::Target;
 use crate::check::{RoomSlot, Violations};
-use crate::dialect::{Dialect, ENTER_REQUEST, FLOOR_HEADER_BYTES, FloorHeader, Kind};
+use crate::dialect::Dialect;
 use crate::message::Messages;
-use crate::ws;
 
 /// Connections that are opened at a time: fewer than a server lets one address hold before sign-in.
 const ENTERING_AT_A_TIME: usize = 32;
+
+/// Rooms that are filled at a time: the server commits what waits in one batch.
+const ROOMS_AT_A_TIME: usize = 16;
 
 /// How often somebody tries to join a room.
 const JOINS_MAX: usize = 20;
@@ -39,6 +41,28 @@ pub(crate) struct Shape {
     pub(crate) receivers: usize,
     /// The text of a message, in bytes; other dialects pad theirs so that as many bytes are delivered.
     pub(crate) bytes: usize,
+}
+
+/// Members that read slowly on purpose.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slow {
+    /// How many of each room, its last ones.
+    pub(crate) members: usize,
+    pub(crate) bytes_per_second: usize,
+}
+
+/// How members come to be where they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Crew {
+    pub(crate) route: Route,
+    pub(crate) slow: Option<Slow>,
+}
+
+impl Crew {
+    /// Members of one server that read as fast as they can.
+    pub(crate) fn at(target: &Target) -> Self {
+        Self { route: Route::to(target), slow: None }
+    }
 }
 
 /// A user and the room that they are already a member of.
@@ -61,7 +85,6 @@ pub(crate) struct Room {
 pub(crate) struct Fleet {
     pub(crate) shared: Rc<Shared>,
     pub(crate) rooms: Vec<Room>,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Fleet {
@@ -71,7 +94,7 @@ impl Fleet {
     /// # Errors
     /// When a member cannot get there; a limit that is met is named.
     pub(crate) async fn enter(target: &Target, shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
-        Self::enter_at(std::slice::from_ref(target), shape, users).await
+        Self::enter_as(Crew::at(target), shape, users).await
     }
 
     /// The same, with the members of each room at these servers in turns. All speak the same.
@@ -79,17 +102,24 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::enter`].
     pub(crate) async fn enter_at(targets: &[Target], shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
-        let target = targets.first().context("a fleet needs a server")?;
-        let messages = Messages::new(target.dialect.text_bytes(shape.bytes))?;
-        let mut fleet =
-            Self { shared: Rc::new(Shared::new(target.dialect, messages)?), rooms: Vec::new(), tasks: Vec::new() };
-        let members = fleet.connect(targets, shape, users).await?;
-        let mut members = members.into_iter();
-        for number in 0..shape.rooms {
-            let members: Vec<_> = members.by_ref().take(shape.members).collect();
-            let id = fleet.fill_room(number, &members).await?;
+        let route = Route { targets: targets.to_vec(), sources: Vec::new() };
+        Self::enter_as(Crew { route, slow: None }, shape, users).await
+    }
+
+    /// The same, for members of every kind.
+    ///
+    /// # Errors
+    /// As [`Fleet::enter`].
+    pub(crate) async fn enter_as(crew: Crew, shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
+        let mut fleet = Self::empty(&crew, shape.bytes)?;
+        let members = fleet.seat(crew, shape, users)?;
+        stream::iter(members.iter().map(arrive)).buffered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
+        let crews: Vec<&[Rc<Member>]> = members.chunks(shape.members.max(1)).collect();
+        let filling = crews.iter().enumerate().map(|(number, members)| fleet.fill_room(number, members));
+        let ids: Vec<u64> = stream::iter(filling).buffered(ROOMS_AT_A_TIME).try_collect().await?;
+        for (id, members) in ids.into_iter().zip(crews) {
             let slot = fleet.shared.checker.borrow_mut().room(id);
-            fleet.rooms.push(Room { id, slot, senders: members.clone(), members });
+            fleet.rooms.push(Room { id, slot, senders: members.to_vec(), members: members.to_vec() });
         }
         // Only when everybody has joined: else each would receive the joins of all after them.
         for room in &fleet.rooms {
@@ -104,14 +134,20 @@ impl Fleet {
     /// When a member cannot get there; a limit that is met is named.
     pub(crate) async fn resume(target: &Target, places: &[Place], bytes: usize) -> anyhow::Result<Self> {
         let shape = Shape { rooms: 1, members: places.len(), receivers: 0, bytes };
+        let fleet = Self::placed(Crew::at(target), shape, places)?;
+        stream::iter(fleet.members().map(arrive)).buffer_unordered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
+        Ok(fleet)
+    }
+
+    /// Users who are members already, and not connected yet; those of one room stand together.
+    ///
+    /// # Errors
+    /// When there is no server to go to.
+    pub(crate) fn placed(crew: Crew, shape: Shape, places: &[Place]) -> anyhow::Result<Self> {
+        let mut fleet = Self::empty(&crew, shape.bytes)?;
         let users: Vec<_> = places.iter().map(|place| place.credentials.clone()).collect();
-        let messages = Messages::new(bytes)?;
-        let mut fleet =
-            Self { shared: Rc::new(Shared::new(target.dialect, messages)?), rooms: Vec::new(), tasks: Vec::new() };
-        let members = fleet.connect(std::slice::from_ref(target), shape, &users).await?;
-        let entering = members.iter().zip(places).map(|(member, place)| subscribe(std::iter::once(member), place.room));
-        stream::iter(entering).buffer_unordered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
-        for (member, place) in members.into_iter().zip(places) {
+        for (member, place) in fleet.seat(crew, shape, &users)?.into_iter().zip(places) {
+            member.seat.room.set(Some(place.room));
             let slot = fleet.shared.checker.borrow_mut().room(place.room);
             match fleet.rooms.iter_mut().find(|room| room.slot == slot) {
                 Some(room) => {
@@ -127,24 +163,35 @@ impl Fleet {
         Ok(fleet)
     }
 
-    async fn connect(
-        &mut self,
-        targets: &[Target],
-        shape: Shape,
-        users: &[Credentials],
-    ) -> anyhow::Result<Vec<Rc<Member>>> {
+    fn empty(crew: &Crew, bytes: usize) -> anyhow::Result<Self> {
+        let dialect = crew.route.targets.first().context("a fleet needs a server")?.dialect;
+        let messages = Messages::new(dialect.text_bytes(bytes))?;
+        Ok(Self { shared: Rc::new(Shared::new(dialect, messages)?), rooms: Vec::new() })
+    }
+
+    /// Members that are not connected yet.
+    fn seat(&self, crew: Crew, shape: Shape, users: &[Credentials]) -> anyhow::Result<Vec<Rc<Member>>> {
         let count = shape.rooms * shape.members;
-        let bobchat = targets.iter().any(|target| matches!(target.dialect, Dialect::Bobchat(_)));
+        let bobchat = matches!(self.shared.dialect, Dialect::Bobchat(_));
         ensure!(!bobchat || users.len() >= count, "{count} members need as many users; there are {}", users.len());
-        let shared = &self.shared;
-        let in_turns = (0..shape.rooms).flat_map(|_| targets.iter().cycle().take(shape.members));
-        let connecting = in_turns
-            .enumerate()
-            .map(|(number, target)| connect_one(shared, target, number, number / shape.members, users));
-        let mut connected: Vec<_> = stream::iter(connecting).buffered(ENTERING_AT_A_TIME).try_collect().await?;
-        let (members, tasks) = connected.drain(..).unzip();
-        self.tasks = tasks;
-        Ok(members)
+        let route = Rc::new(crew.route);
+        let is_slow = |place| crew.slow.filter(|slow| place + slow.members >= shape.members);
+        Ok((0..count)
+            .map(|number| {
+                let place = number % shape.members.max(1);
+                let seat = Seat {
+                    route: Rc::clone(&route),
+                    number,
+                    first_target: place,
+                    room_number: number / shape.members.max(1),
+                    room: Cell::new(None),
+                    token: RefCell::new(users.get(number).map(|user| user.access_token.clone()).unwrap_or_default()),
+                    reading: is_slow(place).map_or(Reading::Fast, |slow| Reading::Slow(slow.bytes_per_second)),
+                    visits: Cell::new(0),
+                };
+                Member::new(Rc::clone(&self.shared), seat)
+            })
+            .collect())
     }
 
     /// Makes a room with these members in it and gives its identifier. The simple dialects enter a room by
@@ -197,16 +244,12 @@ impl Fleet {
 
     /// Closes everything after the server was killed: what is missing is no fault.
     pub(crate) fn abandon(self) {
-        self.shared.closing.set(true);
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.close();
     }
 
     /// Closes everything and gives what went wrong.
     pub(crate) fn finish(self, expects_acks: bool) -> Violations {
-        self.shared.closing.set(true);
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.close();
         let mut checker = self.shared.checker.borrow_mut();
         for member in self.members() {
             checker.finish_receiver(member.receiver().as_ref());
@@ -214,45 +257,11 @@ impl Fleet {
         checker.finish(expects_acks);
         checker.violations().clone()
     }
-}
 
-async fn connect_one(
-    shared: &Rc<Shared>,
-    target: &Target,
-    number: usize,
-    room: usize,
-    users: &[Credentials],
-) -> anyhow::Result<(Rc<Member>, JoinHandle<()>)> {
-    let (stream, carry) = open(target, room).await?;
-    let (member, task) = Member::start(Rc::clone(shared), stream, carry, number as u64);
-    match target.dialect {
-        Dialect::Bobchat(_) => {
-            let token = users.get(number).context("a user for each member")?.access_token.clone();
-            member.request(Request::Auth(wire::Auth { token, cursors: Vec::new() })).await?;
-        }
-        Dialect::Floor => {
-            let header =
-                FloorHeader { length: FLOOR_HEADER_BYTES, kind: Kind::Join, room: room as u64, seq: 0, index: 0 };
-            let _ = member.exchange(ENTER_REQUEST, &header.bytes()).await?;
-        }
-        Dialect::Baseline => {
-            let _ = member.exchange(ENTER_REQUEST, &[]).await?;
-        }
+    fn close(&self) {
+        self.shared.closing.set(true);
+        self.members().for_each(|member| member.cut());
     }
-    Ok((member, task))
-}
-
-async fn open(target: &Target, room: usize) -> anyhow::Result<(TcpStream, BytesMut)> {
-    let (path, subprotocol) = match target.dialect {
-        Dialect::Floor => {
-            let stream = TcpStream::connect(&target.authority).await?;
-            stream.set_nodelay(true)?;
-            return Ok((stream, BytesMut::new()));
-        }
-        Dialect::Bobchat(format) => ("/api/v1/ws".to_owned(), Some(format.subprotocol())),
-        Dialect::Baseline => (format!("/ws/{room}"), None),
-    };
-    ws::open(&ws::Request { authority: target.authority.clone(), path, subprotocol }).await
 }
 
 /// Makes a member of a room, as clients do: who is told to come back does. Nodes of a cluster stand in each other's way
@@ -274,6 +283,7 @@ async fn join(member: &Rc<Member>, room: u64) -> anyhow::Result<()> {
 async fn subscribe(members: impl Iterator<Item = &Rc<Member>>, room: u64) -> anyhow::Result<()> {
     let subscribing =
         members.filter(|member| matches!(member.shared.dialect, Dialect::Bobchat(_))).map(|member| async move {
+            member.seat.room.set(Some(room));
             member.request(Request::Subscribe(wire::Subscribe { room, cursor: None })).await.map(drop)
         });
     stream::iter(subscribing).buffer_unordered(ENTERING_AT_A_TIME).try_collect::<()>().await

@@ -1,7 +1,7 @@
-//! One member: a connection, what it waits for, and what it has received.
+//! One member: a connection at a time, what it waits for, and what it has received.
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,63 +12,127 @@ use bobchat_proto::wire::{self, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::oneshot;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::{Notify, oneshot};
 
 use super::advice;
+use super::link::Link;
+use super::seat::{Reading, Seat};
 use super::shared::Shared;
-use crate::check::{Checker, Kind, Receiver, RoomSlot};
-use crate::dialect::{Dialect, ENTER_REQUEST, Incoming, Unit};
+use super::slow;
+use crate::check::{Checker, Head, Kind, Receiver, RoomSlot};
+use crate::dialect::{Attempt, Dialect, ENTER_REQUEST, Incoming, Unit};
 use crate::time::Nanos;
 use crate::ws::{self, Masker, Opcode};
 
 /// What came of a request.
 type Answer = Result<Box<wire::ok::Result>, wire::Error>;
 
-/// One connection of one user, in at most one room.
+/// What was read of a connection and is not whole yet.
+struct Partial {
+    frame: BytesMut,
+    message: ws::Reader,
+}
+
+/// One user, in at most one room, with one connection at a time.
 pub(crate) struct Member {
-    pub(super) shared: Rc<Shared>,
-    write: OwnedWriteHalf,
+    pub(crate) shared: Rc<Shared>,
+    pub(super) seat: Seat,
+    link: RefCell<Option<Rc<Link>>>,
     masker: RefCell<Masker>,
-    reader: RefCell<ws::Reader>,
-    /// What the socket did not take yet; a task drains it while it is not empty.
-    backlog: RefCell<BytesMut>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Answer>>>,
     /// Odd: even ids are posts.
     next_request: Cell<u64>,
     receiver: RefCell<Option<Receiver>>,
-    /// Posts without an ack.
-    outstanding: Cell<u64>,
+    /// Posts without an answer, and their room: sent again under their key when the connection ended.
+    unanswered: RefCell<BTreeMap<u64, u64>>,
+    /// Told when it is signed in again.
+    came: Notify,
+    is_here: Cell<bool>,
+    /// Whether somebody brings it back.
+    pub(super) is_coming: Cell<bool>,
 }
 
 impl Member {
-    /// Takes an open connection; `carry` is what was already read of it. The task that is given reads
-    /// until the connection ends.
-    pub(super) fn start(
-        shared: Rc<Shared>,
-        stream: TcpStream,
-        carry: BytesMut,
-        seed: u64,
-    ) -> (Rc<Self>, tokio::task::JoinHandle<()>) {
-        let (read, write) = stream.into_split();
-        let member = Rc::new(Self {
+    /// Somebody who is not connected yet.
+    pub(super) fn new(shared: Rc<Shared>, seat: Seat) -> Rc<Self> {
+        let masker = RefCell::new(Masker::new(seat.number as u64));
+        Rc::new(Self {
             shared,
-            write,
-            masker: RefCell::new(Masker::new(seed)),
-            reader: RefCell::default(),
-            backlog: RefCell::default(),
+            seat,
+            link: RefCell::default(),
+            masker,
             waiting: RefCell::default(),
             next_request: Cell::new(ENTER_REQUEST),
             receiver: RefCell::default(),
-            outstanding: Cell::new(0),
-        });
-        let task = tokio::task::spawn_local(Rc::clone(&member).read_until_end(read, carry));
-        (member, task)
+            unanswered: RefCell::default(),
+            came: Notify::new(),
+            is_here: Cell::new(false),
+            is_coming: Cell::new(false),
+        })
+    }
+
+    /// Takes an open connection in place of the one before; `carry` is what was already read of it. A task reads
+    /// until it ends.
+    pub(super) fn attach(self: &Rc<Self>, stream: TcpStream, carry: BytesMut) {
+        let (read, write) = stream.into_split();
+        let link = Rc::new(Link::new(write));
+        if let Some(before) = self.link.replace(Some(Rc::clone(&link))) {
+            before.cut();
+        }
+        let reading = tokio::task::spawn_local(Rc::clone(self).read_until_end(read, carry, Rc::clone(&link)));
+        link.read_by(reading.abort_handle());
+    }
+
+    /// Ends the connection without a word, as a lost network does.
+    pub(crate) fn cut(&self) {
+        if let Some(link) = self.link.take() {
+            link.cut();
+        }
+        self.gone();
+    }
+
+    fn gone(&self) {
+        if self.is_here.replace(false) {
+            self.shared.connections.set(self.shared.connections.get().saturating_sub(1));
+        }
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// It is signed in; what had no answer is sent again under its key.
+    pub(super) fn here(self: &Rc<Self>) {
+        if !self.is_here.replace(true) {
+            self.shared.connections.set(self.shared.connections.get() + 1);
+        }
+        self.send_again();
+        self.came.notify_waiters();
+    }
+
+    /// Signs in with this token from now on.
+    pub(crate) fn renew(&self, token: String) {
+        self.seat.token.replace(token);
+    }
+
+    /// Whether it reads slowly on purpose.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.seat.reading != Reading::Fast
+    }
+
+    /// Whether it is signed in.
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_here.get()
+    }
+
+    /// Returns when it is signed in.
+    pub(crate) async fn wait_until_here(&self) {
+        while !self.is_here.get() {
+            self.came.notified().await;
+        }
     }
 
     /// Posts without an ack.
     pub(crate) fn outstanding(&self) -> u64 {
-        self.outstanding.get()
+        self.unanswered.borrow().len() as u64
     }
 
     /// What this member has received, if it is in a room.
@@ -76,17 +140,37 @@ impl Member {
         self.receiver.borrow_mut()
     }
 
-    /// Posts `count` messages in one write: that is what makes a burst one.
+    /// Posts `count` messages in one write: that is what makes a burst one. Whoever is not connected posts when it
+    /// is again.
     pub(crate) fn post(self: &Rc<Self>, room: u64, slot: RoomSlot, count: u64, intended: Nanos) {
         let shared = &self.shared;
         let mut out = shared.outgoing.borrow_mut();
         out.clear();
+        let mut unanswered = self.unanswered.borrow_mut();
         for _ in 0..count {
             let index = shared.checker.borrow_mut().sending(slot, intended);
+            unanswered.insert(index, room);
             let mask = self.masker.borrow_mut().next();
-            shared.dialect.write_send(&mut out, mask, room, index, &shared.messages);
+            shared.dialect.write_send(&mut out, mask, room, index, Attempt::First, &shared.messages);
         }
-        self.outstanding.set(self.outstanding.get() + count);
+        // Before it is signed in, nothing but that may be said.
+        if self.is_here.get() {
+            self.push(&out);
+        }
+    }
+
+    fn send_again(&self) {
+        let unanswered = self.unanswered.borrow();
+        if unanswered.is_empty() {
+            return;
+        }
+        let shared = &self.shared;
+        let mut out = BytesMut::new();
+        for (index, room) in unanswered.iter() {
+            let mask = self.masker.borrow_mut().next();
+            shared.dialect.write_send(&mut out, mask, *room, *index, Attempt::Repeated, &shared.messages);
+        }
+        shared.checker.borrow_mut().counts_mut().resent += unanswered.len() as u64;
         self.push(&out);
     }
 
@@ -128,40 +212,21 @@ impl Member {
         Ok(answer.map(|result| *result))
     }
 
-    /// Writes what the socket takes now and leaves the rest to a task.
-    fn push(self: &Rc<Self>, bytes: &[u8]) {
-        let mut backlog = self.backlog.borrow_mut();
-        if !backlog.is_empty() {
-            backlog.extend_from_slice(bytes);
-            return;
-        }
-        // A connection that broke shows at the reading side.
-        let written = self.write.try_write(bytes).unwrap_or(0);
-        if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            backlog.extend_from_slice(rest);
-            tokio::task::spawn_local(Rc::clone(self).drain_backlog());
+    fn push(&self, bytes: &[u8]) {
+        if let Some(link) = self.link.borrow().as_ref() {
+            link.push(bytes);
+        } else {
+            // Whoever waits for an answer learns that there is no connection.
+            self.waiting.borrow_mut().clear();
         }
     }
 
-    async fn drain_backlog(self: Rc<Self>) {
-        while self.write.writable().await.is_ok() {
-            let mut backlog = self.backlog.borrow_mut();
-            match self.write.try_write(&backlog) {
-                Ok(written) => backlog.advance(written),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-            if backlog.is_empty() {
-                return;
-            }
-        }
-    }
-
-    async fn read_until_end(self: Rc<Self>, mut read: OwnedReadHalf, mut carry: BytesMut) {
-        let early = std::mem::take(&mut carry);
-        let mut outcome = if early.is_empty() { Ok(true) } else { self.take_in(&early, &mut carry).map(|()| true) };
+    async fn read_until_end(self: Rc<Self>, mut read: OwnedReadHalf, early: BytesMut, link: Rc<Link>) {
+        let mut partial = Partial { frame: BytesMut::new(), message: ws::Reader::default() };
+        let mut outcome = if early.is_empty() { Ok(true) } else { self.take_in(&early, &mut partial).map(|()| true) };
         while matches!(outcome, Ok(true)) {
-            outcome = poll_fn(|cx| self.poll_read(cx, &mut read, &mut carry)).await;
+            let at_once = slow::pause(self.seat.reading, &self.shared).await;
+            outcome = poll_fn(|cx| self.poll_read(cx, &mut read, &mut partial, at_once)).await;
         }
         if let Err(error) = outcome {
             if let Some(violation) = error.downcast_ref::<ws::Violation>() {
@@ -169,49 +234,70 @@ impl Member {
             }
             self.shared.checker.borrow_mut().fault(Kind::Protocol, || format!("{error:#}"));
         } else if !self.shared.closing.get() {
-            self.shared.checker.borrow_mut().fault(Kind::Closed, || "a connection ended".to_owned());
+            let mut checker = self.shared.checker.borrow_mut();
+            match self.seat.reading {
+                // Too much waited for it: what the server said about that may be lost with the rest.
+                Reading::Slow(_) => checker.counts_mut().slow_closed += 1,
+                Reading::Fast => checker.fault(Kind::Closed, || "a connection ended".to_owned()),
+            }
         }
-        self.waiting.borrow_mut().clear();
+        self.ended(&link);
+    }
+
+    /// A connection ended by itself.
+    fn ended(self: &Rc<Self>, link: &Rc<Link>) {
+        let is_current = self.link.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, link));
+        if is_current {
+            self.link.take();
+            // Whoever is not signed in yet is being brought there.
+            let was_here = self.is_here.get();
+            self.gone();
+            if was_here && self.shared.comes_back.get() && !self.shared.closing.get() {
+                tokio::task::spawn_local(super::arrive::come_back(Rc::clone(self)));
+            }
+        }
         self.shared.acked.notify_one();
     }
 
-    /// Reads once and takes in what came; `false` at the end of the connection.
+    /// Reads once, `at_once` bytes at most, and takes in what came; `false` at the end of the connection.
     fn poll_read(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
         read: &mut OwnedReadHalf,
-        carry: &mut BytesMut,
+        partial: &mut Partial,
+        at_once: usize,
     ) -> Poll<anyhow::Result<bool>> {
         let mut scratch = self.shared.scratch.borrow_mut();
-        let mut chunk = ReadBuf::new(&mut scratch);
+        let length = scratch.len().min(at_once);
+        let mut chunk = ReadBuf::new(scratch.get_mut(..length).unwrap_or_default());
         if ready!(Pin::new(read).poll_read(cx, &mut chunk)).is_err() || chunk.filled().is_empty() {
             return Poll::Ready(Ok(false));
         }
-        Poll::Ready(self.take_in(chunk.filled(), carry).map(|()| true))
+        Poll::Ready(self.take_in(chunk.filled(), partial).map(|()| true))
     }
 
-    /// Takes whole units where they were read; `carry` keeps what has not arrived whole.
-    fn take_in(self: &Rc<Self>, chunk: &[u8], carry: &mut BytesMut) -> anyhow::Result<()> {
-        if carry.is_empty() {
-            let used = self.take_units(chunk)?;
-            carry.extend_from_slice(chunk.get(used..).unwrap_or_default());
+    /// Takes whole units where they were read; `partial` keeps what has not arrived whole.
+    fn take_in(self: &Rc<Self>, chunk: &[u8], partial: &mut Partial) -> anyhow::Result<()> {
+        let Partial { frame, message } = partial;
+        if frame.is_empty() {
+            let used = self.take_units(chunk, message)?;
+            frame.extend_from_slice(chunk.get(used..).unwrap_or_default());
         } else {
-            carry.extend_from_slice(chunk);
-            let used = self.take_units(carry)?;
-            carry.advance(used);
+            frame.extend_from_slice(chunk);
+            let used = self.take_units(frame, message)?;
+            frame.advance(used);
         }
         Ok(())
     }
 
-    fn take_units(self: &Rc<Self>, bytes: &[u8]) -> anyhow::Result<usize> {
+    fn take_units(self: &Rc<Self>, bytes: &[u8], reader: &mut ws::Reader) -> anyhow::Result<usize> {
         let now = self.shared.clock.now();
         let mut checker = self.shared.checker.borrow_mut();
         let mut receiver = self.receiver.borrow_mut();
-        let mut reader = self.reader.borrow_mut();
         let delivered = checker.counts().delivered;
         let mut used = 0;
         while let Some(rest) = bytes.get(used..)
-            && let Some((unit, length)) = self.shared.dialect.split(&mut reader, rest)?
+            && let Some((unit, length)) = self.shared.dialect.split(reader, rest)?
         {
             used += length;
             match unit {
@@ -219,9 +305,7 @@ impl Member {
                 Unit::Ping(payload) => self.pong(payload),
                 Unit::Close { code, reason } => {
                     self.close(code);
-                    if !self.shared.closing.get() {
-                        checker.fault(Kind::Closed, || advice::of_close(code, &reason));
-                    }
+                    self.closed(&mut checker, code, &reason);
                 }
                 Unit::Nothing => {}
             }
@@ -230,6 +314,16 @@ impl Member {
             checker.read();
         }
         Ok(used)
+    }
+
+    fn closed(&self, checker: &mut Checker, code: u16, reason: &str) {
+        if self.shared.closing.get() {
+            return;
+        }
+        match self.seat.reading {
+            Reading::Slow(_) if slow::is_expected(code) => {}
+            _ => checker.fault(Kind::Closed, || advice::of_close(code, reason)),
+        }
     }
 
     fn take_payload(
@@ -251,17 +345,15 @@ impl Member {
             },
             Incoming::Ack { index, placed } => {
                 checker.ack(index, placed, now);
-                self.settled();
+                self.answered(index);
             }
             Incoming::Refused { index, error } => {
                 checker.refused(index, || advice::of_error("message_send", &error));
-                self.settled();
+                self.answered(index);
             }
             Incoming::Answer { request, result } => {
-                if let Ok(ok) = &result
-                    && let wire::ok::Result::Subscribe(subscribed) = ok.as_ref()
-                {
-                    *receiver = Some(subscribe(checker, subscribed));
+                if let Ok(ok) = &result {
+                    self.take_subscriptions(ok, checker, receiver);
                 }
                 if let Some(waiting) = self.waiting.borrow_mut().remove(&request) {
                     // Who asked may have given up.
@@ -269,39 +361,76 @@ impl Member {
                 }
             }
             Incoming::Failure(error) => checker.fault(Kind::Refused, || advice::of_error("the connection", &error)),
-            Incoming::Reset { room } => checker.fault(Kind::Reset, || format!("the stream of room {room} broke off")),
+            Incoming::Reset { room, head } => match (receiver, self.seat.reading) {
+                (Some(receiver), Reading::Slow(_)) => {
+                    receiver.reset(head);
+                    checker.counts_mut().slow_resets += 1;
+                }
+                _ => checker.fault(Kind::Reset, || format!("the stream of room {room} broke off")),
+            },
             Incoming::Signal => {}
         }
         Ok(())
     }
 
-    fn settled(&self) {
-        self.outstanding.set(self.outstanding.get().saturating_sub(1));
+    /// Takes what came of subscriptions where the answer is read, not where it is waited for: events may follow in
+    /// the same read.
+    fn take_subscriptions(&self, ok: &wire::ok::Result, checker: &mut Checker, receiver: &mut Option<Receiver>) {
+        match ok {
+            wire::ok::Result::Subscribe(subscribed) => self.subscribed(subscribed, checker, receiver),
+            wire::ok::Result::Auth(auth) => {
+                for subscribed in &auth.subscribed {
+                    self.subscribed(subscribed, checker, receiver);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn subscribed(&self, subscribed: &wire::SubscribeOk, checker: &mut Checker, receiver: &mut Option<Receiver>) {
+        if let Some(error) = &subscribed.error {
+            return checker.fault(Kind::Refused, || advice::of_error("subscribe", error));
+        }
+        let head = subscribed.head.map_or(Head { epoch: 0, seq: 0 }, |head| Head { epoch: head.epoch, seq: head.seq });
+        let is_slow = self.seat.reading != Reading::Fast;
+        match receiver {
+            None => {
+                let slot = checker.room(subscribed.room);
+                *receiver = Some(checker.subscribed(slot, head).slow(is_slow));
+            }
+            Some(receiver) if subscribed.reset.is_some() => {
+                receiver.reset(head);
+                match is_slow {
+                    true => checker.counts_mut().slow_resets += 1,
+                    false => checker.fault(Kind::Reset, || {
+                        format!("room {} could not be continued on another connection", subscribed.room)
+                    }),
+                }
+            }
+            Some(_) => checker.counts_mut().resumes += 1,
+        }
+    }
+
+    fn answered(&self, index: u64) {
+        self.unanswered.borrow_mut().remove(&index);
         self.shared.acked.notify_one();
     }
 
-    fn pong(self: &Rc<Self>, payload: &[u8]) {
+    fn pong(&self, payload: &[u8]) {
         self.control(Opcode::Pong, payload);
     }
 
     /// Says or answers that the connection ends.
-    fn close(self: &Rc<Self>, code: u16) {
+    fn close(&self, code: u16) {
         let code = code.to_be_bytes();
         self.control(Opcode::Close, if code == ws::NO_CODE.to_be_bytes() { &[] } else { &code });
     }
 
-    fn control(self: &Rc<Self>, opcode: Opcode, payload: &[u8]) {
+    fn control(&self, opcode: Opcode, payload: &[u8]) {
         if self.shared.dialect != Dialect::Floor {
             let mut out = BytesMut::new();
             ws::write_masked(&mut out, opcode, self.masker.borrow_mut().next(), payload);
             self.push(&out);
         }
     }
-}
-
-/// Set where the answer is read, not where it is waited for: events may follow in the same read.
-fn subscribe(checker: &mut Checker, subscribed: &wire::SubscribeOk) -> Receiver {
-    let slot = checker.room(subscribed.room);
-    let head = subscribed.head.map_or(0, |head| head.seq);
-    checker.subscribed(slot, head)
 }

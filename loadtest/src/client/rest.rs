@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::wire;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::advice;
 use super::fleet::Place;
@@ -14,10 +14,23 @@ use super::fleet::Place;
 const REQUESTS_AT_A_TIME: usize = 16;
 
 /// Who a member is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Credentials {
     /// The access token.
     pub(crate) access_token: String,
+    /// What gets the next one; users of a file of tokens have none.
+    #[serde(default)]
+    pub(crate) refresh_token: Option<String>,
+    /// When the access token ends, in microseconds since 1970, where that is known.
+    #[serde(default)]
+    pub(crate) expires_at: Option<i64>,
+}
+
+impl Credentials {
+    fn granted(grant: wire::TokenGrant) -> Self {
+        let wire::TokenGrant { access_token, refresh_token, access_expires_at, .. } = grant;
+        Self { access_token, refresh_token: Some(refresh_token), expires_at: Some(access_expires_at) }
+    }
 }
 
 /// Reads a file of tokens: a line of JSON each, as `bobchat token --count N` prints them.
@@ -42,8 +55,20 @@ pub(crate) fn sign_in_guests(authority: &str, count: usize) -> anyhow::Result<Ve
     let url = format!("http://{authority}/api/v1/guests");
     in_parallel(count, |agent, number| {
         let guest = wire::GuestCreate { name: format!("load {number}") };
-        let grant: wire::TokenGrant = post(agent, &url, None, "guests", &guest)?;
-        Ok(Credentials { access_token: grant.access_token })
+        post(agent, &url, None, "guests", &guest).map(Credentials::granted)
+    })
+}
+
+/// Gets users their next tokens, in their order; whoever has no refresh token keeps what they have.
+///
+/// # Errors
+/// When the server refuses one.
+pub(crate) fn renew(authority: &str, users: &[Credentials]) -> anyhow::Result<Vec<Credentials>> {
+    let url = format!("http://{authority}/api/v1/tokens/refresh");
+    in_parallel(users.len(), |agent, number| {
+        let user = users.get(number).context("a user to renew")?;
+        let Some(refresh_token) = user.refresh_token.clone() else { return Ok(user.clone()) };
+        post(agent, &url, None, "tokens/refresh", &wire::TokenRefresh { refresh_token }).map(Credentials::granted)
     })
 }
 

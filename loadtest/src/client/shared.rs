@@ -23,6 +23,12 @@ pub(crate) struct Shared {
     pub(crate) acked: Notify,
     /// From here on closed connections are no fault.
     pub(crate) closing: Cell<bool>,
+    /// Whether members whose connection ended come back.
+    pub(crate) comes_back: Cell<bool>,
+    /// From here on nobody reads slowly any more.
+    pub(crate) hurry: Cell<bool>,
+    /// Members that are signed in now.
+    pub(crate) connections: Cell<u64>,
     /// One buffer to read into for all: an idle member holds none.
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// One buffer to write from.
@@ -38,6 +44,9 @@ impl Shared {
             messages,
             acked: Notify::new(),
             closing: Cell::new(false),
+            comes_back: Cell::new(false),
+            hurry: Cell::new(false),
+            connections: Cell::new(0),
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
             outgoing: RefCell::new(BytesMut::new()),
         })

@@ -1,5 +1,6 @@
 //! What a run is pointed at.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{bail, ensure};
@@ -25,6 +26,17 @@ impl Target {
             self.dialect = Dialect::Bobchat(format);
         }
         self
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.dialect {
+            Dialect::Bobchat(_) => "http",
+            Dialect::Floor => "floor",
+            Dialect::Baseline => "baseline",
+        };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 

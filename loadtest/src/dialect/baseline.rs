@@ -26,7 +26,7 @@ pub(super) fn decode(text: &str, messages: &Messages) -> anyhow::Result<Incoming
             let index = words.next().and_then(|key| messages.index(key));
             let said = Said { index, ordinal: None, text: words.next().unwrap_or_default().to_owned() };
             let at = i64::try_from(seq).unwrap_or(i64::MAX);
-            Ok(Incoming::Event(Delivery { room, seq, id: seq, at, author: 0, said: Some(said) }))
+            Ok(Incoming::Event(Delivery { room, epoch: 1, seq, id: seq, at, author: 0, said: Some(said) }))
         }
         other => anyhow::bail!("the baseline said {other:?}"),
     }

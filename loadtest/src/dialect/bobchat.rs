@@ -6,6 +6,7 @@ use bobchat_proto::wire::{self, client_frame::Request, event, server_frame::Body
 use bytes::BytesMut;
 
 use super::{Delivery, Incoming, Placed, Said};
+use crate::check::Head;
 use crate::message::Messages;
 use crate::ws::{self, Opcode};
 
@@ -42,7 +43,10 @@ pub(super) fn decode(payload: &[u8], format: Format, messages: &Messages) -> any
         },
         (Body::Error(error), None) => Incoming::Failure(error),
         (Body::Ok(_), None) => anyhow::bail!("an answer without the id of its request"),
-        (Body::Reset(reset), _) => Incoming::Reset { room: reset.room },
+        (Body::Reset(reset), _) => {
+            let head = reset.head.context("a reset without a head")?;
+            Incoming::Reset { room: reset.room, head: Head { epoch: head.epoch, seq: head.seq } }
+        }
         (Body::Typing(_) | Body::Presence(_) | Body::Membership(_), _) => Incoming::Signal,
     })
 }
@@ -59,7 +63,8 @@ fn answer(request: u64, ok: wire::Ok) -> anyhow::Result<Incoming> {
     })
 }
 
-fn delivery(event: wire::Event, messages: &Messages) -> Delivery {
+/// An event as a receiver or a page has it.
+pub(crate) fn delivery(event: wire::Event, messages: &Messages) -> Delivery {
     let said = match event.body {
         Some(event::Body::Message(message)) => Some(Said {
             index: event.key.as_deref().and_then(|key| messages.index(key)),
@@ -68,7 +73,8 @@ fn delivery(event: wire::Event, messages: &Messages) -> Delivery {
         }),
         _ => None,
     };
-    Delivery { room: event.room, seq: event.seq, id: event.id, at: event.at, author: event.author, said }
+    let wire::Event { room, epoch, seq, id, at, author, .. } = event;
+    Delivery { room, epoch, seq, id, at, author, said }
 }
 
 /// The bytes that a typical delivery takes on the wire, its WebSocket header included.

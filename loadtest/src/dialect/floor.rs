@@ -94,7 +94,7 @@ pub(super) fn decode(frame: &[u8]) -> anyhow::Result<Incoming> {
             let text = frame.get(HEADER_BYTES..).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
             let said = Said { index: Some(index), ordinal: None, text };
             let at = i64::try_from(seq).unwrap_or(i64::MAX);
-            Ok(Incoming::Event(Delivery { room, seq, id, at, author: 0, said: Some(said) }))
+            Ok(Incoming::Event(Delivery { room, epoch: 1, seq, id, at, author: 0, said: Some(said) }))
         }
         Kind::Ack => Ok(Incoming::Ack { index, placed: Placed { room, seq, id } }),
         Kind::Join => Ok(super::joined(room, seq)),

@@ -12,7 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use actix_web_actors::ws;
 
 use crate::dialect::{BASELINE_EVENT, BASELINE_JOINED};
-use crate::report::say;
+use crate::say::say;
 
 /// How often a session pings.
 const HEARTBEAT: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use rustix::fd::OwnedFd;
 
 use super::store::{Append, BareStore};
 use crate::dialect::{FLOOR_ACK_BYTES, FLOOR_HEADER_BYTES, FloorHeader, Kind};
-use crate::report::say;
+use crate::say::say;
 
 /// The listener's token in epoll; connections have their index.
 const LISTENER: u64 = u64::MAX;

@@ -45,8 +45,9 @@ impl Socket {
             path: "/api/v1/ws".to_owned(),
             subprotocol: Some(format.subprotocol()),
         };
-        let (stream, inbox) =
-            timeout(STALL_MAX, ws::open(&request)).await.context("the node takes no connection")??;
+        let (stream, inbox) = timeout(STALL_MAX, ws::open(&request, ws::Way::default()))
+            .await
+            .context("the node takes no connection")??;
         Ok(Self { stream, format, inbox, masker: Masker::new(seed), reader: ws::Reader::default() })
     }
 

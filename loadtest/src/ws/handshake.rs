@@ -1,13 +1,15 @@
 //! The opening handshake (RFC 6455 section 4), checked: a server that answers with a wrong accept value
 //! or another subprotocol is refused.
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use super::connect::{Way, connect};
 
 /// Appended to the key before hashing (RFC 6455 section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -26,15 +28,28 @@ pub struct Request {
     pub subprotocol: Option<&'static str>,
 }
 
+/// The server answered with another status than the one of an upgrade.
+#[derive(Debug, thiserror::Error)]
+#[error("the server refused the WebSocket: {line}")]
+pub(crate) struct Refused {
+    status: u16,
+    line: String,
+}
+
+impl Refused {
+    /// Whether the server asks to come back later: too many (429), or not ready (503).
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(self.status, 429 | 503)
+    }
+}
+
 /// Opens a WebSocket. Also gives the bytes that followed the answer: the first frames may be among them.
 ///
 /// # Errors
 /// When the server is not there, refuses, or answers against the rules.
-pub async fn open(request: &Request) -> anyhow::Result<(TcpStream, BytesMut)> {
+pub async fn open(request: &Request, way: Way) -> anyhow::Result<(TcpStream, BytesMut)> {
     let authority = &request.authority;
-    let mut stream =
-        TcpStream::connect(authority).await.with_context(|| format!("could not connect to {authority}"))?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect(authority, way).await?;
     let key = random_key()?;
     stream.write_all(request_text(request, &key).as_bytes()).await?;
     let mut answer = BytesMut::with_capacity(1024);
@@ -76,7 +91,8 @@ fn check_answer(head: &str, key: &str, subprotocol: Option<&str>) -> anyhow::Res
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
     if !status.starts_with("HTTP/1.1 101") {
-        bail!("the server refused the WebSocket: {status}");
+        let code = status.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+        return Err(Refused { status: code, line: status.to_owned() }.into());
     }
     let header = |name: &str| {
         let mut fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));

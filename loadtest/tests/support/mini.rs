@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use bobchat_proto::codec::{self, Format};
@@ -15,12 +16,18 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-/// What the server does with posts.
+/// What the server does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
     Honest,
     /// Refuses every post as too many.
     RateLimited,
+    /// Says in its metrics that it acknowledged one message less.
+    Miscounts,
+    /// Leaves a message out of every page of history.
+    LeavesOut,
+    /// Leaves the first event out of what it replays.
+    SkipsReplayed,
 }
 
 #[derive(Default)]
@@ -28,6 +35,9 @@ struct Room {
     seq: u64,
     ordinal: u64,
     receivers: Vec<Client>,
+    messages: Vec<wire::Event>,
+    /// What was answered under each key.
+    keys: HashMap<String, wire::MessageSendOk>,
 }
 
 /// The way out to a client.
@@ -48,6 +58,31 @@ struct State {
     behaviour: Behaviour,
     rooms: HashMap<u64, Room>,
     next_id: u64,
+    sessions: u64,
+    acknowledged: u64,
+    deliveries: u64,
+}
+
+impl State {
+    fn new(behaviour: Behaviour) -> Self {
+        Self { behaviour, rooms: HashMap::new(), next_id: 1_000, sessions: 0, acknowledged: 0, deliveries: 0 }
+    }
+
+    fn make_room(&mut self) -> wire::Room {
+        self.next_id += 1;
+        self.rooms.insert(self.next_id, Room { seq: 1, ..Room::default() });
+        wire::Room { id: self.next_id, ..Default::default() }
+    }
+
+    /// As Prometheus would read it.
+    fn metrics(&self) -> String {
+        let acknowledged =
+            self.acknowledged - u64::from(self.behaviour == Behaviour::Miscounts && self.acknowledged > 0);
+        format!(
+            "bobchat_messages_acknowledged_total {acknowledged}\nbobchat_deliveries_total {}\nbobchat_sessions {}\n",
+            self.deliveries, self.sessions
+        )
+    }
 }
 
 /// Starts the server on a thread of its own.
@@ -58,7 +93,7 @@ pub fn start(behaviour: Behaviour) -> SocketAddr {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
-            let state = Arc::new(Mutex::new(State { behaviour, rooms: HashMap::new(), next_id: 1_000 }));
+            let state = Arc::new(Mutex::new(State::new(behaviour)));
             let listener = TcpListener::from_std(listener).unwrap();
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(stream, Arc::clone(&state)));
@@ -76,6 +111,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
         if let Some(key) = header(&head, "sec-websocket-key") {
             let offered = header(&head, "sec-websocket-protocol").unwrap();
             let format = Format::ALL.into_iter().find(|format| format.subprotocol() == offered).unwrap();
+            if state.lock().unwrap().behaviour == Behaviour::SkipsReplayed {
+                // Long enough that something is said while somebody comes back.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             upgrade(&mut stream, &key, format).await;
             return speak(stream, buffer, format, state).await;
         }
@@ -86,16 +125,32 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             }
         }
         buffer.advance(length);
-        let grant = wire::TokenGrant { access_token: "any".into(), ..Default::default() };
-        let body = serde_json::to_string(&grant).unwrap();
-        let answer = format!(
-            "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let answer = rest(&head, &mut state.lock().unwrap());
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }
+}
+
+/// The answer to a request of HTTP.
+fn rest(head: &str, state: &mut State) -> String {
+    let path = head.split(' ').nth(1).unwrap();
+    let body = match path {
+        "/metrics" => state.metrics(),
+        "/api/v1/rooms" => serde_json::to_string(&wire::RoomCreateOk { room: Some(state.make_room()) }).unwrap(),
+        join if join.ends_with("/join") => {
+            let room: u64 = join.split('/').nth(4).unwrap().parse().unwrap();
+            state.rooms.get_mut(&room).unwrap().seq += 1;
+            serde_json::to_string(&wire::RoomJoinOk::default()).unwrap()
+        }
+        _ => {
+            // Long after every test.
+            let access_expires_at = 4_000_000_000_000_000;
+            let grant = wire::TokenGrant { access_token: "any".into(), access_expires_at, ..Default::default() };
+            serde_json::to_string(&grant).unwrap()
+        }
+    };
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<String> {
@@ -136,6 +191,7 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: A
         }
     });
     let client = Client { format, sender };
+    state.lock().unwrap().sessions += 1;
     loop {
         while let Some((opcode, payload)) = client_frame(&mut buffer) {
             if opcode < 8 {
@@ -144,6 +200,7 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: A
             }
         }
         if read.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+            state.lock().unwrap().sessions -= 1;
             return writer.abort();
         }
     }
@@ -165,38 +222,70 @@ fn client_frame(buffer: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
 }
 
 fn answer(frame: wire::ClientFrame, client: &Client, state: &mut State) {
-    state.next_id += 1;
-    let new_id = state.next_id;
     let id = Some(frame.id);
+    let mut replayed = Vec::new();
     let result = match frame.request.unwrap() {
-        Request::Auth(_) => ok::Result::Auth(wire::AuthOk::default()),
-        Request::RoomCreate(_) => {
-            state.rooms.insert(new_id, Room { seq: 1, ..Room::default() });
-            ok::Result::RoomCreate(wire::RoomCreateOk { room: Some(wire::Room { id: new_id, ..Default::default() }) })
+        Request::Auth(auth) => {
+            let mut subscribed = Vec::new();
+            for cursor in auth.cursors {
+                let at = Some(wire::Position { epoch: cursor.epoch, seq: cursor.seq });
+                let (answer, mut events) = subscribe(cursor.room, at, client, state);
+                subscribed.push(answer);
+                replayed.append(&mut events);
+            }
+            ok::Result::Auth(wire::AuthOk { subscribed, ..Default::default() })
         }
+        Request::RoomCreate(_) => ok::Result::RoomCreate(wire::RoomCreateOk { room: Some(state.make_room()) }),
         Request::RoomJoin(join) => {
             state.rooms.get_mut(&join.room).unwrap().seq += 1;
             ok::Result::RoomJoin(wire::RoomJoinOk::default())
         }
-        Request::Subscribe(subscribe) => {
-            let room = state.rooms.get_mut(&subscribe.room).unwrap();
-            room.receivers.push(client.clone());
-            let head = Some(wire::Position { epoch: 1, seq: room.seq });
-            ok::Result::Subscribe(wire::SubscribeOk { room: subscribe.room, head, ..Default::default() })
+        Request::Subscribe(asked) => {
+            let (answer, events) = subscribe(asked.room, asked.cursor, client, state);
+            replayed = events;
+            ok::Result::Subscribe(answer)
         }
         Request::MessageSend(_) if state.behaviour == Behaviour::RateLimited => {
             let error = ErrorCode::RateLimited.error("too many messages");
             return client.send(&wire::ServerFrame { id, body: Some(Body::Error(error)) });
         }
-        Request::MessageSend(send) => ok::Result::MessageSend(append(new_id, send, state)),
+        Request::MessageSend(send) => ok::Result::MessageSend(append(send, state)),
+        Request::MessageHistory(asked) => ok::Result::MessageHistory(page(&asked, state)),
+        Request::Typing(_) => ok::Result::Typing(wire::TypingOk::default()),
         other => panic!("the small server does not know {}", other.name()),
     };
     let body = Some(Body::Ok(wire::Ok { result: Some(result) }));
     client.send(&wire::ServerFrame { id, body });
+    for event in replayed {
+        client.send(&wire::ServerFrame { id: None, body: Some(Body::Event(event)) });
+    }
 }
 
-fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageSendOk {
+/// The answer to a subscription, and the events that follow it. Only messages are kept here, so nothing else is
+/// replayed: nobody joins while a load goes on.
+fn subscribe(
+    id: u64,
+    cursor: Option<wire::Position>,
+    client: &Client,
+    state: &mut State,
+) -> (wire::SubscribeOk, Vec<wire::Event>) {
+    let skipped = usize::from(state.behaviour == Behaviour::SkipsReplayed);
+    let room = state.rooms.get_mut(&id).unwrap();
+    room.receivers.retain(|receiver| !receiver.sender.is_closed());
+    room.receivers.push(client.clone());
+    let head = Some(wire::Position { epoch: 1, seq: room.seq });
+    let after = cursor.map_or(u64::MAX, |cursor| cursor.seq);
+    let events = room.messages.iter().filter(|event| event.seq > after).skip(skipped).cloned().collect();
+    (wire::SubscribeOk { room: id, head, ..Default::default() }, events)
+}
+
+fn append(send: wire::MessageSend, state: &mut State) -> wire::MessageSendOk {
     let room = state.rooms.get_mut(&send.room).unwrap();
+    if let Some(answered) = room.keys.get(&send.key) {
+        return *answered;
+    }
+    state.next_id += 1;
+    let id = state.next_id;
     room.seq += 1;
     room.ordinal += 1;
     let at = id as i64;
@@ -208,16 +297,33 @@ fn append(id: u64, send: wire::MessageSend, state: &mut State) -> wire::MessageS
         id,
         author: 1,
         ordinal: Some(room.ordinal),
-        key: Some(send.key),
+        key: Some(send.key.clone()),
         body: Some(event::Body::Message(wire::Message { text: send.text })),
         ..wire::Event::default()
     };
+    room.messages.push(event.clone());
     let frame = wire::ServerFrame { id: None, body: Some(Body::Event(event)) };
     for receiver in &room.receivers {
         receiver.send(&frame);
     }
+    state.deliveries += room.receivers.len() as u64;
+    state.acknowledged += 1;
     let position = Some(wire::Position { epoch: 1, seq: room.seq });
-    wire::MessageSendOk { room: send.room, position, ordinal: room.ordinal, id, at }
+    let answer = wire::MessageSendOk { room: send.room, position, ordinal: room.ordinal, id, at };
+    room.keys.insert(send.key, answer);
+    answer
+}
+
+fn page(asked: &wire::MessageHistory, state: &State) -> wire::MessageHistoryOk {
+    let limit = asked.limit.unwrap_or(50) as usize;
+    let before = asked.before.unwrap_or(u64::MAX);
+    let older: Vec<_> = state.rooms[&asked.room].messages.iter().filter(|event| event.seq < before).collect();
+    let begin = older.len().saturating_sub(limit);
+    let mut messages: Vec<_> = older[begin..].iter().map(|event| (*event).clone()).collect();
+    if state.behaviour == Behaviour::LeavesOut && messages.len() > 2 {
+        messages.remove(1);
+    }
+    wire::MessageHistoryOk { messages, has_more_before: begin > 0, ..Default::default() }
 }
 
 fn server_frame(frame: &wire::ServerFrame, format: Format) -> Vec<u8> {

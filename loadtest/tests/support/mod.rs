@@ -11,6 +11,13 @@ use std::time::{Duration, Instant};
 /// A process that ends with its test.
 pub struct Running(Child);
 
+impl Running {
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -68,7 +75,7 @@ fn is_ready(admin: SocketAddr) -> bool {
 }
 
 /// The harness with these arguments, to its end.
-pub fn harness(arguments: &[&str]) -> Output {
+pub fn harness(arguments: &[impl AsRef<std::ffi::OsStr>]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bobchat-loadtest")).args(arguments).output().unwrap()
 }
 

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use indicatif::ProgressBar;
-
 use super::super::fanout::BYTES;
 use super::super::judge::Line;
 use super::rows::Row;
@@ -11,6 +9,7 @@ use super::site::{Site, wait_until_logs_are_old};
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::Schedule;
+use crate::say::say;
 use crate::statistics::Spread;
 
 const ROOMS: usize = 100;
@@ -105,7 +104,7 @@ async fn load(bench: &Bench, site: &Site, fleet: &Fleet, seconds: f64) -> anyhow
     let before = site.node(0)?.metrics()?;
     fleet.shared.checker.borrow_mut().begin();
     let schedule = Schedule { rate: bench.options.rate, burst: 1, together: 1, seconds };
-    schedule.run(fleet, &ProgressBar::hidden()).await?;
+    schedule.run(fleet).await?;
     fleet.settle(true).await;
     let ack_p99_ms = fleet.shared.checker.borrow().counts().ack_latency.value_at_quantile(0.99) as f64 / 1e3;
     let after = site.node(0)?.metrics()?;

@@ -14,7 +14,7 @@ use super::rows::Row;
 use super::site::Site;
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Member, Shape, sign_in_guests};
-use crate::report::say;
+use crate::say::say;
 
 /// Connections that the rooms are spread over.
 const CONNECTIONS: usize = 20;

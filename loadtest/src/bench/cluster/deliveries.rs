@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use indicatif::ProgressBar;
 
 use super::super::fanout::BYTES;
 use super::super::judge::{Repetition, Repetitions};
@@ -118,7 +117,7 @@ async fn us_per_delivery(fleet: &Fleet, schedule: Schedule, processes: &[Process
     let usage = || processes.iter().map(|process| process.usage()).collect::<anyhow::Result<Vec<Usage>>>();
     fleet.shared.checker.borrow_mut().begin();
     let before = usage()?;
-    schedule.run(fleet, &ProgressBar::hidden()).await?;
+    schedule.run(fleet).await?;
     fleet.settle(true).await;
     tokio::time::sleep(STORED).await;
     let seconds: f64 = usage()?.iter().zip(&before).map(|(after, before)| after.seconds_since(before)).sum();

@@ -10,7 +10,7 @@ use super::site::Site;
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::{Until, Window, progress_bar};
-use crate::report::say;
+use crate::say::say;
 
 /// Those who fill the room, and how much each has on the way.
 const SENDERS: usize = 8;

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::super::judge::Line;
-use super::super::output::{Document, Machine, number, write};
+use super::super::output::{Document, number, write};
 use super::Options;
-use crate::report::say;
+use crate::machine::Machine;
+use crate::say::say;
 
 /// Says and writes the outcome.
 ///

@@ -6,13 +6,13 @@ use indicatif::ProgressBar;
 
 use super::super::fanout::BYTES;
 use super::super::judge::Line;
-use super::super::metrics::Metrics;
 use super::monitor::Monitor;
 use super::rows::Row;
 use super::site::Site;
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::{Until, Window};
+use crate::metrics::Metrics;
 
 /// Batches of a round: what a node asks in its own time is little beside them.
 const BATCHES: u64 = 5_000;
