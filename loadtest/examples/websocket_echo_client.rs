@@ -36,7 +36,7 @@ struct Connection {
 impl Connection {
     async fn open(authority: &str, path: &str) -> Result<Self> {
         let request = ws::Request { authority: authority.to_owned(), path: path.to_owned(), subprotocol: None };
-        let (stream, inbox) = ws::open(&request).await?;
+        let (stream, inbox) = ws::open(&request, ws::Way::default()).await?;
         Ok(Self { stream, inbox, reader: Reader::default(), masker: Masker::new(1) })
     }
 

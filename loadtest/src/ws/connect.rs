@@ -7,11 +7,11 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 /// How a connection is made.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Way {
+pub struct Way {
     /// The address to come from; the system chooses without.
-    pub(crate) source: Option<IpAddr>,
+    pub source: Option<IpAddr>,
     /// The kernel's buffer for what was not read yet; the system's choice without.
-    pub(crate) receive_buffer_bytes: Option<u32>,
+    pub receive_buffer_bytes: Option<u32>,
 }
 
 /// Connects to `authority`, which is `host:port`.

@@ -83,7 +83,7 @@ impl Attack {
             path: "/api/v1/ws".to_owned(),
             subprotocol: Some(Format::Json.subprotocol()),
         };
-        let (mut stream, _) = ws::open(&request).await?;
+        let (mut stream, _) = ws::open(&request, ws::Way::default()).await?;
         match self {
             Self::SlowHead | Self::Silence => {}
             Self::OneByte => stream.write_all(&[0x81]).await?,
