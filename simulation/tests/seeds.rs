@@ -1,5 +1,5 @@
 //! Seeds that have to be clean with every commit, and bugs that have to be found in them.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not covered by the exceptions for tests")]
+#![expect(clippy::panic, reason = "helpers of tests are not covered by the exceptions for tests")]
 
 use bobchat_actors::plant::Bug;
 use bobchat_simulation::run::run;
