@@ -52,7 +52,8 @@ async fn hear(shared: &Shared, mut ears: Ears, mut pushes: Pushes, backoff: &mut
                         shared.hears.send_replace(true);
                     }
                 }
-                Push::Gone => return,
+                // Its channels live at another server now.
+                Push::Gone | Push::Unsubscribed(_) => return,
             },
             _ = probing.tick() => {
                 if unheard {
