@@ -46,7 +46,7 @@ const ARCHIVE_AFTER: Duration = Duration::from_millis(100);
 const SALVAGE_FOR: Duration = Duration::from_millis(400);
 
 /// What a room's live log takes before it is full: less than clients say while the store is away, so that runs see it.
-const BOUNDS: LiveBounds = LiveBounds { events: 8, bytes: 1 << 20 };
+const BOUNDS: LiveBounds = LiveBounds { events: 14, bytes: 1 << 20 };
 
 /// Rates are not what simulations are about.
 const ANY_RATE: Rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
