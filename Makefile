@@ -48,6 +48,8 @@ test: web ## Runs every test: Rust, browser, examples, faults
 	@$(STEP) "browser tests" env BOBCHAT_BIN="$(CURDIR)/$(SERVER_DEV)" npm --prefix web run e2e
 	@scripts/need python jq
 	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
+	@scripts/need schemathesis
+	@$(STEP) "REST document" scripts/schemathesis $(SERVER_DEV) brief
 
 .PHONY: torture
 torture: ## The faults of a cluster as long as they are promised to be outlived (some ten minutes)
@@ -58,6 +60,7 @@ torture: ## The faults of a cluster as long as they are promised to be outlived 
 simulate: ## Runs the server in simulated time: SEEDS=5000 for more seeds, ARGS="cluster --seed 17 --tell" for one
 	@cargo build --locked -p bobchat-simulation
 	@target/debug/bobchat-simulation --seeds $(or $(SEEDS),200) $(ARGS)
+
 .PHONY: autobahn
 autobahn: ## Holds server and client to the WebSocket standard with Autobahn's suite (some ten minutes)
 	@scripts/need autobahn

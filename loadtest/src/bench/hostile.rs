@@ -4,8 +4,6 @@ mod attack;
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-
 use super::Bench;
 use super::bars::Bar;
 use super::child::Bobchat;
@@ -65,7 +63,7 @@ impl Scene {
     async fn talk(&self, seconds: f64) -> anyhow::Result<f64> {
         let schedule = Schedule { rate: RATE, burst: 1, together: 1, seconds };
         self.fleet.shared.checker.borrow_mut().begin();
-        schedule.run(&self.fleet, &ProgressBar::hidden()).await?;
+        schedule.run(&self.fleet).await?;
         self.fleet.settle(true).await;
         let checker = self.fleet.shared.checker.borrow();
         Ok(checker.counts().delivery_latency.value_at_quantile(0.99) as f64)

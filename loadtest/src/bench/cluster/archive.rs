@@ -9,7 +9,6 @@ use super::site::{Site, wait_until_logs_are_old};
 use super::{Bench, must_be_kept};
 use crate::client::{Fleet, Shape, sign_in_guests};
 use crate::load::Schedule;
-use crate::say::say;
 use crate::statistics::Spread;
 
 const ROOMS: usize = 100;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use super::super::child::Bobchat;
 use super::Bench;
 use super::redis::Redis;
-use crate::report::say;
+use crate::say::say;
 
 /// How long everything that was said may take to be stored.
 const ARCHIVED_WITHIN: Duration = Duration::from_secs(300);
