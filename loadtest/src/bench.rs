@@ -2,7 +2,7 @@
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
 //! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`]: one file a kind of measurement.
-//! - [`cluster`]: the bars of nodes that share Redis and Cassandra.
+//! - [`cluster`]: the bars of nodes that share Redis and Cassandra. [`peers`]: Bobchat beside servers that people use.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
 mod bars;
@@ -15,6 +15,7 @@ mod hostile;
 mod idle;
 mod judge;
 mod output;
+pub(crate) mod peers;
 mod start;
 mod window;
 

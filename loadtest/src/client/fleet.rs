@@ -237,8 +237,9 @@ impl Fleet {
 
     fn is_settled(&self, expects_acks: bool) -> bool {
         let checker = self.shared.checker.borrow();
+        let acks_tell = expects_acks && self.shared.dialect.acks_say_where();
         (!expects_acks || checker.unacked() == 0)
-            && (expects_acks || checker.newest_seen())
+            && (acks_tell || checker.newest_seen())
             && self.members().all(|member| member.receiver().as_ref().is_none_or(|one| checker.is_delivered_to(one)))
     }
 
