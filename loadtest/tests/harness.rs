@@ -270,6 +270,17 @@ fn several_processes_and_addresses_make_one_result() {
 }
 
 #[test]
+fn slow_readers_that_nobody_closes_prove_nothing() {
+    let target = format!("http://{}", mini::start(Behaviour::Honest));
+    let load = ["--seconds", "1", "--rate", "100", "--burst", "1", "--set", "slow.bytes_per_second=1000000"];
+    let run = ["run", "slow-readers", "--target", &target];
+    let output = harness(&run.into_iter().chain(load).collect::<Vec<_>>());
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("unproven x 2") && text.contains("closed 0 times, not 2"), "{text}");
+}
+
+#[test]
 fn the_highest_load_that_holds_is_found() {
     let target = format!("http://{}", mini::start(Behaviour::Honest));
     let folder = tempfile::tempdir().unwrap();

@@ -337,7 +337,9 @@ impl Member {
             return;
         }
         match self.seat.reading {
-            Reading::Slow(_) if slow::is_expected(code) => {}
+            Reading::Slow(_) if slow::is_expected(code) => {
+                checker.counts_mut().slow_told += u64::from(slow::is_told_so(code));
+            }
             _ => checker.fault(Kind::Closed, || advice::of_close(code, reason)),
         }
     }

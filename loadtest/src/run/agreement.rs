@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) events: Option<u64>,
     /// Members that are signed in now.
     pub(crate) connections: u64,
+    /// Slow readers that were told so, and all whose connection ended; unknown where nobody reads slowly.
+    pub(crate) slow: Option<(u64, u64)>,
 }
 
 /// One figure from both sides.
@@ -86,7 +88,11 @@ fn compare(empty: &Reading, begin: &Reading, end: &Reading, seen: Seen) -> Vec<A
         .and_then(|events| rise(deliveries, begin).map(|rise| Agreement::between(deliveries, events, events, rise)));
     let sessions = rise("bobchat_sessions", empty)
         .map(|rise| Agreement::between("bobchat_sessions", seen.connections, seen.connections, rise));
-    [acked, delivered, sessions].into_iter().flatten().collect()
+    let slow = "bobchat_slow_consumers_total";
+    // Whoever was closed may not have read why, and may have been closed for another reason.
+    let slow =
+        seen.slow.and_then(|(told, closed)| rise(slow, begin).map(|rise| Agreement::between(slow, told, closed, rise)));
+    [acked, delivered, sessions, slow].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -104,7 +110,7 @@ mod tests {
     #[test]
     fn a_server_that_counts_otherwise_is_found_out() {
         let (empty, begin) = (reading(&[page(5, 5, 1)]), reading(&[page(10, 50, 4)]));
-        let seen = Seen { sent: 7, acked: 6, events: Some(20), connections: 3 };
+        let seen = Seen { sent: 7, acked: 6, events: Some(20), connections: 3, slow: None };
         let agrees =
             |page| compare(&empty, &begin, &reading(&[page]), seen).into_iter().map(|one| one.agrees).collect();
         let cases: [(String, [bool; 3]); 5] = [
@@ -121,10 +127,20 @@ mod tests {
     }
 
     #[test]
+    fn closed_slow_readers_are_those_that_the_server_counts() {
+        let page = |closed: u64| reading(&[format!("bobchat_slow_consumers_total {closed}\n")]);
+        let seen = Seen { sent: 0, acked: 0, events: None, connections: 0, slow: Some((1, 3)) };
+        for (closed, agrees) in [(4, false), (5, true), (7, true), (8, false)] {
+            let all = compare(&page(4), &page(4), &page(closed), seen);
+            assert_eq!(all.iter().map(|one| one.agrees).collect::<Vec<_>>(), [agrees], "{closed}");
+        }
+    }
+
+    #[test]
     fn figures_of_all_servers_are_added_up_and_unknown_ones_left_out() {
         let begin = reading(&[page(0, 0, 0), page(0, 0, 0)]);
         let end = reading(&[page(4, 10, 1), page(2, 10, 2)]);
-        let seen = Seen { sent: 6, acked: 6, events: None, connections: 3 };
+        let seen = Seen { sent: 6, acked: 6, events: None, connections: 3, slow: None };
         let all = compare(&begin, &begin, &end, seen);
         assert!(all.len() == 2 && all.iter().all(|one| one.agrees), "{all:?}");
         assert_eq!(compare(&reading(&[]), &reading(&[]), &reading(&[]), seen), []);

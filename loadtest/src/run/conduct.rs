@@ -154,7 +154,8 @@ impl Conductor<'_> {
         let totals = &collector.totals;
         let is_steady = totals.connects == 0 && totals.slow_closed == 0 && self.scenario.slow.is_none();
         let events = is_steady.then_some(totals.events);
-        Seen { sent: totals.sent, acked: totals.acked, events, connections: collector.connected() }
+        let slow = self.scenario.slow.map(|_| (totals.slow_told, totals.slow_closed));
+        Seen { sent: totals.sent, acked: totals.acked, events, connections: collector.connected(), slow }
     }
 
     fn outcome(self, ended: &[Ended]) -> anyhow::Result<Outcome> {
@@ -167,6 +168,7 @@ impl Conductor<'_> {
         for one in closed.agreement.iter().filter(|one| !one.agrees) {
             violations.add(Kind::Metrics, || one.words());
         }
+        unproven(self.scenario, &counts, &mut violations);
         let greatest = |figure: fn(&Ended) -> f64| ended.iter().map(figure).fold(0.0, f64::max);
         Ok(Outcome {
             version: VERSION,
@@ -188,6 +190,18 @@ impl Conductor<'_> {
             search: None,
             series,
         })
+    }
+}
+
+/// A run that did not see what its scenario is there to see has proven nothing.
+fn unproven(scenario: &Scenario, counts: &Counts, violations: &mut Violations) {
+    let Some(slow) = scenario.slow else { return };
+    let figures =
+        [("closed", counts.slow_closed, slow.closes_min), ("told to load anew", counts.slow_resets, slow.resets_min)];
+    for (what, seen, least) in figures.into_iter().filter(|(_, seen, least)| seen < least) {
+        violations.add(Kind::Unproven, || {
+            format!("slow readers were {what} {seen} times, not {least}: send more, for longer, or let them read less")
+        });
     }
 }
 
