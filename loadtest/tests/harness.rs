@@ -299,6 +299,17 @@ fn the_highest_load_that_holds_is_found() {
 }
 
 #[test]
+fn a_search_waits_until_the_members_of_its_last_run_are_gone() {
+    let address = mini::start(Behaviour::NoticesLate);
+    let (target, metrics) = (format!("http://{address}"), format!("http://{address}/metrics"));
+    // The first run breaks the bound, so a smaller one follows at once.
+    let load = ["--rooms", "2", "--members", "2", "--seconds", "0.3", "--set", "bounds.p99_ms=0.0"];
+    let run = ["run", "fanout", "--find-max", "--target", &target, "--metrics-url", &metrics];
+    let text = printed(&harness(&run.into_iter().chain(load).collect::<Vec<_>>()));
+    assert!(text.contains(" 2 users ") && !text.contains("bobchat_sessions rose"), "{text}");
+}
+
+#[test]
 fn no_load_holds_a_bound_that_nobody_can_keep() {
     let server = Server::start();
     let target = format!("http://{}", server.address);

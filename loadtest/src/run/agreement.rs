@@ -11,6 +11,9 @@ use super::monitor::{Reading, Watched};
 const TRIES: usize = 30;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often the servers are asked whether everybody has left, [`PAUSE`] apart: ten seconds.
+const LEAVING_TRIES: usize = 100;
+
 /// What clients saw.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
@@ -73,6 +76,19 @@ pub(crate) async fn settle(
     let end = watched.read()?;
     let all = compare(empty, begin, &end, seen);
     Ok((end, all))
+}
+
+/// Waits until the servers have noticed that all who came since `empty` have left: whatever is run next counts who is
+/// there from then on. What cannot be read, or takes too long, is left to that.
+pub(super) async fn wait_until_left(watched: &Watched, empty: &Reading) {
+    let sessions = |reading: &Reading| reading.sum("bobchat_sessions");
+    let Some(before) = sessions(empty) else { return };
+    for _ in 0..LEAVING_TRIES {
+        match watched.read().ok().as_ref().and_then(sessions) {
+            Some(now) if now > before => tokio::time::sleep(PAUSE).await,
+            _ => return,
+        }
+    }
 }
 
 /// Compares what was counted since `begin`, and who came since `empty`. A figure that a server does not have is left

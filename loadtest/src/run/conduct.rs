@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
-use super::agreement::{Agreement, Seen, settle};
+use super::agreement::{Agreement, Seen, settle, wait_until_left};
 use super::engine::{self, Ended};
 use super::faults::{Breaker, Mark, read_marks};
 use super::live::Live;
@@ -72,6 +72,7 @@ pub(crate) async fn run(plan: &Plan, scenario: &Scenario) -> anyhow::Result<Outc
         }
         orders => parts::run(orders, &conductor).await?,
     };
+    wait_until_left(&plan.watched, &conductor.empty).await;
     conductor.outcome(&ended)
 }
 
