@@ -343,6 +343,27 @@ fn results_become_a_page_and_two_stand_side_by_side() {
 }
 
 #[test]
+fn what_cannot_end_well_is_told_before_anybody_is_signed_up() {
+    // Nobody listens there, which would be told next.
+    let nowhere = ["run", "fanout", "--target", "http://127.0.0.1:9"];
+    let cases: [(&[&str], &str); 8] = [
+        (&["--processes", "0"], "--processes is above 0"),
+        (&["--processes", "3"], "need as many rooms"),
+        (&["--sources", "0"], "--sources is above 0"),
+        (&["--json", "/no/such/folder/a.json"], "/no/such/folder is no folder"),
+        (&["--html", "/"], "it is a folder"),
+        (&["--pid", "4194305"], "process 4194305 is gone"),
+        (&["--metrics-url", "http://127.0.0.1:9/metrics"], "could not read the metrics at"),
+        (&["--set", "fault=[{kind=\"pause\",at=1,seconds=1}]"], "a pause needs the --pid"),
+    ];
+    for (arguments, told) in cases {
+        let output = harness(&nowhere.iter().chain(arguments).collect::<Vec<_>>());
+        let text = printed(&output);
+        assert!(output.status.code() == Some(2) && text.contains(told), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_and_no_violation() {
     let output = harness(&fanout_arguments("http://127.0.0.1:9"));
     assert_eq!(output.status.code(), Some(2), "{}", printed(&output));

@@ -1,6 +1,6 @@
 //! What a run is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -103,6 +103,14 @@ pub(crate) enum FormatName {
     Protobuf,
 }
 
+/// A result that cannot be written is told before a run of hours, not after it.
+fn has_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "could not write {}: {} is no folder", path.display(), folder.display());
+    ensure!(!path.is_dir(), "could not write {}: it is a folder", path.display());
+    Ok(())
+}
+
 impl Short {
     /// The same as KEY=VALUE.
     fn set(&self) -> Vec<String> {
@@ -132,6 +140,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let (plan, scenario) = (self.plan()?, self.scenario()?);
+        [&self.json, &self.html].into_iter().flatten().try_for_each(|path| has_folder(path))?;
         allow_files();
         let (outcome, is_good) = if self.find_max {
             let outcome = find_max::run(&plan, &scenario).await?;

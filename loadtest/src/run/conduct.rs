@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::agreement::{Agreement, Seen, settle, wait_until_left};
 use super::engine::{self, Ended};
@@ -20,7 +20,7 @@ use crate::check::{Counts, Kind, Violations};
 use crate::client::{Credentials, Target, sign_in_guests};
 use crate::dialect::Dialect;
 use crate::machine::Machine;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultKind, Scenario};
 
 /// All that a run needs to know beside its scenario.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ fn users(plan: &Plan, target: &Target, count: usize) -> anyhow::Result<Vec<Crede
 /// When it cannot be run. A broken promise is in the outcome.
 pub(crate) async fn run(plan: &Plan, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let target = plan.targets.first().context("a run needs a target")?;
+    check(plan, scenario)?;
     let live = Live::begin(scenario);
     live.say("signing in");
     let users = users(plan, target, scenario.users())?;
@@ -74,6 +75,15 @@ pub(crate) async fn run(plan: &Plan, scenario: &Scenario) -> anyhow::Result<Outc
     };
     wait_until_left(&plan.watched, &conductor.empty).await;
     conductor.outcome(&ended)
+}
+
+/// What would be found out only after thousands of users were signed up, or in the end.
+fn check(plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
+    plan.spread.orders(plan, scenario, &[])?;
+    plan.watched.read()?;
+    let is_paused = scenario.fault.iter().any(|fault| fault.kind == FaultKind::Pause);
+    ensure!(!is_paused || !plan.watched.processes.is_empty(), "a pause needs the --pid of each server");
+    Ok(())
 }
 
 /// A run under way.
