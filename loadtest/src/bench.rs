@@ -1,7 +1,7 @@
 //! The bars of Bobchat, measured and judged: the server on one core, the harness on the other.
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
-//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`]: one file a kind of measurement.
+//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`], [`harness`]: one file a kind of measurement.
 //! - [`cluster`]: the bars of nodes that share Redis and Cassandra. [`peers`]: Bobchat beside servers that people use.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
@@ -10,6 +10,7 @@ mod chart;
 mod child;
 pub(crate) mod cluster;
 mod fanout;
+mod harness;
 mod history;
 mod hostile;
 mod idle;
@@ -115,7 +116,8 @@ impl Bench {
             let filled = history::measure(self, filled).await?;
             start::measure(self, filled).await?;
         }
-        hostile::measure(self).await
+        hostile::measure(self).await?;
+        harness::measure(self).await
     }
 
     fn wants(&self, bar: Bar) -> bool {

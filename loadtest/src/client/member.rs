@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use anyhow::Context as _;
 use bobchat_proto::wire::{self, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead as _, ReadBuf};
@@ -219,7 +218,7 @@ impl Member {
         let (sender, answer) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, sender);
         self.push(bytes);
-        let answer = answer.await.context("the connection ended before the answer came")?;
+        let answer = answer.await.map_err(|_| anyhow::anyhow!("the connection ended before the answer came"))?;
         Ok(answer.map(|result| *result))
     }
 
