@@ -103,7 +103,15 @@ fn losses(rows: &[Row]) -> String {
             one.name, one.keeps, row.measure.title, row.load
         );
     }
-    if out.is_empty() { "Bobchat loses nowhere here.\n".to_owned() } else { out }
+    let unknown = pairs(rows).filter(|(_, one)| one.verdict == Some(Verdict::Unknown)).count();
+    if out.is_empty() {
+        out.push_str("Bobchat loses nowhere in what is known.\n");
+    }
+    if unknown > 0 {
+        let _ =
+            writeln!(out, "\nOf {unknown} comparisons nothing is known: too noisy, or a figure that cannot be seen.");
+    }
+    out
 }
 
 /// The ratio, and what it means.
@@ -150,12 +158,14 @@ mod tests {
             standing("Bobchat", 1.0, None),
             standing("fast", 1.5, Some(Verdict::Loses)),
             standing("slow", 0.5, Some(Verdict::Wins)),
+            standing("unseen", 1.0, Some(Verdict::Unknown)),
         ];
         let measure = Measure { title: "CPU", unit: "us", more_is_better: false };
         let row = Row { measure, load: "one room".to_owned(), needed: 5, kept: 2, tried: 15, floor: None, standings };
         let text = markdown(&Document { machine: Machine::this(), rows: &[row] });
         let (first, table) = text.split_once("| |").unwrap();
         assert!(first.contains("**loses** to fast") && !first.contains("slow"), "{text}");
+        assert!(first.contains("Of 1 comparisons nothing is known"), "{text}");
         assert!(
             table.contains("1.50 (1.50 to 1.50): Bobchat loses") && table.contains("| 0.50 (0.50 to 0.50) |"),
             "{text}"
