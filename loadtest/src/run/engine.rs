@@ -169,7 +169,8 @@ async fn fill(scenario: &Scenario, fleet: &Fleet) -> anyhow::Result<()> {
     fleet.settle(true).await;
     let checker = fleet.shared.checker.borrow();
     let violations = checker.violations();
-    ensure!(violations.is_empty(), "rooms could not be filled: {}", violations.examples.join("; "));
+    let first = violations.examples.first().map_or("", String::as_str);
+    ensure!(violations.is_empty(), "rooms could not be filled: {first}");
     Ok(())
 }
 
