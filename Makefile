@@ -40,7 +40,7 @@ cluster: ## Starts Redis, Cassandra and three nodes that share them, until Ctrl-
 	@exec scripts/cluster/run "$(SERVER)"
 
 .PHONY: test
-test: web ## Runs every test: Rust, browser, examples, faults
+test: web loadtest/peers/node_modules/.package-lock.json ## Runs every test: Rust, browser, examples, faults
 	@scripts/need faults redis cassandra
 	@$(STEP) "Rust tests" cargo test $(WORKSPACE)
 	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
@@ -112,6 +112,12 @@ bench-cluster: ## Measures nodes on real Redis and Cassandra and judges them (mo
 	@cargo build --release --locked -p bobchat-loadtest
 	@target/release/bobchat-loadtest bench-cluster $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: loadtest/peers/node_modules/.package-lock.json ## Measures Bobchat beside Socket.IO and others (some ten minutes); ARGS="--centrifugo URL"
+	@cargo build --release --locked -p bobchat
+	@cargo build --release --locked -p bobchat-loadtest
+	@target/release/bobchat-loadtest bench-peers $(ARGS)
+
 .PHONY: generate
 generate: ## Writes the generated files anew; commit what changes
 	@cargo run --locked -p bobchat-proto-generate
@@ -129,4 +135,10 @@ web/dist/index.html: web/node_modules/.package-lock.json $(WEB_SOURCES)
 web/node_modules/.package-lock.json: web/package-lock.json web/package.json
 	@scripts/need node
 	@npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
+# What Bobchat is compared with; nothing of it is shipped.
+loadtest/peers/node_modules/.package-lock.json: loadtest/peers/package-lock.json loadtest/peers/package.json
+	@scripts/need node
+	@npm --prefix loadtest/peers ci --no-audit --no-fund
 	@touch $@

@@ -1,8 +1,8 @@
 //! The bars of Bobchat, measured and judged: the server on one core, the harness on the other.
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
-//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`]: one file a kind of measurement.
-//! - [`cluster`]: the bars of nodes that share Redis and Cassandra.
+//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`], [`harness`]: one file a kind of measurement.
+//! - [`cluster`]: the bars of nodes that share Redis and Cassandra. [`peers`]: Bobchat beside servers that people use.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
 mod bars;
@@ -10,11 +10,13 @@ mod chart;
 mod child;
 pub(crate) mod cluster;
 mod fanout;
+mod harness;
 mod history;
 mod hostile;
 mod idle;
 mod judge;
 mod output;
+pub(crate) mod peers;
 mod start;
 mod window;
 
@@ -114,7 +116,8 @@ impl Bench {
             let filled = history::measure(self, filled).await?;
             start::measure(self, filled).await?;
         }
-        hostile::measure(self).await
+        hostile::measure(self).await?;
+        harness::measure(self).await
     }
 
     fn wants(&self, bar: Bar) -> bool {

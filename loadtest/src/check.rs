@@ -39,7 +39,9 @@ struct Sent {
     room: RoomSlot,
     /// When it was to be sent: a stall of the harness or of the server counts.
     intended: Nanos,
-    acked: Option<(u64, u64)>,
+    is_acked: bool,
+    /// Where its ack says that it stands.
+    placed: Option<(u64, u64)>,
     /// The first event that carried it.
     event: Option<(u64, u64)>,
     refused: bool,
@@ -119,7 +121,7 @@ impl Checker {
 
     /// A message is about to be sent; gives its index.
     pub(crate) fn sending(&mut self, room: RoomSlot, intended: Nanos) -> u64 {
-        self.sent.push(Sent { room, intended, acked: None, event: None, refused: false });
+        self.sent.push(Sent { room, intended, is_acked: false, placed: None, event: None, refused: false });
         self.counts.sent += 1;
         self.sent.len() as u64 - 1
     }
@@ -231,19 +233,20 @@ impl Checker {
         }
     }
 
-    /// Takes an ack.
-    pub(crate) fn ack(&mut self, index: u64, placed: Placed, now: Nanos) {
+    /// Takes an ack, which may not say where the message stands.
+    pub(crate) fn ack(&mut self, index: u64, placed: Option<Placed>, now: Nanos) {
         let Some(sent) = usize::try_from(index).ok().and_then(|index| self.sent.get_mut(index)) else {
             return self.violations.add(Kind::Ack, || format!("an ack for request {index} that was never made"));
         };
-        if sent.acked.replace((placed.seq, placed.id)).is_some() {
+        if std::mem::replace(&mut sent.is_acked, true) {
             return self.violations.add(Kind::Ack, || format!("message {index} was acked twice"));
         }
+        sent.placed = placed.map(|placed| (placed.seq, placed.id));
         self.acked_in_all += 1;
         self.counts.acked += 1;
         self.counts.ack_latency.saturating_record(micros(now.saturating_sub(sent.intended)));
-        let room = self.rooms.get_mut(sent.room.0);
-        match room {
+        let Some(placed) = placed else { return };
+        match self.rooms.get_mut(sent.room.0) {
             Some(room) if room.id == placed.room => room.reaches(placed.seq),
             _ => self.violations.add(Kind::Ack, || format!("message {index} was acked for room {}", placed.room)),
         }
@@ -275,11 +278,11 @@ impl Checker {
         for (index, sent) in self.sent.iter().enumerate().filter(|(_, sent)| !sent.refused) {
             let room = self.rooms.get(sent.room.0);
             let watched = room.is_some_and(RoomLog::is_watched);
-            match (sent.acked, sent.event) {
-                (Some(acked), Some(event)) if acked != event => self.violations.add(Kind::Ack, || {
-                    format!("message {index} was acked at seq {} and stands at seq {}", acked.0, event.0)
+            match (sent.placed, sent.event) {
+                (Some(placed), Some(event)) if placed != event => self.violations.add(Kind::Ack, || {
+                    format!("message {index} was acked at seq {} and stands at seq {}", placed.0, event.0)
                 }),
-                (None, _) if expects_acks => {
+                _ if expects_acks && !sent.is_acked => {
                     self.violations.add(Kind::Unacked, || format!("message {index} was never acked"));
                 }
                 (_, None) if watched => {

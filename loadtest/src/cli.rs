@@ -46,6 +46,8 @@ enum Command {
     Bench(bench::Options),
     /// Measure nodes of a release build on real Redis and Cassandra against the bars. Exit codes as for bench.
     BenchCluster(bench::cluster::Options),
+    /// Measure a release build beside Socket.IO and other servers that people use; says where Bobchat loses.
+    BenchPeers(bench::peers::Options),
 }
 
 /// What to report of.
@@ -120,6 +122,7 @@ impl Command {
             Self::Baseline(listen) => baseline::serve(listen.listen).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => on_one_thread(bench::run(options)),
             Self::BenchCluster(options) => on_one_thread(bench::cluster::run(options)),
+            Self::BenchPeers(options) => on_one_thread(bench::peers::run(options)),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! What is said over a connection: Bobchat's protocol, or the trivial ones of the floor and the
-//! baseline. Members, schedules and checks are the same for all.
+//! What is said over a connection: Bobchat's protocol, the trivial ones of the floor and the baseline, or those of
+//! servers that people use elsewhere. Members, schedules and checks are the same for all.
 
 mod baseline;
 mod bobchat;
+mod centrifugo;
 mod floor;
+mod socketio;
 
 use std::borrow::Cow;
 
@@ -29,6 +31,10 @@ pub(crate) enum Dialect {
     Floor,
     /// Words in text frames: `bobchat-loadtest baseline`.
     Baseline,
+    /// Socket.IO, as `loadtest/peers/socketio.mjs` serves a room.
+    SocketIo,
+    /// Centrifugo, in JSON.
+    Centrifugo,
 }
 
 /// What the server said.
@@ -36,8 +42,8 @@ pub(crate) enum Dialect {
 pub(crate) enum Incoming {
     /// Something happened in the room.
     Event(Delivery),
-    /// A message was taken.
-    Ack { index: u64, placed: Placed },
+    /// A message was taken. Centrifugo does not say where it stands.
+    Ack { index: u64, placed: Option<Placed> },
     /// A message was not taken.
     Refused { index: u64, error: wire::Error },
     /// The answer to another request.
@@ -46,8 +52,16 @@ pub(crate) enum Incoming {
     Failure(wire::Error),
     /// The room's stream broke off, and goes on after `head`: only a slow reader may meet this.
     Reset { room: u64, head: Head },
+    /// The server asks whether anybody is there, and this is the answer.
+    Asked(&'static str),
     /// Nothing that is checked: presence, typing.
     Signal,
+}
+
+/// Something that a newcomer asks for, in text, and the id of its answer.
+pub(crate) struct Greeting {
+    pub(crate) request: u64,
+    pub(crate) text: String,
 }
 
 /// Whether a message may have been posted before: the server looks for a repeat then.
@@ -130,6 +144,11 @@ impl Dialect {
         Ok(Some((unit, length)))
     }
 
+    /// Whether a frame may hold several things that the server said, a line each.
+    pub(crate) const fn speaks_in_lines(self) -> bool {
+        matches!(self, Self::Centrifugo)
+    }
+
     /// Reads what the server said.
     ///
     /// # Errors
@@ -142,6 +161,43 @@ impl Dialect {
                 let text = std::str::from_utf8(payload).context("the baseline sent what is no text")?;
                 baseline::decode(text, messages)
             }
+            Self::SocketIo => {
+                let text = std::str::from_utf8(payload).context("Socket.IO sent what is no text")?;
+                socketio::decode(text, messages)
+            }
+            Self::Centrifugo => centrifugo::decode(payload, messages),
+        }
+    }
+
+    /// What a newcomer asks for, one after the other, before `room` is received: nothing where the protocol of
+    /// `bobchat-proto` is spoken, or entering takes no text.
+    pub(crate) fn greetings(self, room: u64, messages: &Messages) -> Vec<Greeting> {
+        match self {
+            Self::Bobchat(_) | Self::Floor | Self::Baseline => Vec::new(),
+            Self::SocketIo => socketio::greetings(room).into(),
+            Self::Centrifugo => centrifugo::greetings(room, messages).into(),
+        }
+    }
+
+    /// Where the WebSocket is, and its subprotocol; the floor has none.
+    pub(crate) fn endpoint(self, room: u64) -> Option<(String, Option<&'static str>)> {
+        Some(match self {
+            Self::Bobchat(format) => ("/api/v1/ws".to_owned(), Some(format.subprotocol())),
+            Self::Floor => return None,
+            Self::Baseline => (format!("/ws/{room}"), None),
+            Self::SocketIo => (socketio::PATH.to_owned(), None),
+            Self::Centrifugo => (centrifugo::PATH.to_owned(), None),
+        })
+    }
+
+    /// What a target of this dialect begins with.
+    pub(crate) const fn scheme(self) -> &'static str {
+        match self {
+            Self::Bobchat(_) => "http",
+            Self::Floor => "floor",
+            Self::Baseline => "baseline",
+            Self::SocketIo => "socketio",
+            Self::Centrifugo => "centrifugo",
         }
     }
 
@@ -163,10 +219,9 @@ impl Dialect {
                 bobchat::write(out, mask, request_of(index), request, format);
             }
             Self::Floor => floor::write_send(out, room, index, &messages.text(index)),
-            Self::Baseline => {
-                let text = baseline::send_text(index, messages);
-                ws::write_masked(out, ws::Opcode::Text, mask, text.as_bytes());
-            }
+            Self::Baseline => write_text(out, mask, &baseline::send_text(index, messages)),
+            Self::SocketIo => write_text(out, mask, &socketio::send_text(room, index, messages)),
+            Self::Centrifugo => write_text(out, mask, &centrifugo::send_text(room, index, messages)),
         }
     }
 
@@ -183,11 +238,12 @@ impl Dialect {
         }
     }
 
-    /// How long a text must be so that a delivery takes as many bytes as Bobchat's with `bytes` of text.
+    /// How long a text is. The floor and the baseline stand for what Bobchat does: their deliveries take as many bytes
+    /// as Bobchat's. Others get the same text, and what they put around it is theirs.
     pub(crate) fn text_bytes(self, bytes: usize) -> usize {
         let delivered = event_frame_bytes(bytes);
         match self {
-            Self::Bobchat(_) => bytes,
+            Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo => bytes,
             Self::Floor => delivered.saturating_sub(FLOOR_HEADER_BYTES),
             Self::Baseline => delivered.saturating_sub(baseline::OVERHEAD_BYTES),
         }
@@ -196,16 +252,42 @@ impl Dialect {
     /// Whether the server acks what was posted. The baseline does not: tutorials stop before that. The
     /// floor does where it stores.
     pub(crate) const fn acks(self) -> bool {
-        matches!(self, Self::Bobchat(_))
+        matches!(self, Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo)
+    }
+
+    /// Whether acks say where messages stand, so that they tell what is still to be delivered.
+    pub(crate) const fn acks_say_where(self) -> bool {
+        !matches!(self, Self::Centrifugo)
     }
 }
 
-/// The request that entering a room counts as where the dialect numbers none.
+fn write_text(out: &mut BytesMut, mask: [u8; 4], text: &str) {
+    ws::write_masked(out, ws::Opcode::Text, mask, text.as_bytes());
+}
+
+/// The request that entering a room counts as where the dialect numbers none; where a connection comes before a room,
+/// that.
 pub(crate) const ENTER_REQUEST: u64 = 1;
 
+/// The request that enters a room where a connection comes before it. Odd, as everything but posts.
+const JOIN_REQUEST: u64 = 3;
+
 /// The answer to entering a room, in the words of Bobchat's protocol.
-fn joined(room: u64, seq: u64) -> Incoming {
+fn joined(request: u64, room: u64, seq: u64) -> Incoming {
     let head = Some(wire::Position { epoch: 1, seq });
     let subscribed = wire::SubscribeOk { room, head, reset: None, error: None };
-    Incoming::Answer { request: ENTER_REQUEST, result: Ok(Box::new(wire::ok::Result::Subscribe(subscribed))) }
+    Incoming::Answer { request, result: Ok(Box::new(wire::ok::Result::Subscribe(subscribed))) }
+}
+
+/// The answer to connecting, where a room is entered after that.
+fn connected() -> Incoming {
+    let done = wire::ok::Result::Ping(wire::PingOk::default());
+    Incoming::Answer { request: ENTER_REQUEST, result: Ok(Box::new(done)) }
+}
+
+/// A message at a position of a dialect that knows rooms and positions, and nothing else that is checked.
+fn event(room: u64, seq: u64, index: Option<u64>, text: String) -> Incoming {
+    let said = Some(Said { index, ordinal: None, text });
+    let at = i64::try_from(seq).unwrap_or(i64::MAX);
+    Incoming::Event(Delivery { room, epoch: 1, seq, id: seq, at, author: 0, said })
 }

@@ -104,9 +104,9 @@ fn details(outcome: &Outcome, name: &str) -> anyhow::Result<String> {
     let scenario = escape(&serde_json::to_string_pretty(&outcome.scenario)?);
     let mut out = String::new();
     if let Some(search) = &outcome.search {
-        out.push_str(&table::search(search));
+        out.push_str(&table::search(search, name));
     }
-    out.push_str(&table::agreement(outcome));
+    out.push_str(&table::agreement(outcome, name));
     out.push_str(&table::seconds(outcome, name));
     write!(
         out,

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 /// Filler that compresses as badly as people's text, and shows at once which bytes moved.
 const FILLER: &str = "the quick brown fox jumps over the lazy dog while five wizards box with jumping quartz; ";
 
+/// A text tells which message it is, in ten digits and a space.
+pub(crate) const BYTES_MIN: usize = 11;
+
 /// Makes and recognises the messages of one run.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
@@ -43,7 +46,7 @@ impl Messages {
         while text.len() < self.bytes {
             text.push_str(FILLER);
         }
-        text.truncate(self.bytes.max(11));
+        text.truncate(self.bytes.max(BYTES_MIN));
         text
     }
 }

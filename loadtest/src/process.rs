@@ -30,6 +30,14 @@ impl Process {
         Self(std::process::id())
     }
 
+    fn path(self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.0)
+    }
+
+    fn gone(self) -> String {
+        format!("process {} is gone", self.0)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
@@ -45,7 +53,7 @@ impl Process {
     /// When the process is gone.
     pub(crate) fn usage(self) -> anyhow::Result<Usage> {
         let mut threads = HashMap::new();
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0)).context("the process is gone")? {
+        for thread in std::fs::read_dir(self.path("task")).with_context(|| self.gone())? {
             let path = thread?.path();
             let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
             // A thread may end while the directory is read.
@@ -59,7 +67,7 @@ impl Process {
     }
 
     fn seconds(self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).context("the process is gone")?;
+        let stat = std::fs::read_to_string(self.path("stat")).with_context(|| self.gone())?;
         // The name in brackets may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
@@ -72,7 +80,7 @@ impl Process {
     /// # Errors
     /// When the process is gone.
     pub(crate) fn resident_bytes(self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0)).context("the process is gone")?;
+        let status = std::fs::read_to_string(self.path("status")).with_context(|| self.gone())?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kilobytes * 1024)

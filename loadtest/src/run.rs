@@ -28,3 +28,4 @@ pub(crate) use monitor::ServerPoint;
 pub(crate) use outcome::{Distribution, Outcome};
 pub(crate) use parts::{COMMAND as PART, serve as serve_part};
 pub(crate) use series::{Point, Quantiles};
+pub(crate) use spread::allow_files;

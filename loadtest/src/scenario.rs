@@ -7,10 +7,12 @@ mod catalog;
 mod grown;
 
 use anyhow::{Context as _, ensure};
+use bobchat_proto::limits::MESSAGE_GRAPHEMES_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Shape, Slow};
 use crate::load::Schedule;
+use crate::message::BYTES_MIN;
 
 pub(crate) use catalog::{find, list};
 
@@ -154,6 +156,12 @@ pub(crate) struct SlowReaders {
     pub(crate) members: usize,
     /// How much each reads.
     pub(crate) bytes_per_second: usize,
+    /// How often they have to be closed, or the run has proven nothing.
+    #[serde(default)]
+    pub(crate) closes_min: u64,
+    /// How often they have to be told to load anew.
+    #[serde(default)]
+    pub(crate) resets_min: u64,
 }
 
 /// Something that the run breaks itself.
@@ -247,6 +255,8 @@ impl Scenario {
         let users = self.rooms.saturating_mul(self.members);
         ensure!(self.rooms > 0 && self.members > 0, "rooms and members are above 0");
         ensure!(users <= CONNECTIONS_MAX, "{users} connections are more than {CONNECTIONS_MAX}");
+        let bytes = BYTES_MIN..=MESSAGE_GRAPHEMES_MAX;
+        ensure!(bytes.contains(&self.bytes), "bytes is {BYTES_MIN} to {MESSAGE_GRAPHEMES_MAX}: no message is longer");
         ensure!(self.seconds > 0.0 && self.seconds.is_finite(), "seconds is above 0");
         ensure!(self.send.is_none() || self.window.is_none(), "send and window are two ways to post: use one");
         for (key, rate) in self.rates() {
@@ -351,7 +361,17 @@ mod tests {
         let scenario = Scenario::parse(SMALL, &set).unwrap();
         assert_eq!((scenario.rooms, scenario.send.unwrap().burst), (5, 4));
         assert_eq!(scenario.typing, Some(Rate { per_second: 2.5 }));
-        for set in ["rooms", "rooms=", "seconds.x=1", "rooms=0", "send.per_second=0", "senders=9", "slow.members=1"] {
+        for set in [
+            "rooms",
+            "rooms=",
+            "seconds.x=1",
+            "rooms=0",
+            "bytes=8001",
+            "bytes=1",
+            "send.per_second=0",
+            "senders=9",
+            "slow.members=1",
+        ] {
             assert!(Scenario::parse(SMALL, &[set.to_owned()]).is_err(), "{set}");
         }
     }

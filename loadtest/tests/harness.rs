@@ -270,6 +270,17 @@ fn several_processes_and_addresses_make_one_result() {
 }
 
 #[test]
+fn slow_readers_that_nobody_closes_prove_nothing() {
+    let target = format!("http://{}", mini::start(Behaviour::Honest));
+    let load = ["--seconds", "1", "--rate", "100", "--burst", "1", "--set", "slow.bytes_per_second=1000000"];
+    let run = ["run", "slow-readers", "--target", &target];
+    let output = harness(&run.into_iter().chain(load).collect::<Vec<_>>());
+    let text = printed(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("unproven x 2") && text.contains("closed 0 times, not 2"), "{text}");
+}
+
+#[test]
 fn the_highest_load_that_holds_is_found() {
     let target = format!("http://{}", mini::start(Behaviour::Honest));
     let folder = tempfile::tempdir().unwrap();
@@ -285,6 +296,17 @@ fn the_highest_load_that_holds_is_found() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("the highest load that held: 8 users"), "{text}");
     assert_eq!(read_json(json)["search"]["highest"], 8);
+}
+
+#[test]
+fn a_search_waits_until_the_members_of_its_last_run_are_gone() {
+    let address = mini::start(Behaviour::NoticesLate);
+    let (target, metrics) = (format!("http://{address}"), format!("http://{address}/metrics"));
+    // The first run breaks the bound, so a smaller one follows at once.
+    let load = ["--rooms", "2", "--members", "2", "--seconds", "0.3", "--set", "bounds.p99_ms=0.0"];
+    let run = ["run", "fanout", "--find-max", "--target", &target, "--metrics-url", &metrics];
+    let text = printed(&harness(&run.into_iter().chain(load).collect::<Vec<_>>()));
+    assert!(text.contains(" 2 users ") && !text.contains("bobchat_sessions rose"), "{text}");
 }
 
 #[test]
@@ -318,6 +340,27 @@ fn results_become_a_page_and_two_stand_side_by_side() {
     assert!(two.matches("<figure>").count() == 2 * one.matches("<figure>").count() && two.contains("B / A"));
     std::fs::write(&json, "{\"version\": 99}").unwrap();
     assert_eq!(harness(&["report", &json, "--html", &path("c.html")]).status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_end_well_is_told_before_anybody_is_signed_up() {
+    // Nobody listens there, which would be told next.
+    let nowhere = ["run", "fanout", "--target", "http://127.0.0.1:9"];
+    let cases: [(&[&str], &str); 8] = [
+        (&["--processes", "0"], "--processes is above 0"),
+        (&["--processes", "3"], "need as many rooms"),
+        (&["--sources", "0"], "--sources is above 0"),
+        (&["--json", "/no/such/folder/a.json"], "/no/such/folder is no folder"),
+        (&["--html", "/"], "it is a folder"),
+        (&["--pid", "4194305"], "process 4194305 is gone"),
+        (&["--metrics-url", "http://127.0.0.1:9/metrics"], "could not read the metrics at"),
+        (&["--set", "fault=[{kind=\"pause\",at=1,seconds=1}]"], "a pause needs the --pid"),
+    ];
+    for (arguments, told) in cases {
+        let output = harness(&nowhere.iter().chain(arguments).collect::<Vec<_>>());
+        let text = printed(&output);
+        assert!(output.status.code() == Some(2) && text.contains(told), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

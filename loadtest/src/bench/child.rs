@@ -120,9 +120,23 @@ impl Installation {
     /// # Errors
     /// When it does not say where it listens.
     pub(crate) fn start_other(&self, dialect: Dialect, arguments: &[&str]) -> anyhow::Result<Other> {
-        let name = if dialect == Dialect::Floor { "floor" } else { "baseline" };
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(name).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.arg(dialect.scheme()).args(arguments);
+        self.start_listening(command, dialect)
+    }
+
+    /// Starts a server of somebody else, which is a script of Node.
+    ///
+    /// # Errors
+    /// When it does not say where it listens.
+    pub(crate) fn start_script(&self, dialect: Dialect, script: &Path, arguments: &[&str]) -> anyhow::Result<Other> {
+        let mut command = guarded("node");
+        command.arg(script).args(arguments);
+        self.start_listening(command, dialect).with_context(|| format!("could not start {}", script.display()))
+    }
+
+    fn start_listening(&self, mut command: Command, dialect: Dialect) -> anyhow::Result<Other> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = Running(self.spawn(&mut command)?);
         let mut line = String::new();
         let output = child.0.stdout.take().context("no output")?;
@@ -149,7 +163,7 @@ impl Drop for Running {
     }
 }
 
-/// A floor or a baseline that runs.
+/// A server that is no Bobchat and runs.
 pub(crate) struct Other {
     child: Running,
     pub(crate) target: Target,

@@ -118,6 +118,11 @@ impl Line {
     }
 }
 
+/// Whether the machine was quiet enough meanwhile, by the floor before and after.
+pub(crate) fn is_quiet(floor_before: f64, floor_after: f64) -> bool {
+    (floor_before - floor_after).abs() <= FLOORS_DIFFER_MAX * f64::midpoint(floor_before, floor_after)
+}
+
 /// One repetition: the floor before, the server, the floor after.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repetition {
@@ -132,7 +137,7 @@ impl Repetition {
     }
 
     fn is_quiet(&self) -> bool {
-        (self.floor_before - self.floor_after).abs() <= FLOORS_DIFFER_MAX * self.floor()
+        is_quiet(self.floor_before, self.floor_after)
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 /// One line for people.
 pub(super) fn line_text(line: &Line) -> String {
     let figure = line.figure.map_or("-".to_owned(), |figure| {
-        format!("{:.2} ({:.2}-{:.2}) {}", figure.median, figure.lower_quartile, figure.upper_quartile, line.unit)
+        let [middle, low, high] = [figure.median, figure.lower_quartile, figure.upper_quartile].map(number);
+        format!("{middle} ({low}-{high}) {}", line.unit)
     });
     let mut text = format!("{:<52} {figure:<26} {}", line.title, line.verdict.words());
     // Writing into a string cannot fail.
@@ -78,7 +79,8 @@ fn markdown(document: &Document<'_>) -> String {
             figure.map_or("–".to_owned(), |figure| format!("{} {}", number(figure), line.absolute_unit))
         };
         let judged = line.figure.map_or("–".to_owned(), |figure| {
-            format!("{:.2} ({:.2}–{:.2})", figure.median, figure.lower_quartile, figure.upper_quartile)
+            let [middle, low, high] = [figure.median, figure.lower_quartile, figure.upper_quartile].map(number);
+            format!("{middle} ({low}–{high})")
         });
         // Writing into a string cannot fail.
         let _ = writeln!(

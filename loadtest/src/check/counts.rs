@@ -32,8 +32,10 @@ pub(crate) struct Counts {
     pub(crate) pages: u64,
     /// Times that somebody was typing.
     pub(crate) typed: u64,
-    /// Slow readers that the server closed, as it should.
+    /// Connections of slow readers that ended, as they should.
     pub(crate) slow_closed: u64,
+    /// Those of them that read why: 4008. What waits in front of that may have been lost with it.
+    pub(crate) slow_told: u64,
     /// Slow readers that were too far behind to go on, and were told so.
     pub(crate) slow_resets: u64,
     /// To the ack.
@@ -76,6 +78,7 @@ impl Counts {
             pages: 0,
             typed: 0,
             slow_closed: 0,
+            slow_told: 0,
             slow_resets: 0,
             ack_latency: histogram.clone(),
             delivery_latency: histogram.clone(),
@@ -108,7 +111,7 @@ impl Counts {
         }
     }
 
-    fn figures_mut(&mut self) -> [&mut u64; 13] {
+    fn figures_mut(&mut self) -> [&mut u64; 14] {
         [
             &mut self.sent,
             &mut self.acked,
@@ -122,6 +125,7 @@ impl Counts {
             &mut self.pages,
             &mut self.typed,
             &mut self.slow_closed,
+            &mut self.slow_told,
             &mut self.slow_resets,
         ]
     }

@@ -46,7 +46,7 @@ impl Fixture {
 
     fn ack(&mut self, seqs: &[u64]) {
         for seq in seqs {
-            self.checker.ack(seq - 2, Placed { room: ROOM, seq: *seq, id: 100 + seq }, 1_000);
+            self.checker.ack(seq - 2, Some(Placed { room: ROOM, seq: *seq, id: 100 + seq }), 1_000);
         }
     }
 
@@ -119,7 +119,7 @@ fn acks_must_say_what_events_say_once() {
         fixture.give_seqs(receiver, &[2, 3]);
     }
     fixture.ack(&[2]);
-    fixture.checker.ack(1, Placed { room: ROOM, seq: 3, id: 7 }, 1_000);
+    fixture.checker.ack(1, Some(Placed { room: ROOM, seq: 3, id: 7 }), 1_000);
     assert_eq!(fixture.kinds(), [Kind::Ack]);
 
     let mut twice = Fixture::new(1);
@@ -128,6 +128,21 @@ fn acks_must_say_what_events_say_once() {
     }
     twice.ack(&[2, 2]);
     assert_eq!(twice.kinds(), [Kind::Ack]);
+}
+
+#[test]
+fn an_ack_that_does_not_say_where_is_an_ack_once() {
+    let mut fixture = Fixture::new(2);
+    for receiver in 0..2 {
+        fixture.give_seqs(receiver, &[2, 3]);
+    }
+    fixture.checker.ack(0, None, 1_000);
+    assert_eq!(fixture.checker.unacked(), 1);
+    assert_eq!(fixture.kinds(), [Kind::Unacked]);
+
+    let mut lost = Fixture::new(1);
+    lost.checker.ack(0, None, 1_000);
+    assert_eq!(lost.kinds(), [Kind::Loss]);
 }
 
 #[test]

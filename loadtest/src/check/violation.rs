@@ -45,6 +45,8 @@ pub enum Kind {
     Unanswered,
     /// The server's own figures contradict what its clients saw.
     Metrics,
+    /// What the scenario is there to see did not happen.
+    Unproven,
 }
 
 /// All that went wrong.
@@ -111,6 +113,7 @@ impl Kind {
             Self::Protocol => "protocol",
             Self::Unanswered => "unanswered",
             Self::Metrics => "metrics",
+            Self::Unproven => "unproven",
         }
     }
 }

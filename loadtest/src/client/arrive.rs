@@ -111,6 +111,11 @@ async fn try_to_arrive(member: &Rc<Member>) -> anyhow::Result<()> {
         Dialect::Baseline => {
             let _ = member.exchange(ENTER_REQUEST, &[]).await?;
         }
+        dialect @ (Dialect::SocketIo | Dialect::Centrifugo) => {
+            for greeting in dialect.greetings(member.seat.room_number as u64, &member.shared.messages) {
+                member.greet(&greeting).await?;
+            }
+        }
     }
     member.here();
     // Whoever has a room and never received it begins now.

@@ -112,20 +112,35 @@ impl Fleet {
     /// As [`Fleet::enter`].
     pub(crate) async fn enter_as(crew: Crew, shape: Shape, users: &[Credentials]) -> anyhow::Result<Self> {
         let mut fleet = Self::empty(&crew, shape.bytes)?;
-        let members = fleet.seat(crew, shape, users)?;
+        match fleet.gather(crew, shape, users).await {
+            Ok(()) => Ok(fleet),
+            Err(error) => Err(fleet.explained(error)),
+        }
+    }
+
+    /// An error, with what the server said before it: why it closed a connection, for instance.
+    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.shared.checker.borrow().violations().examples.first() {
+            Some(first) => error.context(first.clone()),
+            None => error,
+        }
+    }
+
+    async fn gather(&mut self, crew: Crew, shape: Shape, users: &[Credentials]) -> anyhow::Result<()> {
+        let members = self.seat(crew, shape, users)?;
         stream::iter(members.iter().map(arrive)).buffered(ENTERING_AT_A_TIME).try_collect::<()>().await?;
         let crews: Vec<&[Rc<Member>]> = members.chunks(shape.members.max(1)).collect();
-        let filling = crews.iter().enumerate().map(|(number, members)| fleet.fill_room(number, members));
+        let filling = crews.iter().enumerate().map(|(number, members)| self.fill_room(number, members));
         let ids: Vec<u64> = stream::iter(filling).buffered(ROOMS_AT_A_TIME).try_collect().await?;
         for (id, members) in ids.into_iter().zip(crews) {
-            let slot = fleet.shared.checker.borrow_mut().room(id);
-            fleet.rooms.push(Room { id, slot, senders: members.to_vec(), members: members.to_vec() });
+            let slot = self.shared.checker.borrow_mut().room(id);
+            self.rooms.push(Room { id, slot, senders: members.to_vec(), members: members.to_vec() });
         }
         // Only when everybody has joined: else each would receive the joins of all after them.
-        for room in &fleet.rooms {
+        for room in &self.rooms {
             subscribe(room.members.iter().take(shape.receivers), room.id).await?;
         }
-        Ok(fleet)
+        Ok(())
     }
 
     /// Connects users who are members already, and subscribes each to their room.
@@ -237,8 +252,9 @@ impl Fleet {
 
     fn is_settled(&self, expects_acks: bool) -> bool {
         let checker = self.shared.checker.borrow();
+        let acks_tell = expects_acks && self.shared.dialect.acks_say_where();
         (!expects_acks || checker.unacked() == 0)
-            && (expects_acks || checker.newest_seen())
+            && (acks_tell || checker.newest_seen())
             && self.members().all(|member| member.receiver().as_ref().is_none_or(|one| checker.is_delivered_to(one)))
     }
 

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use anyhow::Context as _;
 use bobchat_proto::wire::{self, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead as _, ReadBuf};
@@ -21,7 +20,7 @@ use super::seat::{Reading, Seat};
 use super::shared::Shared;
 use super::slow;
 use crate::check::{Checker, Head, Kind, Receiver, RoomSlot};
-use crate::dialect::{Attempt, Dialect, ENTER_REQUEST, Incoming, Unit};
+use crate::dialect::{Attempt, Dialect, ENTER_REQUEST, Greeting, Incoming, Unit};
 use crate::time::Nanos;
 use crate::ws::{self, Masker, Opcode};
 
@@ -199,6 +198,17 @@ impl Member {
         self.exchange(id, &out).await
     }
 
+    /// Asks in text for what a newcomer needs, and waits for the answer.
+    ///
+    /// # Errors
+    /// When it is refused, or the connection ends.
+    pub(super) async fn greet(self: &Rc<Self>, greeting: &Greeting) -> anyhow::Result<()> {
+        let mut out = BytesMut::new();
+        ws::write_masked(&mut out, Opcode::Text, self.masker.borrow_mut().next(), greeting.text.as_bytes());
+        let answer = self.exchange(greeting.request, &out).await?;
+        answer.map(drop).map_err(|error| anyhow::anyhow!(advice::of_error("entering a room", &error)))
+    }
+
     /// Sends `bytes`, which ask for something under `id`, and waits for the answer.
     pub(super) async fn exchange(
         self: &Rc<Self>,
@@ -208,7 +218,7 @@ impl Member {
         let (sender, answer) = oneshot::channel();
         self.waiting.borrow_mut().insert(id, sender);
         self.push(bytes);
-        let answer = answer.await.context("the connection ended before the answer came")?;
+        let answer = answer.await.map_err(|_| anyhow::anyhow!("the connection ended before the answer came"))?;
         Ok(answer.map(|result| *result))
     }
 
@@ -301,6 +311,11 @@ impl Member {
         {
             used += length;
             match unit {
+                Unit::Payload(payload) if self.shared.dialect.speaks_in_lines() => {
+                    for line in payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                        self.take_payload(line, &mut checker, &mut receiver, now)?;
+                    }
+                }
                 Unit::Payload(payload) => self.take_payload(&payload, &mut checker, &mut receiver, now)?,
                 Unit::Ping(payload) => self.pong(payload),
                 Unit::Close { code, reason } => {
@@ -321,7 +336,9 @@ impl Member {
             return;
         }
         match self.seat.reading {
-            Reading::Slow(_) if slow::is_expected(code) => {}
+            Reading::Slow(_) if slow::is_expected(code) => {
+                checker.counts_mut().slow_told += u64::from(slow::is_told_so(code));
+            }
             _ => checker.fault(Kind::Closed, || advice::of_close(code, reason)),
         }
     }
@@ -368,6 +385,7 @@ impl Member {
                 }
                 _ => checker.fault(Kind::Reset, || format!("the stream of room {room} broke off")),
             },
+            Incoming::Asked(answer) => self.say(Opcode::Text, answer.as_bytes()),
             Incoming::Signal => {}
         }
         Ok(())
@@ -417,16 +435,17 @@ impl Member {
     }
 
     fn pong(&self, payload: &[u8]) {
-        self.control(Opcode::Pong, payload);
+        self.say(Opcode::Pong, payload);
     }
 
     /// Says or answers that the connection ends.
     fn close(&self, code: u16) {
         let code = code.to_be_bytes();
-        self.control(Opcode::Close, if code == ws::NO_CODE.to_be_bytes() { &[] } else { &code });
+        self.say(Opcode::Close, if code == ws::NO_CODE.to_be_bytes() { &[] } else { &code });
     }
 
-    fn control(&self, opcode: Opcode, payload: &[u8]) {
+    /// Says something beside requests, where that is framed.
+    fn say(&self, opcode: Opcode, payload: &[u8]) {
         if self.shared.dialect != Dialect::Floor {
             let mut out = BytesMut::new();
             ws::write_masked(&mut out, opcode, self.masker.borrow_mut().next(), payload);

@@ -8,7 +8,6 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 
 use super::target::Target;
-use crate::dialect::Dialect;
 use crate::ws;
 
 /// The kernel's buffer of a connection that is read slowly: as small as it gets, or megabytes would wait there
@@ -70,10 +69,8 @@ impl Seat {
         let target = target.ok_or_else(|| anyhow::anyhow!("a member needs a server"))?;
         let source = self.route.sources.get(self.number % self.route.sources.len().max(1)).copied();
         let way = ws::Way { source, receive_buffer_bytes: self.receive_buffer_bytes() };
-        let (path, subprotocol) = match target.dialect {
-            Dialect::Floor => return Ok((ws::connect(&target.authority, way).await?, BytesMut::new())),
-            Dialect::Bobchat(format) => ("/api/v1/ws".to_owned(), Some(format.subprotocol())),
-            Dialect::Baseline => (format!("/ws/{}", self.room_number), None),
+        let Some((path, subprotocol)) = target.dialect.endpoint(self.room_number as u64) else {
+            return Ok((ws::connect(&target.authority, way).await?, BytesMut::new()));
         };
         ws::open(&ws::Request { authority: target.authority.clone(), path, subprotocol }, way).await
     }

@@ -22,6 +22,11 @@ pub(super) async fn pause(reading: Reading, shared: &Shared) -> usize {
     }
 }
 
+/// Whether this code says that the reader was too slow.
+pub(super) fn is_told_so(code: u16) -> bool {
+    code == CloseCode::SlowConsumer.code()
+}
+
 /// Whether a server may close a slow reader with this code: too much waits for it, or its pongs did not come
 /// because it had not read the pings.
 pub(super) fn is_expected(code: u16) -> bool {

@@ -8,8 +8,11 @@ use bobchat_proto::codec::Format;
 
 use crate::dialect::Dialect;
 
-/// A server under load: `http://HOST:PORT` for Bobchat, `floor://` and `baseline://` for what it is
-/// compared with.
+/// The schemes beside Bobchat's.
+const OTHERS: &str = "floor://, baseline://, socketio:// or centrifugo://";
+
+/// A server under load: `http://HOST:PORT` for Bobchat, `floor://`, `baseline://`, `socketio://` and `centrifugo://` for
+/// what it is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     /// What the server speaks; for Bobchat the format is chosen beside the target.
@@ -31,12 +34,7 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.dialect {
-            Dialect::Bobchat(_) => "http",
-            Dialect::Floor => "floor",
-            Dialect::Baseline => "baseline",
-        };
-        write!(f, "{scheme}://{}", self.authority)
+        write!(f, "{}://{}", self.dialect.scheme(), self.authority)
     }
 }
 
@@ -45,14 +43,16 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let Some((scheme, authority)) = text.split_once("://") else {
-            bail!("a target is http://HOST:PORT, floor://HOST:PORT or baseline://HOST:PORT");
+            bail!("a target is http://HOST:PORT of Bobchat, or {OTHERS} of others");
         };
         let dialect = match scheme {
             "http" | "ws" => Dialect::Bobchat(Format::Protobuf),
             "floor" => Dialect::Floor,
             "baseline" => Dialect::Baseline,
+            "socketio" => Dialect::SocketIo,
+            "centrifugo" => Dialect::Centrifugo,
             "https" | "wss" => bail!("the harness speaks no TLS: point it at the server behind the proxy"),
-            other => bail!("unknown scheme {other}: use http, floor or baseline"),
+            other => bail!("unknown scheme {other}: use http for Bobchat, or {OTHERS}"),
         };
         let authority = authority.trim_end_matches('/').to_owned();
         ensure!(authority.contains(':') && !authority.contains('/'), "a target ends with HOST:PORT");

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Delivery, Incoming, Said};
+use super::Incoming;
 use crate::message::Messages;
 
 /// Begins what the server says to a newcomer: `joined ROOM SEQ`.
@@ -21,12 +21,10 @@ pub(super) fn decode(text: &str, messages: &Messages) -> anyhow::Result<Incoming
         || words.next().and_then(|word| word.parse::<u64>().ok()).context("the baseline left a number out");
     let (room, seq) = (number()?, number()?);
     match kind {
-        JOINED => Ok(super::joined(room, seq)),
+        JOINED => Ok(super::joined(super::ENTER_REQUEST, room, seq)),
         EVENT => {
             let index = words.next().and_then(|key| messages.index(key));
-            let said = Said { index, ordinal: None, text: words.next().unwrap_or_default().to_owned() };
-            let at = i64::try_from(seq).unwrap_or(i64::MAX);
-            Ok(Incoming::Event(Delivery { room, epoch: 1, seq, id: seq, at, author: 0, said: Some(said) }))
+            Ok(super::event(room, seq, index, words.next().unwrap_or_default().to_owned()))
         }
         other => anyhow::bail!("the baseline said {other:?}"),
     }

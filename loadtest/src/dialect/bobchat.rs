@@ -17,7 +17,7 @@ pub(crate) const fn request_of(index: u64) -> u64 {
 }
 
 /// The message that a request posted.
-const fn index_of(request: u64) -> Option<u64> {
+pub(super) const fn index_of(request: u64) -> Option<u64> {
     if request >= 2 && request.is_multiple_of(2) { Some(request / 2 - 1) } else { None }
 }
 
@@ -56,7 +56,7 @@ fn answer(request: u64, ok: wire::Ok) -> anyhow::Result<Incoming> {
     Ok(match (index_of(request), result) {
         (Some(index), wire::ok::Result::MessageSend(ack)) => {
             let seq = ack.position.context("an ack without a position")?.seq;
-            Incoming::Ack { index, placed: Placed { room: ack.room, seq, id: ack.id } }
+            Incoming::Ack { index, placed: Some(Placed { room: ack.room, seq, id: ack.id }) }
         }
         (Some(_), _) => anyhow::bail!("a post was answered with something else than an ack"),
         (None, result) => Incoming::Answer { request, result: Ok(Box::new(result)) },

@@ -4,7 +4,7 @@
 use anyhow::ensure;
 use bytes::{BufMut as _, BytesMut};
 
-use super::{Delivery, Incoming, Placed, Said};
+use super::{Incoming, Placed};
 
 /// `length u32, kind u32, room u64, seq u64, index u64`; the length counts the header too.
 pub(crate) const HEADER_BYTES: usize = 32;
@@ -87,17 +87,14 @@ pub(super) fn split(chunk: &[u8]) -> anyhow::Result<Option<&[u8]>> {
 pub(super) fn decode(frame: &[u8]) -> anyhow::Result<Incoming> {
     let Some(header) = Header::read(frame)? else { anyhow::bail!("a frame without a header") };
     let Header { kind, room, seq, index, .. } = header;
-    // An event and its ack must agree on the identifier; the floor has none but the seq.
-    let id = seq;
     match kind {
         Kind::Event => {
             let text = frame.get(HEADER_BYTES..).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-            let said = Said { index: Some(index), ordinal: None, text };
-            let at = i64::try_from(seq).unwrap_or(i64::MAX);
-            Ok(Incoming::Event(Delivery { room, epoch: 1, seq, id, at, author: 0, said: Some(said) }))
+            Ok(super::event(room, seq, Some(index), text))
         }
-        Kind::Ack => Ok(Incoming::Ack { index, placed: Placed { room, seq, id } }),
-        Kind::Join => Ok(super::joined(room, seq)),
+        // An event and its ack must agree on the identifier; the floor has none but the seq.
+        Kind::Ack => Ok(Incoming::Ack { index, placed: Some(Placed { room, seq, id: seq }) }),
+        Kind::Join => Ok(super::joined(super::ENTER_REQUEST, room, seq)),
         Kind::Send => anyhow::bail!("the floor sent what only clients send"),
     }
 }

@@ -117,7 +117,8 @@ type Quantile = fn(&Quantiles) -> u64;
 
 /// All charts that have something to show.
 pub(super) fn all(outcomes: &[&Outcome]) -> String {
-    CHARTS.iter().map(|chart| chart.draw(outcomes)).collect()
+    let charts: String = CHARTS.iter().map(|chart| chart.draw(outcomes)).collect();
+    format!("<div class=\"charts of-{}\">\n{charts}</div>\n", outcomes.len())
 }
 
 impl Chart {
@@ -128,7 +129,8 @@ impl Chart {
             return String::new();
         }
         let (x, y) = self.scales(points);
-        let mut out = format!("<h2>{}</h2>\n<p class=\"note\">{}</p>\n{}", self.title, self.note, columns(outcomes));
+        let mut out =
+            format!("<section>\n<h2>{}</h2>\n<p class=\"note\">{}</p>\n{}", self.title, self.note, columns(outcomes));
         for ((outcome, lines), name) in outcomes.iter().zip(&lines).zip(names(outcomes)) {
             let bands = if self.kind == Kind::Distribution { Vec::new() } else { bands(&outcome.faults) };
             let title = format!("{} {name}", self.title);
@@ -136,7 +138,7 @@ impl Chart {
             let plot = Plot { title: title.trim_end(), unit: self.unit, x, x_unit, y, lines, bands: &bands };
             out.push_str(&plot.figure());
         }
-        out + "</div>\n"
+        out + "</div>\n</section>\n"
     }
 
     /// The same scales for all results, or they could not be compared.

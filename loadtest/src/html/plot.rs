@@ -5,12 +5,21 @@ use std::fmt::Write as _;
 use super::escape;
 use super::scale::{Scale, short};
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 220.0;
-const LEFT: f64 = 52.0;
+/// As wide as half a page: drawn larger than it is, letters would be too.
+const WIDTH: f64 = 560.0;
+const HEIGHT: f64 = 240.0;
+const LEFT: f64 = 56.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 14.0;
-const BOTTOM: f64 = 24.0;
+/// Room for the unit above the highest figure.
+const TOP: f64 = 36.0;
+const BOTTOM: f64 = 30.0;
+
+/// The width of a letter at most: on a phone, where the picture is drawn at two thirds and letters are larger to be
+/// read (style.css).
+const LETTER: f64 = 9.6;
+
+/// What lies between two figures beside an axis at least.
+const BETWEEN: f64 = 6.0;
 
 /// More points than this are thinned out: a screen has no more.
 const POINTS_MAX: usize = 600;
@@ -31,6 +40,25 @@ pub(super) struct Band {
     pub(super) name: String,
     pub(super) from: f64,
     pub(super) until: f64,
+}
+
+/// A figure below the axis.
+struct Tick {
+    x: f64,
+    anchor: &'static str,
+    text: String,
+}
+
+impl Tick {
+    /// Where it begins at least.
+    fn left(&self) -> f64 {
+        self.x - if self.anchor == "end" { self.width() } else { self.width() / 2.0 }
+    }
+
+    /// How wide it is at most.
+    fn width(&self) -> f64 {
+        self.text.chars().count() as f64 * LETTER
+    }
 }
 
 /// One plot.
@@ -83,15 +111,34 @@ impl Plot<'_> {
         }
         let bottom = HEIGHT - BOTTOM;
         writeln!(out, "<path class=\"axis\" d=\"M{LEFT} {bottom}H{}\"/>", WIDTH - RIGHT)?;
-        writeln!(out, "<text x=\"{LEFT}\" y=\"{}\" text-anchor=\"end\">{}</text>", TOP - 5.0, escape(self.unit))?;
-        let ticks = self.x.ticks();
-        for (number, (figure, text)) in ticks.iter().enumerate() {
-            let unit = if number + 1 == ticks.len() { self.x_unit } else { "" };
-            let (x, y) = (self.at_x(*figure), HEIGHT - 7.0);
-            let anchor = if number + 1 == ticks.len() { "end" } else { "middle" };
-            writeln!(out, "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}{unit}</text>")?;
+        writeln!(out, "<text x=\"0\" y=\"18\">{}</text>", escape(self.unit))?;
+        for Tick { x, anchor, text } in self.x_ticks() {
+            let y = HEIGHT - 7.0;
+            writeln!(out, "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>")?;
         }
         Ok(())
+    }
+
+    /// What is written below the axis: the last figure, with the unit, and those before it that do not touch another.
+    fn x_ticks(&self) -> Vec<Tick> {
+        let mut ticks = self.x.ticks();
+        let Some((last, text)) = ticks.pop() else { return Vec::new() };
+        let mut last = Tick { x: self.at_x(last), anchor: "middle", text: format!("{text}{}", self.x_unit) };
+        if last.x + last.width() / 2.0 > WIDTH {
+            // Inside the picture.
+            last.anchor = "end";
+        }
+        let end = last.left() - BETWEEN;
+        let mut shown: Vec<Tick> = Vec::new();
+        for (figure, text) in ticks {
+            let tick = Tick { x: self.at_x(figure), anchor: "middle", text };
+            let free = shown.last().map_or(0.0, |before| before.x + before.width() / 2.0 + BETWEEN);
+            if tick.left() >= free && tick.x + tick.width() / 2.0 <= end {
+                shown.push(tick);
+            }
+        }
+        shown.push(last);
+        shown
     }
 
     fn write_bands(&self, out: &mut String) -> std::fmt::Result {
@@ -204,6 +251,28 @@ mod tests {
         assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 3), "{path}");
         assert!(figure.contains("class=\"fault\"") && figure.contains(">pause<") && figure.contains("a &lt; b"));
         assert!(figure.contains("p99 20 ms"), "{figure}");
+    }
+
+    #[test]
+    fn figures_below_an_axis_never_touch_and_the_last_one_is_there() {
+        let axes = [
+            (Scale::Nines(5.0), ""),
+            (Scale::Nines(3.0), ""),
+            (Scale::Linear(14_400.0), " s"),
+            (Scale::Linear(1.0), " s"),
+        ];
+        for (x, x_unit) in axes {
+            let plot = Plot { x, x_unit, ..plot(&[], &[]) };
+            let ticks = plot.x_ticks();
+            let (last, others) = ticks.split_last().unwrap();
+            let mut free = 0.0;
+            for tick in others {
+                assert!(tick.left() >= free, "{x:?}: {}", tick.text);
+                free = tick.x + tick.width() / 2.0;
+            }
+            assert!(last.left() >= free && last.text.ends_with(x_unit), "{x:?}: {}", last.text);
+            assert!(others.len() >= 2, "{x:?}");
+        }
     }
 
     #[test]

@@ -97,9 +97,9 @@ fn of_servers() -> Vec<Row> {
 }
 
 /// How the highest load that held was found.
-pub(super) fn search(search: &Search) -> String {
-    let mut out = String::from(
-        "<h2>The search for the highest load</h2>\n<div class=\"scroll\">\n<table>\n\
+pub(super) fn search(search: &Search, name: &str) -> String {
+    let mut out = format!(
+        "<h2>{name} The search for the highest load</h2>\n<div class=\"scroll\">\n<table>\n\
          <tr><th>users</th><th>delivered</th><th>p99</th><th></th></tr>\n",
     );
     for step in &search.steps {
@@ -121,12 +121,12 @@ pub(super) fn search(search: &Search) -> String {
 }
 
 /// The servers' own figures beside what clients saw.
-pub(super) fn agreement(outcome: &Outcome) -> String {
+pub(super) fn agreement(outcome: &Outcome, name: &str) -> String {
     if outcome.agreement.is_empty() {
         return String::new();
     }
-    let mut out = String::from(
-        "<h2>What the servers count themselves</h2>\n<div class=\"scroll\">\n<table>\n\
+    let mut out = format!(
+        "<h2>{name} What the servers count themselves</h2>\n<div class=\"scroll\">\n<table>\n\
          <tr><th>figure</th><th>servers</th><th>clients</th><th></th></tr>\n",
     );
     for one in &outcome.agreement {

@@ -21,7 +21,7 @@ fn outcome(title: &str, p99_us: u64) -> Outcome {
         "processes": 1, "seconds": 2.0, "connections": 10, "harness_cpu": 0.25,
         "totals": {
             "sent": 10, "acked": 10, "delivered": 100, "deliveries_per_read": 1.0, "pages": 0, "typed": 0, "connects": 0,
-            "resumes": 0, "put_off": 0, "resent": 0, "slow_closed": 0, "slow_resets": 0
+            "resumes": 0, "put_off": 0, "resent": 0, "slow_closed": 0, "slow_told": 0, "slow_resets": 0
         },
         "latency": {"delivery": latency},
         "server": {

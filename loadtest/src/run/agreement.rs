@@ -11,6 +11,9 @@ use super::monitor::{Reading, Watched};
 const TRIES: usize = 30;
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How often the servers are asked whether everybody has left, [`PAUSE`] apart: ten seconds.
+const LEAVING_TRIES: usize = 100;
+
 /// What clients saw.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
@@ -20,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) events: Option<u64>,
     /// Members that are signed in now.
     pub(crate) connections: u64,
+    /// Slow readers that were told so, and all whose connection ended; unknown where nobody reads slowly.
+    pub(crate) slow: Option<(u64, u64)>,
 }
 
 /// One figure from both sides.
@@ -77,15 +82,33 @@ pub(crate) async fn settle(
     Ok((end, all))
 }
 
-/// Compares what was counted since `begin`, and who came since `empty`.
+/// Waits until the servers have noticed that all who came since `empty` have left: whatever is run next counts who is
+/// there from then on. What cannot be read, or takes too long, is left to that.
+pub(super) async fn wait_until_left(watched: &Watched, empty: &Reading) {
+    let sessions = |reading: &Reading| reading.sum("bobchat_sessions");
+    let Some(before) = sessions(empty) else { return };
+    for _ in 0..LEAVING_TRIES {
+        match watched.read().ok().as_ref().and_then(sessions) {
+            Some(now) if now > before => tokio::time::sleep(PAUSE).await,
+            _ => return,
+        }
+    }
+}
+
+/// Compares what was counted since `begin`, and who came since `empty`; nothing where no page was asked for.
 fn compare(empty: &Reading, begin: &Reading, end: &Reading, seen: Seen) -> Vec<Agreement> {
+    if end.pages.as_ref().is_none_or(Vec::is_empty) {
+        return Vec::new();
+    }
     let rise = |name: &str, since: &Reading| Some(end.sum(name)? - since.sum(name)?);
     let between = |name: &str, least, most, since: &Reading| Agreement::between(name, least, most, rise(name, since));
     // A message whose answer was lost may be added or not.
     let acknowledged = between("bobchat_messages_acknowledged_total", seen.acked, seen.sent, begin);
     let delivered = seen.events.map(|events| between("bobchat_deliveries_total", events, events, begin));
     let sessions = between("bobchat_sessions", seen.connections, seen.connections, empty);
-    [Some(acknowledged), delivered, Some(sessions)].into_iter().flatten().collect()
+    // Whoever was closed may not have read why, and may have been closed for another reason.
+    let slow = seen.slow.map(|(told, closed)| between("bobchat_slow_consumers_total", told, closed, begin));
+    [Some(acknowledged), delivered, Some(sessions), slow].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -103,7 +126,7 @@ mod tests {
     #[test]
     fn a_server_that_counts_otherwise_is_found_out() {
         let (empty, begin) = (reading(&[page(5, 5, 1)]), reading(&[page(10, 50, 4)]));
-        let seen = Seen { sent: 7, acked: 6, events: Some(20), connections: 3 };
+        let seen = Seen { sent: 7, acked: 6, events: Some(20), connections: 3, slow: None };
         let agrees =
             |page| compare(&empty, &begin, &reading(&[page]), seen).into_iter().map(|one| one.agrees).collect();
         let cases: [(String, [bool; 3]); 5] = [
@@ -120,12 +143,24 @@ mod tests {
     }
 
     #[test]
+    fn closed_slow_readers_are_those_that_the_server_counts() {
+        let page = |closed: u64| reading(&[format!("bobchat_slow_consumers_total {closed}\n")]);
+        let seen = Seen { sent: 0, acked: 0, events: None, connections: 0, slow: Some((1, 3)) };
+        for (closed, agrees) in [(4, false), (5, true), (7, true), (8, false)] {
+            let all = compare(&page(4), &page(4), &page(closed), seen);
+            let slow = all.iter().find(|one| one.figure == "bobchat_slow_consumers_total").unwrap();
+            assert_eq!(slow.agrees, agrees, "{closed}");
+        }
+    }
+
+    #[test]
     fn figures_of_all_servers_are_added_up_and_one_that_is_not_there_agrees_with_nothing() {
         let begin = reading(&[page(0, 0, 0), page(0, 0, 0)]);
         let end = reading(&[page(4, 10, 1), page(2, 10, 2)]);
-        let seen = Seen { sent: 6, acked: 6, events: None, connections: 3 };
+        let seen = Seen { sent: 6, acked: 6, events: None, connections: 3, slow: None };
         let all = compare(&begin, &begin, &end, seen);
         assert!(all.len() == 2 && all.iter().all(|one| one.agrees), "{all:?}");
+        assert_eq!(compare(&reading(&[]), &reading(&[]), &reading(&[]), seen), []);
         let other = compare(&begin, &begin, &reading(&["up 1\n".to_owned()]), seen);
         assert!(other.len() == 2 && other.iter().all(|one| !one.agrees && one.servers.is_none()), "{other:?}");
         assert!(other.iter().all(|one| one.words().contains("--metrics-url")), "{other:?}");

@@ -1,6 +1,6 @@
 //! What a run is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// List the scenarios.
     #[arg(long)]
     list: bool,
-    /// http://HOST:PORT of Bobchat, once for each node; floor://HOST:PORT or baseline://HOST:PORT of the others.
+    /// http://HOST:PORT of Bobchat, once for each node; floor://, baseline://, socketio:// or centrifugo:// of others.
     #[arg(long = "target", required_unless_present = "list")]
     targets: Vec<Target>,
     /// Set KEY=VALUE of the scenario, such as send.per_second=50; may be given several times.
@@ -103,6 +103,14 @@ pub(crate) enum FormatName {
     Protobuf,
 }
 
+/// A result that cannot be written is told before a run of hours, not after it.
+fn has_folder(path: &Path) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(folder.is_dir(), "could not write {}: {} is no folder", path.display(), folder.display());
+    ensure!(!path.is_dir(), "could not write {}: it is a folder", path.display());
+    Ok(())
+}
+
 impl Short {
     /// The same as KEY=VALUE.
     fn set(&self) -> Vec<String> {
@@ -132,6 +140,7 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         let (plan, scenario) = (self.plan()?, self.scenario()?);
+        [&self.json, &self.html].into_iter().flatten().try_for_each(|path| has_folder(path))?;
         allow_files();
         let (outcome, is_good) = if self.find_max {
             let outcome = find_max::run(&plan, &scenario).await?;

@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
-use super::agreement::{Agreement, Seen, settle};
+use super::agreement::{Agreement, Seen, settle, wait_until_left};
 use super::engine::{self, Ended};
 use super::faults::{Breaker, Mark, read_marks};
 use super::live::Live;
@@ -20,7 +20,7 @@ use crate::check::{Counts, Kind, Violations};
 use crate::client::{Credentials, Target, sign_in_guests};
 use crate::dialect::Dialect;
 use crate::machine::Machine;
-use crate::scenario::Scenario;
+use crate::scenario::{FaultKind, Scenario};
 
 /// All that a run needs to know beside its scenario.
 #[derive(Debug, Clone)]
@@ -52,6 +52,7 @@ fn users(plan: &Plan, target: &Target, count: usize) -> anyhow::Result<Vec<Crede
 /// When it cannot be run. A broken promise is in the outcome.
 pub(crate) async fn run(plan: &Plan, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let target = plan.targets.first().context("a run needs a target")?;
+    check(plan, scenario)?;
     let live = Live::begin(scenario);
     live.say("signing in");
     let users = users(plan, target, scenario.users())?;
@@ -72,7 +73,17 @@ pub(crate) async fn run(plan: &Plan, scenario: &Scenario) -> anyhow::Result<Outc
         }
         orders => parts::run(orders, &conductor).await?,
     };
+    wait_until_left(&plan.watched, &conductor.empty).await;
     conductor.outcome(&ended)
+}
+
+/// What would be found out only after thousands of users were signed up, or in the end.
+fn check(plan: &Plan, scenario: &Scenario) -> anyhow::Result<()> {
+    plan.spread.orders(plan, scenario, &[])?;
+    plan.watched.read()?;
+    let is_paused = scenario.fault.iter().any(|fault| fault.kind == FaultKind::Pause);
+    ensure!(!is_paused || !plan.watched.processes.is_empty(), "a pause needs the --pid of each server");
+    Ok(())
 }
 
 /// A run under way.
@@ -154,7 +165,8 @@ impl Conductor<'_> {
         let totals = &collector.totals;
         let is_steady = totals.connects == 0 && totals.slow_closed == 0 && self.scenario.slow.is_none();
         let events = is_steady.then_some(totals.events);
-        Seen { sent: totals.sent, acked: totals.acked, events, connections: collector.connected() }
+        let slow = self.scenario.slow.map(|_| (totals.slow_told, totals.slow_closed));
+        Seen { sent: totals.sent, acked: totals.acked, events, connections: collector.connected(), slow }
     }
 
     fn outcome(self, ended: &[Ended]) -> anyhow::Result<Outcome> {
@@ -167,6 +179,7 @@ impl Conductor<'_> {
         for one in closed.agreement.iter().filter(|one| !one.agrees) {
             violations.add(Kind::Metrics, || one.words());
         }
+        unproven(self.scenario, &counts, &mut violations);
         let greatest = |figure: fn(&Ended) -> f64| ended.iter().map(figure).fold(0.0, f64::max);
         Ok(Outcome {
             version: VERSION,
@@ -188,6 +201,18 @@ impl Conductor<'_> {
             search: None,
             series,
         })
+    }
+}
+
+/// A run that did not see what its scenario is there to see has proven nothing.
+fn unproven(scenario: &Scenario, counts: &Counts, violations: &mut Violations) {
+    let Some(slow) = scenario.slow else { return };
+    let figures =
+        [("closed", counts.slow_closed, slow.closes_min), ("told to load anew", counts.slow_resets, slow.resets_min)];
+    for (what, seen, least) in figures.into_iter().filter(|(_, seen, least)| seen < least) {
+        violations.add(Kind::Unproven, || {
+            format!("slow readers were {what} {seen} times, not {least}: send more, for longer, or let them read less")
+        });
     }
 }
 

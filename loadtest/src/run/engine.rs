@@ -123,7 +123,10 @@ async fn gather(order: &Order) -> anyhow::Result<(Fleet, Vec<Credentials>)> {
     let (scenario, crew) = (&order.scenario, order.crew()?);
     let target = crew.route.targets.first().context("a run needs a target")?.clone();
     let bobchat = matches!(target.dialect, Dialect::Bobchat(_));
-    ensure!(bobchat || !scenario.needs_bobchat(), "the floor and the baseline only know members and messages");
+    ensure!(
+        bobchat || !scenario.needs_bobchat(),
+        "only Bobchat is asked for more than members and messages: no history, typing, reconnects or prefill elsewhere"
+    );
     let acks = target.dialect != Dialect::Baseline || scenario.window.is_none();
     ensure!(acks, "the baseline acks nothing, so a window there never moves");
     let (mut fleet, users) = if scenario.connect.is_some() {
@@ -166,7 +169,8 @@ async fn fill(scenario: &Scenario, fleet: &Fleet) -> anyhow::Result<()> {
     fleet.settle(true).await;
     let checker = fleet.shared.checker.borrow();
     let violations = checker.violations();
-    ensure!(violations.is_empty(), "rooms could not be filled: {}", violations.examples.join("; "));
+    let first = violations.examples.first().map_or("", String::as_str);
+    ensure!(violations.is_empty(), "rooms could not be filled: {first}");
     Ok(())
 }
 

@@ -168,15 +168,20 @@ impl Drop for Monitor {
 fn watch(watched: &Watched, first: Reading, end: &AtomicBool, points: &Mutex<Vec<ServerPoint>>) {
     let began = Instant::now();
     let (mut last, mut last_at) = (first, began);
-    for second in 1.. {
-        while began.elapsed() < Duration::from_secs(second) {
+    let mut next = 1;
+    loop {
+        while began.elapsed() < Duration::from_secs(next) {
             if end.load(Ordering::Relaxed) {
                 return;
             }
             std::thread::sleep(LOOK_EVERY);
         }
         // A server that stands still gives no page, and one that died no usage: the second stays empty.
-        let Ok(now) = watched.read_with(watched.pages().ok()) else { continue };
+        let read = watched.read_with(watched.pages().ok());
+        // What took longer than a second stands for all that went by, or the next would be of a moment.
+        let second = began.elapsed().as_secs();
+        next = second + 1;
+        let Ok(now) = read else { continue };
         let passed = last_at.elapsed().as_secs_f64();
         let metrics = KEPT.iter().filter_map(|name| Some(((*name).to_owned(), now.sum(name)?))).collect();
         let cores = now.cpu_seconds_since(&last).map(|seconds| (seconds / passed).max(0.0));
@@ -204,6 +209,31 @@ pub(super) mod tests {
         assert_eq!(after.cpu_seconds_since(&before), Some(0.75));
         assert_eq!((before.resident_bytes, after.resident_bytes), (Some(107), Some(208)));
         assert_eq!(reading(&[]).cpu_seconds_since(&reading(&[])), None);
+    }
+
+    #[test]
+    fn a_page_that_takes_long_makes_no_moment_of_the_next_second() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+        // The first page comes late, all others at once.
+        std::thread::spawn(move || {
+            let mut wait = Duration::from_millis(1_300);
+            for stream in listener.incoming() {
+                std::thread::sleep(std::mem::take(&mut wait));
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nup 1\n";
+                std::io::Write::write_all(&mut stream.unwrap(), answer.as_bytes()).unwrap();
+            }
+        });
+        let watched = Watched { processes: vec![Process::own()], pages: vec![url] };
+        let first = watched.read_with(None).unwrap();
+        let monitor = Monitor::begin(watched, first);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while monitor.newest().is_none_or(|point| point.second < 3) {
+            assert!(Instant::now() < deadline);
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let seconds: Vec<u64> = monitor.finish().iter().map(|point| point.second).collect();
+        assert_eq!(seconds, [2, 3], "the first page was there after 2.3 s");
     }
 
     #[test]

@@ -98,8 +98,10 @@ pub(crate) struct Totals {
     pub(crate) put_off: u64,
     /// Messages that were sent again under their key.
     pub(crate) resent: u64,
-    /// Slow readers that the server closed, and that were told to load anew.
+    /// Slow readers that the server closed, that read why, and that were told to load anew.
     pub(crate) slow_closed: u64,
+    #[serde(default)]
+    pub(crate) slow_told: u64,
     pub(crate) slow_resets: u64,
 }
 
@@ -167,6 +169,7 @@ impl Totals {
             put_off: counts.put_off,
             resent: counts.resent,
             slow_closed: counts.slow_closed,
+            slow_told: counts.slow_told,
             slow_resets: counts.slow_resets,
         }
     }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Counts;
 
+/// A last second that is shorter belongs to the one before: rates of a moment say nothing.
+const SECONDS_MIN: f64 = 0.5;
+
 /// What one process counted in one second.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Second {
@@ -19,6 +22,17 @@ pub(crate) struct Second {
     /// What went wrong.
     pub(crate) errors: u64,
     pub(crate) counts: Counts,
+}
+
+impl Second {
+    /// The same with the moment that follows it.
+    fn and(mut self, next: &Self) -> Self {
+        self.seconds += next.seconds;
+        self.connections = next.connections;
+        self.errors += next.errors;
+        self.counts.add(&next.counts);
+        self
+    }
 }
 
 /// Quantiles of a latency in one second, in microseconds.
@@ -96,6 +110,8 @@ pub(crate) struct Collector {
     /// Members of each process that were signed in when it last told.
     connected: Vec<u64>,
     points: Vec<Point>,
+    /// What the newest point was made of.
+    newest: Option<Second>,
     pub(crate) totals: Counts,
     /// The most members that were signed in at once.
     connections: u64,
@@ -108,7 +124,7 @@ impl Collector {
     /// None in practice: as [`Counts::new`].
     pub(crate) fn new(parts: usize) -> anyhow::Result<Self> {
         let (open, connected, points) = (BTreeMap::new(), vec![0; parts], Vec::new());
-        Ok(Self { parts, open, connected, points, totals: Counts::new()?, connections: 0 })
+        Ok(Self { parts, open, connected, points, newest: None, totals: Counts::new()?, connections: 0 })
     }
 
     /// Takes a second of one process; gives the point that it completes.
@@ -158,7 +174,15 @@ impl Collector {
         let later = if up_to == u64::MAX { BTreeMap::new() } else { self.open.split_off(&(up_to + 1)) };
         for (_, (_, second)) in std::mem::replace(&mut self.open, later) {
             self.connections = self.connections.max(second.connections);
+            let second = match self.newest.take() {
+                Some(newest) if second.seconds < SECONDS_MIN => {
+                    self.points.pop();
+                    newest.and(&second)
+                }
+                _ => second,
+            };
             self.points.push(Point::of(&second));
+            self.newest = Some(second);
         }
     }
 }
@@ -172,6 +196,17 @@ mod tests {
         counts.sent = sent;
         counts.ack_latency.saturating_record_n(latency, sent);
         Second { number, seconds: 1.0, connections: 10, errors: 1, counts }
+    }
+
+    #[test]
+    fn a_moment_at_the_end_belongs_to_the_second_before() {
+        let mut collector = Collector::new(1).unwrap();
+        collector.take(0, second(1, 30, 100));
+        collector.take(0, Second { seconds: 0.25, connections: 9, ..second(2, 20, 900) });
+        let (points, totals, _) = collector.finish();
+        let [point] = points.as_slice() else { panic!("{points:?}") };
+        assert!((point.sent_per_second - 40.0).abs() < 1e-9, "{point:?}");
+        assert_eq!((point.second, point.connections, point.errors, totals.sent), (1, 9, 2, 50));
     }
 
     #[test]

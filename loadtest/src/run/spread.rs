@@ -68,6 +68,7 @@ impl Spread {
         });
         let count = match self.sources {
             Some(count) => {
+                ensure!(count >= 1, "--sources is above 0");
                 ensure!(is_local, "--sources are addresses of this machine alone: every --target must be 127.0.0.1");
                 count
             }

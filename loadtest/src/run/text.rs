@@ -34,7 +34,8 @@ impl Outcome {
         let came_back = format!("{} went on from their cursor, {} tries were put off", totals.resumes, totals.put_off);
         line("connected", totals.connects, &came_back)?;
         line("resent", totals.resent, "under their key, because a connection ended before the answer")?;
-        let resets = format!("slow readers; {} had to load anew", totals.slow_resets);
+        let (told, resets) = (totals.slow_told, totals.slow_resets);
+        let resets = format!("slow readers; {told} read why (4008), {resets} had to load anew");
         line("closed", totals.slow_closed, &resets)?;
         for (name, latency) in self.latency.bounded() {
             write_latency(out, name, latency)?;

@@ -16,6 +16,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+/// How much later somebody who left is counted as such by a server that notices late.
+const NOTICED_AFTER: Duration = Duration::from_millis(400);
+
 /// What the server does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
@@ -28,6 +31,8 @@ pub enum Behaviour {
     LeavesOut,
     /// Leaves the first event out of what it replays.
     SkipsReplayed,
+    /// Counts who left a moment later.
+    NoticesLate,
 }
 
 #[derive(Default)]
@@ -200,6 +205,9 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: A
             }
         }
         if read.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+            if state.lock().unwrap().behaviour == Behaviour::NoticesLate {
+                tokio::time::sleep(NOTICED_AFTER).await;
+            }
             state.lock().unwrap().sessions -= 1;
             return writer.abort();
         }
