@@ -57,6 +57,15 @@ impl Verdict {
         self.violations.counts.keys().copied()
     }
 
+    /// The invariants that were broken, each once.
+    #[must_use]
+    pub fn invariants(&self) -> Vec<&'static str> {
+        let mut broken: Vec<_> = self.broken().map(Kind::invariant).collect();
+        broken.sort_unstable();
+        broken.dedup();
+        broken
+    }
+
     /// Whether every promise was kept.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -66,9 +75,45 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { sent, acked, lost, renumbered, delivered, resets, errors, connections, unanswered } = &self.tally;
-        writeln!(f, "{sent} messages, {acked} acknowledged, {lost} lost, {renumbered} renumbered; seed {}", self.seed)?;
-        writeln!(f, "  {delivered} delivered, {resets} resets, {connections} connections, {unanswered} unanswered")?;
+        let Tally {
+            sent,
+            acked,
+            lost,
+            excused,
+            again,
+            moves,
+            renumbered,
+            delivered,
+            resets,
+            errors,
+            connections,
+            unanswered,
+        } = &self.tally;
+        let named = if *excused > 0 {
+            format!(" ({excused} of the class that docs/guarantees.md names)")
+        } else {
+            String::new()
+        };
+        writeln!(
+            f,
+            "{sent} messages, {acked} acknowledged, {lost} lost{named}, {renumbered} renumbered; seed {}",
+            self.seed
+        )?;
+        let count = |kind| self.violations.counts.get(&kind).copied().unwrap_or(0);
+        writeln!(
+            f,
+            "  doubled {}, phantom {}, reordered {}, unannounced gaps {}, late to removed {}",
+            count(Kind::Double),
+            count(Kind::Phantom) + count(Kind::Text) + count(Kind::Vanished),
+            count(Kind::Order) + count(Kind::RealTime),
+            count(Kind::Hole),
+            count(Kind::Removal)
+        )?;
+        writeln!(
+            f,
+            "  {delivered} delivered, {again} sent again, {moves} joinings and leavings, {resets} resets, \
+             {connections} connections, {unanswered} unanswered"
+        )?;
         let mut told = String::new();
         for (code, count) in errors {
             write!(told, " {code} x {count}")?;
@@ -79,7 +124,7 @@ impl fmt::Display for Verdict {
         }
         write!(f, "  BROKEN:")?;
         for (kind, count) in &self.violations.counts {
-            write!(f, " {} x {count}", kind.name())?;
+            write!(f, " {} x {count} ({})", kind.name(), kind.invariant())?;
         }
         self.violations.examples.iter().try_for_each(|example| write!(f, "\n    - {example}"))
     }

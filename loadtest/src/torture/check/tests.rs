@@ -58,7 +58,9 @@ impl Run {
             check.subscribed(client, ROOM, Position::default());
         }
         for event in &events {
+            check.tick();
             check.sending(ROOM, AUTHOR, event.key.as_deref().unwrap(), text(event));
+            check.tick();
             check.acked(event.key.as_deref().unwrap(), &ack(event));
         }
         Self { check, events }
@@ -243,7 +245,7 @@ fn what_was_answered_first_stands_first() {
         .map(|(seq, event)| wire::Event { seq, at: seq as i64, ordinal: Some(seq), ..event })
         .collect();
     let found = run.found(&events, &events);
-    assert!(found.contains(&Kind::Order) && found.contains(&Kind::Ack), "{found:?}");
+    assert!(found.contains(&Kind::RealTime) && found.contains(&Kind::Ack), "{found:?}");
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn what_nobody_sent_or_was_surely_refused_does_not_stand() {
     run.check.sending(ROOM, AUTHOR, "k5", "text 5");
     run.check.abandoned("k5");
     events.push(message(1, 5, 5));
-    assert_eq!(run.found(&events, &events), [Kind::Ack], "given up, and there");
+    assert_eq!(run.found(&events, &events), [Kind::Phantom], "given up, and there");
 
     let run = Run::new();
     assert_eq!(run.found(&events, &events), [Kind::Text], "nobody sent it");
@@ -296,4 +298,37 @@ fn a_newest_page_that_lacks_the_own_answer_is_stale_unless_the_log_had_lost_it()
     let mut events = events[..3].to_vec();
     events.push(renumbered(at(1, 4), message(2, 4, 4)));
     assert_eq!(run.found(&events, &events), [], "it had been lost, and was put back since");
+}
+
+#[test]
+fn who_left_hears_and_says_nothing_until_they_join_again() {
+    let created = wire::Event { body: Some(Body::Created(Default::default())), ordinal: None, ..message(1, 1, 1) };
+    let left = |seq| {
+        let body = Some(Body::Left(wire::MemberLeft { user: AUTHOR }));
+        wire::Event { body, ordinal: None, key: None, ..message(1, seq, seq) }
+    };
+    let joined = |seq| {
+        let body = Some(Body::Joined(wire::MemberJoined { user: AUTHOR }));
+        wire::Event { body, ordinal: None, key: None, ..message(1, seq, seq) }
+    };
+    let mut check = Check::default();
+    check.users.insert(0, AUTHOR);
+    check.connected(0);
+    check.subscribed(0, ROOM, Position::default());
+    check.live(0, &created);
+    check.leaving(0, ROOM);
+    check.left(0, ROOM);
+    check.live(0, &left(2));
+    assert!(check.violations.is_empty(), "the answer may come before the event: {:?}", check.violations);
+    check.live(0, &message(1, 3, 3));
+    assert_eq!(check.violations.counts.keys().copied().collect::<Vec<_>>(), [Kind::Removal]);
+    check.joining(0, ROOM);
+    check.live(0, &joined(4));
+    check.live(0, &message(1, 5, 5));
+    assert_eq!(check.violations.total(), 1, "who joined again hears everything: {:?}", check.violations);
+
+    let mut check = Check::default();
+    let said = [created, left(2), wire::Event { ordinal: Some(1), ..message(1, 3, 3) }];
+    check.check_authors(&said);
+    assert_eq!(check.violations.counts.keys().copied().collect::<Vec<_>>(), [Kind::Removal]);
 }

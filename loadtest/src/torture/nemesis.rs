@@ -1,0 +1,78 @@
+//! What breaks servers: by a schedule that a seed makes, and with proof that each fault bit.
+//!
+//! - [`fault`]: what can be broken. [`schedule`]: what is broken when. [`strike`]: one fault, from its beginning until
+//!   a message is acknowledged after it.
+
+pub(super) mod fault;
+pub(super) mod schedule;
+mod strike;
+
+use std::time::{Duration, Instant};
+
+use super::run::Torture;
+use super::site::Site;
+use crate::say::say;
+use schedule::Planned;
+use strike::Strike;
+
+/// How often it is looked what is due, and whether a message is acknowledged again: the error of a recovery time.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How often the run is told of while nothing else is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a strike may take that is to end because the run does.
+const END_MAX: Duration = Duration::from_secs(120);
+
+/// Breaks servers under clients.
+pub(super) struct Nemesis<'a> {
+    pub(super) site: &'a mut Site,
+    pub(super) torture: &'a Torture,
+    pub(super) clients: usize,
+    pub(super) began: Instant,
+}
+
+impl Nemesis<'_> {
+    /// Does what is planned, for so long; then everything is whole again.
+    ///
+    /// # Errors
+    /// When a server does not do what it must, such as start again.
+    pub(super) fn rage(&mut self, schedule: &[Planned], lasts: Duration) -> anyhow::Result<()> {
+        let mut waiting = schedule.iter().peekable();
+        let mut strikes: Vec<Strike> = Vec::new();
+        let mut told = Instant::now();
+        while self.began.elapsed() < lasts || waiting.peek().is_some() || !strikes.is_empty() {
+            anyhow::ensure!(self.began.elapsed() < lasts + END_MAX, "a fault does not come to its end");
+            if let Some(next) = waiting.peek()
+                && next.at <= self.began.elapsed()
+                && strikes.iter().all(|strike| strike.allows(next))
+            {
+                let strike = Strike::begin(self, next)?;
+                say(&format!("{:7.2} s  {} begins", self.seconds(), next.told()));
+                strikes.push(strike);
+                waiting.next();
+            }
+            for strike in &mut strikes {
+                strike.go_on(self)?;
+            }
+            for strike in strikes.extract_if(.., |strike| strike.is_over(self.torture)) {
+                let deed = self.torture.done(strike.into_deed(self));
+                let recovery =
+                    deed.recovery_ms.map_or(String::new(), |ms| format!("; first ack {:.2} s later", ms / 1e3));
+                say(&format!("{:7.2} s  {}{recovery}; {}", self.seconds(), deed.told(), deed.proofs()));
+                told = Instant::now();
+            }
+            if told.elapsed() > TELL_EVERY {
+                let progress = self.torture.progress();
+                say(&format!("{:7.2} s  {} messages acknowledged", self.seconds(), progress.acked));
+                told = Instant::now();
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.torture.now_ns() as f64 / 1e9
+    }
+}
