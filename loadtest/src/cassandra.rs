@@ -37,11 +37,14 @@ impl Cassandra {
     /// When it does not serve.
     pub(crate) fn start(folder: &Path, manner: Manner) -> anyhow::Result<Self> {
         let (address, storage) = (free_address()?, free_address()?);
-        // It stands for servers of its own: on the cores that it shares with nodes here it takes what they leave.
-        let mut command = Command::new("nice");
-        command.args(["-n", "19", "scripts/cassandra/start"]);
+        let script = "scripts/cassandra/start";
+        let mut command = match manner {
+            // It stands for servers of its own: on the cores that it shares with nodes here it takes what they leave.
+            Manner::AsOperated => Command::new("nice"),
+            Manner::Quick => Command::new(script),
+        };
         if manner == Manner::AsOperated {
-            command.args(["--keep", "--fast"]);
+            command.args(["-n", "19", script, "--keep", "--fast"]);
         }
         command.arg(folder).arg("127.0.0.1").args([address.port().to_string(), storage.port().to_string()]);
         command.arg(storage.to_string()).stdin(Stdio::piped());

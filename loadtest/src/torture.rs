@@ -11,7 +11,7 @@
 //!   rooms that it leaves and joins.
 //! - [`history`]: all that happened, on disk, and [`judge`], who reads nothing else.
 //! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`conduct`]: both under clients.
-//! - [`cli`]: all of it as commands.
+//! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
 //! - [`check`]: the promises. [`verdict`]: what a run says.
 //! - [`witness`]: the promises, for clients that somebody else drives.
 //! - [`rest`]: signing in, rooms, heads and whole logs.
@@ -26,6 +26,7 @@ mod nemesis;
 mod outbox;
 mod person;
 mod plan;
+mod planted;
 mod random;
 mod rest;
 mod run;
@@ -40,6 +41,7 @@ pub use cli::{Order, Store};
 pub use conduct::conduct;
 pub use judge::{Judgement, judge};
 pub use plan::{Client, Habit, Plan};
+pub use planted::{CASES, Case};
 pub use run::Torture;
 pub use verdict::Verdict;
 pub use witness::{ShownLog, Witness};

@@ -26,7 +26,7 @@ use super::history::deed::Deed;
 use super::history::fact::Op;
 use crate::check::{Kind, Violations};
 pub(super) use finish::NodeLog;
-use members::Member;
+use members::{Member, Outside};
 use sent::Sent;
 use stream::Stream;
 
@@ -85,6 +85,8 @@ pub(super) struct Check {
     users: HashMap<usize, u64>,
     /// Where each client stands in each room that it ever asked to leave.
     members: HashMap<(usize, u64), Member>,
+    /// What was shown to clients that were out.
+    outside: Vec<Outside>,
     /// What happens now. Orders what clients begin and what is answered: all are on one machine and under one lock.
     now: Op,
     /// The node that each client is at.
@@ -179,7 +181,7 @@ impl Check {
             }
             None => self.fault(Kind::Protocol, || format!("client {client} did not subscribe {}", event.room)),
         }
-        self.may_hear(client, event);
+        self.shown_to(client, event);
         self.saw(event);
     }
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::conduct::{conduct, planned};
+use super::conduct::{conduct, planned as planned_faults};
 use super::judge::judge;
 use super::nemesis::fault::Fault;
-use super::{Client, Plan, Torture};
+use super::{Client, Plan, Torture, planted};
 use crate::say::say;
 
 /// How long a client waits for an answer before it goes elsewhere.
@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Run(Box<Order>),
     /// Judge the history that a run wrote, and read nothing else. Exit codes as for run.
     Check(Checking),
+    /// Plant each bug that a process can show, and see it found by the invariant that names it, and the same run clean
+    /// without it. Exit code 1: one was not found.
+    Planted(Planting),
     /// Clients that keep every promise checked at nodes that run already, while you break them. Exit codes as for run.
     Load(Loading),
 }
@@ -111,12 +114,38 @@ pub struct Order {
     /// Fewer acknowledged messages prove nothing.
     #[arg(long, default_value_t = 100)]
     pub acks_min: u64,
+    /// Seconds that it may take after a fault until a message is acknowledged again; without it 2, and 10 for a cluster.
+    #[arg(long)]
+    pub recovery: Option<f64>,
     /// Keep the servers' logs and data also if nothing is found.
     #[arg(long)]
     pub keep: bool,
     /// Show what would be broken when, and run nothing.
     #[arg(long)]
     pub print_schedule: bool,
+    /// Say nothing while it runs.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Which bugs to plant.
+#[derive(Debug, Args)]
+pub(crate) struct Planting {
+    /// Those that this store shows; without it all.
+    #[arg(long, value_enum)]
+    store: Option<Store>,
+    /// A build of the server for tests.
+    #[arg(long, default_value = "target/debug/bobchat")]
+    bobchat: PathBuf,
+    /// The Redis of a cluster.
+    #[arg(long, default_value = "redis-server")]
+    redis_server: PathBuf,
+    /// HOST:PORT of a Cassandra that runs; without it each run of a cluster starts one.
+    #[arg(long)]
+    cassandra: Option<String>,
+    /// Where to write the histories, one folder a bug.
+    #[arg(long, default_value = "target/torture-planted")]
+    out: PathBuf,
 }
 
 /// Nodes that run already.
@@ -154,7 +183,7 @@ impl Command {
         match self {
             Self::Run(order) if order.print_schedule => {
                 order.check()?;
-                planned(&order)?.iter().for_each(|planned| say(&planned.line()));
+                planned_faults(&order)?.iter().for_each(|planned| say(&planned.line()));
                 Ok(ExitCode::SUCCESS)
             }
             Self::Run(order) => {
@@ -169,6 +198,7 @@ impl Command {
                 say(&judgement.to_string());
                 Ok(judgement.exit_code())
             }
+            Self::Planted(planting) => planting.run(),
             Self::Load(loading) => loading.run(),
         }
     }
@@ -195,8 +225,10 @@ impl Order {
             plant: None,
             out,
             acks_min: 100,
+            recovery: None,
             keep: false,
             print_schedule: false,
+            quiet: false,
         }
     }
 
@@ -226,6 +258,16 @@ impl Order {
     /// Seconds between two faults.
     pub(super) fn every(&self) -> f64 {
         self.every.unwrap_or(if self.store == Store::Cluster { EVERY_CLUSTER } else { EVERY_EMBEDDED })
+    }
+}
+
+impl Planting {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { store, bobchat, redis_server, cassandra, out } = self;
+        planted::must_exist(&bobchat)?;
+        let like = Order { redis_server, cassandra, quiet: true, ..Order::new(bobchat, out) };
+        let wrong = planted::run_all(&like, store)?;
+        Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 

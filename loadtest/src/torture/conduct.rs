@@ -30,9 +30,9 @@ const DOOR_ONCE_IN: usize = 4;
 /// One client in so many moves from node to node, or comes back to the only one.
 const ROAMS_ONCE_IN: usize = 3;
 
-/// What may take how long until messages are acknowledged again.
-const RECOVERY_EMBEDDED_MS: f64 = 2_000.0;
-const RECOVERY_CLUSTER_MS: f64 = 10_000.0;
+/// How long it may take until messages are acknowledged again, in seconds.
+const RECOVERY_EMBEDDED: f64 = 2.0;
+const RECOVERY_CLUSTER: f64 = 10.0;
 
 /// The faults of a run, in the order in which they are planned.
 pub(super) fn planned(order: &Order) -> anyhow::Result<Vec<Planned>> {
@@ -53,7 +53,7 @@ pub fn conduct(order: &Order) -> anyhow::Result<Judgement> {
     let servers = tempfile::Builder::new().prefix("servers-").tempdir_in(&order.out)?;
     let mut site = Site::start(&wanted(order, servers.path()))?;
     let version = site.node(0)?.alive()?;
-    say(&format!("seed {}: {} faults in {:.0} s; {version}", order.seed, planned.len(), order.secs));
+    order.tell(&format!("seed {}: {} faults in {:.0} s; {version}", order.seed, planned.len(), order.secs));
     let plan = Plan {
         nodes: site.addresses(),
         rooms: order.rooms,
@@ -67,43 +67,46 @@ pub fn conduct(order: &Order) -> anyhow::Result<Judgement> {
     let mut meta = meta(order, version, &planned);
     torture.describe(&meta)?;
     let began = Instant::now();
-    Nemesis { site: &mut site, torture: &torture, clients: order.clients, began }
-        .rage(&planned, Duration::from_secs_f64(order.secs))?;
-    meta.end = Some(end(&mut torture, &mut site)?);
+    Nemesis { site: &mut site, torture: &torture, order, began }.rage(&planned, Duration::from_secs_f64(order.secs))?;
+    meta.end = Some(end(order, &mut torture, &mut site)?);
     torture.describe(&meta)?;
     torture.close()?;
     drop(site);
     let judgement = judge(&history)?;
     if order.keep || !judgement.is_proof() {
-        say(&format!("the servers' logs and data: {}", servers.keep().display()));
+        order.tell(&format!("the servers' logs and data: {}", servers.keep().display()));
     }
     Ok(judgement)
 }
 
 /// Quiet, all drained, all nodes restarted, all drained again.
-fn end(torture: &mut Torture, site: &mut Site) -> anyhow::Result<End> {
-    say("  everything is whole; waiting until all agree");
-    let (settled, mut unsettled) = settle(torture)?;
-    torture.drain()?;
-    say("  restarting all nodes");
-    site.nodes.iter_mut().try_for_each(site::node::Node::restart)?;
-    let (again, unsettled_again) = settle(torture)?;
-    torture.drain()?;
-    unsettled = unsettled.or(unsettled_again);
+fn end(order: &Order, torture: &mut Torture, site: &mut Site) -> anyhow::Result<End> {
+    order.tell("  everything is whole; waiting until all agree");
     let ms = |took: Duration| took.as_secs_f64() * 1e3;
-    Ok(End { settled_ms: ms(settled), settled_again_ms: Some(ms(again)), unsettled })
+    let (settled, mut unsettled) = settle(torture);
+    torture.drain_what_there_is();
+    order.tell("  restarting all nodes");
+    site.nodes.iter_mut().try_for_each(site::node::Node::restart)?;
+    let mut settled_again_ms = None;
+    // What did not come to rest before need not be waited for again.
+    if unsettled.is_none() {
+        let (again, why) = settle(torture);
+        (settled_again_ms, unsettled) = (Some(ms(again)), why);
+    }
+    torture.drain_what_there_is();
+    Ok(End { settled_ms: ms(settled), settled_again_ms, unsettled })
 }
 
 /// Waits until all agree; says how long it took, and why it took too long.
-fn settle(torture: &mut Torture) -> anyhow::Result<(Duration, Option<String>)> {
+fn settle(torture: &mut Torture) -> (Duration, Option<String>) {
     let begin = Instant::now();
     let outcome = torture.settle(AGREED_WITHIN + BUSY);
     let took = begin.elapsed();
-    Ok(match outcome {
+    match outcome {
         Ok(_) if took > AGREED_WITHIN => (took, Some(format!("all agreed {:.1} s after the end", took.as_secs_f64()))),
         Ok(_) => (took, None),
         Err(error) => (took, Some(format!("{error:#}"))),
-    })
+    }
 }
 
 fn wanted(order: &Order, folder: &std::path::Path) -> site::Wanted {
@@ -138,7 +141,12 @@ fn meta(order: &Order, version: String, planned: &[Planned]) -> Meta {
         ack: order.ack.clone(),
         schedule: planned.iter().map(Planned::line).collect(),
         acks_min: order.acks_min,
-        recovery_max_ms: if order.store == Store::Cluster { RECOVERY_CLUSTER_MS } else { RECOVERY_EMBEDDED_MS },
+        recovery_max_ms: 1e3
+            * order.recovery.unwrap_or(if order.store == Store::Cluster {
+                RECOVERY_CLUSTER
+            } else {
+                RECOVERY_EMBEDDED
+            }),
         end: None,
     }
 }
@@ -165,6 +173,13 @@ fn clients(order: &Order) -> Vec<Client> {
 }
 
 impl Order {
+    /// Says how it goes.
+    pub(super) fn tell(&self, what: &str) {
+        if !self.quiet {
+            say(what);
+        }
+    }
+
     /// Holds the order to what can be done.
     ///
     /// # Errors

@@ -141,3 +141,6 @@ impl fmt::Display for Judgement {
         self.doubts.iter().try_for_each(|doubt| write!(f, "\n    - {doubt}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

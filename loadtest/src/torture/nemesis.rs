@@ -9,9 +9,10 @@ mod strike;
 
 use std::time::{Duration, Instant};
 
+use super::cli::Order;
 use super::run::Torture;
 use super::site::Site;
-use crate::say::say;
+use fault::Target;
 use schedule::Planned;
 use strike::Strike;
 
@@ -21,6 +22,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How often the run is told of while nothing else is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
+/// How long a fault waits for clients that would notice it.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
 /// How long a strike may take that is to end because the run does.
 const END_MAX: Duration = Duration::from_secs(120);
 
@@ -28,7 +32,7 @@ const END_MAX: Duration = Duration::from_secs(120);
 pub(super) struct Nemesis<'a> {
     pub(super) site: &'a mut Site,
     pub(super) torture: &'a Torture,
-    pub(super) clients: usize,
+    pub(super) order: &'a Order,
     pub(super) began: Instant,
 }
 
@@ -41,35 +45,48 @@ impl Nemesis<'_> {
         let mut waiting = schedule.iter().peekable();
         let mut strikes: Vec<Strike> = Vec::new();
         let mut told = Instant::now();
+        let mut whole_since = Instant::now();
         while self.began.elapsed() < lasts || waiting.peek().is_some() || !strikes.is_empty() {
             anyhow::ensure!(self.began.elapsed() < lasts + END_MAX, "a fault does not come to its end");
             if let Some(next) = waiting.peek()
                 && next.at <= self.began.elapsed()
                 && strikes.iter().all(|strike| strike.allows(next))
+                && (self.has_somebody_at(next) || self.began.elapsed() > next.at + WAIT_MAX)
             {
                 let strike = Strike::begin(self, next)?;
-                say(&format!("{:7.2} s  {} begins", self.seconds(), next.told()));
+                self.order.tell(&format!("{:7.2} s  {} begins", self.seconds(), next.told()));
                 strikes.push(strike);
                 waiting.next();
             }
-            for strike in &mut strikes {
-                strike.go_on(self)?;
+            if strikes.iter().any(|strike| !strike.is_whole()) {
+                whole_since = Instant::now();
             }
-            for strike in strikes.extract_if(.., |strike| strike.is_over(self.torture)) {
+            for strike in &mut strikes {
+                strike.go_on(self, whole_since)?;
+            }
+            for strike in strikes.extract_if(.., |strike| strike.is_over(whole_since)) {
                 let deed = self.torture.done(strike.into_deed(self));
                 let recovery =
                     deed.recovery_ms.map_or(String::new(), |ms| format!("; first ack {:.2} s later", ms / 1e3));
-                say(&format!("{:7.2} s  {}{recovery}; {}", self.seconds(), deed.told(), deed.proofs()));
+                self.order.tell(&format!("{:7.2} s  {}{recovery}; {}", self.seconds(), deed.told(), deed.proofs()));
                 told = Instant::now();
             }
             if told.elapsed() > TELL_EVERY {
                 let progress = self.torture.progress();
-                say(&format!("{:7.2} s  {} messages acknowledged", self.seconds(), progress.acked));
+                self.order.tell(&format!("{:7.2} s  {} messages acknowledged", self.seconds(), progress.acked));
                 told = Instant::now();
             }
             std::thread::sleep(LOOK_EVERY);
         }
         Ok(())
+    }
+
+    /// Whether somebody is there who would notice: clients may be on their way back from the fault before.
+    fn has_somebody_at(&self, next: &Planned) -> bool {
+        match next.target {
+            Target::Node(number) => self.torture.connected_to(number) > 0,
+            _ => true,
+        }
     }
 
     fn seconds(&self) -> f64 {

@@ -397,7 +397,9 @@ impl Person {
     /// Does what is due. `true`: it is time to go.
     async fn act(&mut self, visit: &mut Visit) -> anyhow::Result<bool> {
         let wish = *self.wish.borrow();
-        if wish == Wish::End || self.is_away(wish) || visit.leave_at.is_some_and(|time| time <= Instant::now()) {
+        // Who roams comes to rest with the others.
+        let moves_on = wish != Wish::Settle && visit.leave_at.is_some_and(|time| time <= Instant::now());
+        if wish == Wish::End || self.is_away(wish) || moves_on {
             return Ok(true);
         }
         if self.shared.lock().storms != self.storms {

@@ -19,9 +19,10 @@ use super::outbox::Outbox;
 use super::person::Person;
 use super::plan::Plan;
 use super::random::Random;
-use super::rest::{Account, Rest};
+use super::rest::{Account, Rest, is_temporary};
 use super::shared::{Progress, Shared, Sink, Standing, Wish};
 use super::verdict::Verdict;
+use crate::check::Kind;
 
 /// How often it is looked whether something has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -126,6 +127,11 @@ impl Torture {
         self.shared.lock().done(deed)
     }
 
+    /// Clients that are at a node.
+    pub(super) fn connected_to(&self, node: usize) -> usize {
+        self.shared.lock().connected_to(node)
+    }
+
     /// Messages that are not acknowledged, of all clients.
     pub(super) fn pending(&self) -> usize {
         self.shared.lock().clients.iter().map(|client| client.pending).sum()
@@ -205,19 +211,38 @@ impl Torture {
     /// # Errors
     /// When a node's logs cannot be read.
     pub(super) fn drain(&mut self) -> anyhow::Result<()> {
-        let first = self.drained * self.nodes.len();
-        for (number, node) in self.nodes.iter().copied().enumerate() {
-            for room in &self.rooms {
-                let log = self.rest.log((first + number, node), &self.owner, *room)?;
-                let mut state = self.shared.lock();
-                state.shown(&log);
-                if matches!(state.sink, Sink::Check(_)) {
-                    drop(state);
-                    self.logs.push(log);
-                }
+        for (number, node, room) in self.to_drain() {
+            self.read(number, node, room)?;
+        }
+        self.drained += 1;
+        Ok(())
+    }
+
+    /// The same; what cannot be read is a promise that was broken, for it was there.
+    pub(super) fn drain_what_there_is(&mut self) {
+        for (number, node, room) in self.to_drain() {
+            if let Err(error) = self.read(number, node, room) {
+                let kind = if is_temporary(&error) { Kind::Unsettled } else { Kind::Loss };
+                self.shared.tell(0, Fact::fault(kind, format!("room {room} cannot be read: {error:#}")));
             }
         }
         self.drained += 1;
+    }
+
+    fn to_drain(&self) -> Vec<(usize, SocketAddr, u64)> {
+        let first = self.drained * self.nodes.len();
+        let nodes = self.nodes.iter().copied().enumerate();
+        nodes.flat_map(|(number, node)| self.rooms.iter().map(move |room| (first + number, node, *room))).collect()
+    }
+
+    fn read(&mut self, number: usize, node: SocketAddr, room: u64) -> anyhow::Result<()> {
+        let log = self.rest.log((number, node), &self.owner, room)?;
+        let mut state = self.shared.lock();
+        state.shown(&log);
+        if matches!(state.sink, Sink::Check(_)) {
+            drop(state);
+            self.logs.push(log);
+        }
         Ok(())
     }
 

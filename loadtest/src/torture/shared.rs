@@ -93,6 +93,11 @@ impl State {
         crate::time::nanos(self.began.elapsed()).max(1)
     }
 
+    /// Clients that are at a node.
+    pub(super) fn connected_to(&self, node: usize) -> usize {
+        self.clients.iter().zip(&self.nodes).filter(|(client, at)| client.connected && **at == node).count()
+    }
+
     /// Takes what a client did or heard.
     pub(super) fn tell(&mut self, client: usize, fact: Fact, events: Vec<wire::Event>) {
         self.count(client, &fact);

@@ -33,6 +33,7 @@ impl Check {
             check_numbers(&log.events, &mut self.violations);
             self.check_messages(&log.events);
             self.check_authors(&log.events);
+            self.check_outside(log);
             self.check_real_time(&log.events);
         }
         let rooms = std::mem::take(&mut self.rooms);

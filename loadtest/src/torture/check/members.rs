@@ -1,26 +1,42 @@
 //! Who may hear and say what: whoever left is out until they join again.
+//!
+//! What somebody is shown while they are out is written down, and judged in the end, when the room's log says where
+//! they left. At the time nobody can: the answer that says so may be there before the event, and an older leaving may
+//! be replayed that was made good since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use bobchat_proto::ids::Position;
 use bobchat_proto::wire::{self, event::Body};
 
-use super::{Check, place, say};
-use crate::check::{Kind, Violations};
+use super::{Check, NodeLog, Op, place, say};
+use crate::check::Kind;
 
 /// Where a client stands in a room that it asked to leave at some time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Member {
+    /// How often it has left, the leaving that is under way included.
+    times: usize,
     /// It was told that it is out, and has not asked to join since.
     is_out: bool,
-    /// Where the event stands that says so, once its stream brought it and no later joining.
-    left_at: Option<u64>,
+}
+
+/// Something that somebody was shown who was out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outside {
+    client: usize,
+    room: u64,
+    /// Which of its leavings it was.
+    times: usize,
+    shown: Position,
+    op: Op,
 }
 
 impl Check {
     /// Somebody asks to leave a room.
     pub(in super::super) fn leaving(&mut self, client: usize, room: u64) {
         self.tally.moves += 1;
-        self.members.insert((client, room), Member::default());
+        self.members.entry((client, room)).or_default().times += 1;
     }
 
     /// Somebody was told that they are out.
@@ -31,37 +47,37 @@ impl Check {
     /// Somebody asks to join a room.
     pub(in super::super) fn joining(&mut self, client: usize, room: u64) {
         self.tally.moves += 1;
-        self.members.remove(&(client, room));
+        self.members.entry((client, room)).or_default().is_out = false;
     }
 
-    /// Holds an event of a stream against who may hear it. Up to the event that says that somebody left, nothing shows
-    /// that they did: the answer may be there before it.
-    pub(super) fn may_hear(&mut self, client: usize, event: &wire::Event) {
-        let user = self.users.get(&client).copied();
-        let Some(member) = self.members.get_mut(&(client, event.room)) else { return };
-        let heard_too_much = member.is_out && member.left_at.is_some();
-        match &event.body {
-            Some(Body::Left(left)) if Some(left.user) == user => member.left_at = Some(event.seq),
-            // An earlier leaving may be replayed, which was made good since.
-            Some(Body::Joined(joined)) if Some(joined.user) == user => member.left_at = None,
-            _ => {}
-        }
-        if heard_too_much {
-            let here = say(place(event));
-            self.fault(Kind::Removal, || format!("client {client} left room {} and heard {here} after", event.room));
-        }
+    /// Somebody is shown an event. The newest one of a page says all of it.
+    pub(super) fn shown_to(&mut self, client: usize, event: &wire::Event) {
+        let Some(member) = self.members.get(&(client, event.room)).filter(|member| member.is_out) else { return };
+        let (room, times, shown, op) = (event.room, member.times, place(event), self.now);
+        self.outside.push(Outside { client, room, times, shown, op });
     }
 
-    /// Somebody who had left was shown a page: nothing in it may have come after that.
-    pub(super) fn peeked(&mut self, client: usize, room: u64, events: &[wire::Event]) {
-        let left_at = self.members.get(&(client, room)).and_then(|member| member.left_at);
-        if let (Some(left_at), Some(last)) = (left_at, events.last())
-            && last.seq > left_at
-        {
-            let seq = last.seq;
-            self.fault(Kind::Removal, || format!("client {client} left room {room} at {left_at} and read {seq}"));
+    /// Nobody who was out was shown what came after they left.
+    pub(super) fn check_outside(&mut self, log: &NodeLog) {
+        let mut leavings: HashMap<u64, Vec<u64>> = HashMap::new();
+        for event in &log.events {
+            if let Some(Body::Left(left)) = &event.body {
+                leavings.entry(left.user).or_default().push(event.seq);
+            }
         }
-        self.page(events, None);
+        // What was lost since and stands elsewhere now is judged by nobody: its number says nothing.
+        let stands: BTreeSet<Position> = log.events.iter().map(place).collect();
+        let outside: Vec<_> = self.outside.iter().filter(|outside| outside.room == log.room).copied().collect();
+        for Outside { client, room, times, shown, op } in outside {
+            let user = self.users.get(&client).copied().unwrap_or_default();
+            let left_at = leavings.get(&user).and_then(|seqs| seqs.get(times.saturating_sub(1))).copied();
+            if let Some(left_at) = left_at.filter(|left_at| shown.seq.0 > *left_at && stands.contains(&shown)) {
+                let (shown, about) = (say(shown), self.about(&[op]));
+                self.violations.add(Kind::Removal, || {
+                    format!("client {client} left room {room} at seq {left_at} and was shown {shown} after that{about}")
+                });
+            }
+        }
     }
 
     /// Whoever said something was a member there. What was put back is judged by where it stood first.
@@ -77,18 +93,18 @@ impl Check {
                 Some(Body::Joined(joined)) => drop(members.insert(joined.user)),
                 Some(Body::Left(left)) => drop(members.remove(&left.user)),
                 Some(Body::Message(_)) if event.first.is_none() && !members.contains(&event.author) => {
-                    let sent = event.key.as_deref().and_then(|key| self.sent.get(key));
-                    let about = sent.map_or(String::new(), |sent| self.about(&sent.ops()));
-                    add_stranger(&mut self.violations, event, &about);
+                    self.is_stranger(event);
                 }
                 _ => {}
             }
         }
     }
-}
 
-fn add_stranger(violations: &mut Violations, event: &wire::Event, about: &str) {
-    violations.add(Kind::Removal, || {
-        format!("room {}, seq {}: user {} is no member there{about}", event.room, event.seq, event.author)
-    });
+    fn is_stranger(&mut self, event: &wire::Event) {
+        let sent = event.key.as_deref().and_then(|key| self.sent.get(key));
+        let about = sent.map_or(String::new(), |sent| self.about(&sent.ops()));
+        self.violations.add(Kind::Removal, || {
+            format!("room {}, seq {}: user {} is no member there{about}", event.room, event.seq, event.author)
+        });
+    }
 }

@@ -300,35 +300,60 @@ fn a_newest_page_that_lacks_the_own_answer_is_stale_unless_the_log_had_lost_it()
     assert_eq!(run.found(&events, &events), [], "it had been lost, and was put back since");
 }
 
-#[test]
-fn who_left_hears_and_says_nothing_until_they_join_again() {
-    let created = wire::Event { body: Some(Body::Created(Default::default())), ordinal: None, ..message(1, 1, 1) };
-    let left = |seq| {
-        let body = Some(Body::Left(wire::MemberLeft { user: AUTHOR }));
-        wire::Event { body, ordinal: None, key: None, ..message(1, seq, seq) }
-    };
-    let joined = |seq| {
-        let body = Some(Body::Joined(wire::MemberJoined { user: AUTHOR }));
-        wire::Event { body, ordinal: None, key: None, ..message(1, seq, seq) }
-    };
-    let mut check = Check::default();
+/// A log in which the author comes, leaves, is talked about, and comes back.
+fn with_a_gap() -> Vec<wire::Event> {
+    let state =
+        |seq, body| wire::Event { body: Some(body), ordinal: None, key: None, author: 1, ..message(1, seq, seq) };
+    let said = |seq, ordinal| wire::Event { ordinal: Some(ordinal), author: 1, ..message(1, seq, seq) };
+    vec![
+        state(1, Body::Created(Default::default())),
+        state(2, Body::Joined(wire::MemberJoined { user: AUTHOR })),
+        state(3, Body::Left(wire::MemberLeft { user: AUTHOR })),
+        said(4, 1),
+        state(5, Body::Joined(wire::MemberJoined { user: AUTHOR })),
+        said(6, 2),
+        state(7, Body::Left(wire::MemberLeft { user: AUTHOR })),
+        said(8, 3),
+    ]
+}
+
+/// The kinds that are found when somebody heard these after their leavings, the first and the second.
+fn heard_outside(heard: [&[usize]; 2]) -> Vec<Kind> {
+    let (mut check, events) = (Check::default(), with_a_gap());
     check.users.insert(0, AUTHOR);
+    for event in events.iter().filter(|event| event.ordinal.is_some()) {
+        check.sending(ROOM, 1, event.key.as_deref().unwrap(), text(event));
+        check.acked(event.key.as_deref().unwrap(), &ack(event));
+    }
     check.connected(0);
     check.subscribed(0, ROOM, Position::default());
-    check.live(0, &created);
-    check.leaving(0, ROOM);
-    check.left(0, ROOM);
-    check.live(0, &left(2));
-    assert!(check.violations.is_empty(), "the answer may come before the event: {:?}", check.violations);
-    check.live(0, &message(1, 3, 3));
-    assert_eq!(check.violations.counts.keys().copied().collect::<Vec<_>>(), [Kind::Removal]);
-    check.joining(0, ROOM);
-    check.live(0, &joined(4));
-    check.live(0, &message(1, 5, 5));
-    assert_eq!(check.violations.total(), 1, "who joined again hears everything: {:?}", check.violations);
+    for indices in heard {
+        check.leaving(0, ROOM);
+        check.left(0, ROOM);
+        indices.iter().for_each(|index| check.live(0, &events[*index]));
+        check.joining(0, ROOM);
+    }
+    check.finish(&[NodeLog { messages: [3, 5, 7].map(|index| events[index].clone()).to_vec(), ..log(0, &events) }]);
+    check.violations.counts.into_keys().collect()
+}
 
+#[test]
+fn who_left_hears_nothing_that_came_after_until_they_join_again() {
+    assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6]]), [], "all up to each leaving, older ones too");
+    assert_eq!(heard_outside([&[0, 1, 2, 3], &[]]), [Kind::Removal], "after the first leaving");
+    assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6, 7]]), [Kind::Removal], "after the second");
+}
+
+#[test]
+fn who_left_says_nothing() {
     let mut check = Check::default();
-    let said = [created, left(2), wire::Event { ordinal: Some(1), ..message(1, 3, 3) }];
+    let mut said = with_a_gap();
     check.check_authors(&said);
+    assert!(check.violations.is_empty(), "who made the room is a member: {:?}", check.violations);
+    said.iter_mut().for_each(|event| event.author = AUTHOR);
+    let mut check = Check::default();
+    check.check_authors(&said[..3]);
+    assert!(check.violations.is_empty(), "{:?}", check.violations);
+    check.check_authors(&said[..4]);
     assert_eq!(check.violations.counts.keys().copied().collect::<Vec<_>>(), [Kind::Removal]);
 }

@@ -36,7 +36,12 @@ impl Check {
             Fact::Unanswered => self.tally.unanswered += 1,
             Fact::Leaving { room } => self.leaving(client, *room),
             Fact::Left { room } => self.left(client, *room),
-            Fact::Peek { room } => self.peeked(client, *room, events),
+            Fact::Peek { .. } => {
+                if let Some(newest) = events.last() {
+                    self.shown_to(client, newest);
+                }
+                self.page(events, None);
+            }
             Fact::Joining { room } => self.joining(client, *room),
             Fact::Fault { kind, detail } => self.fault(*kind, || detail.clone()),
         }

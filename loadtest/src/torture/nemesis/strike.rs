@@ -170,14 +170,15 @@ impl Strike {
         Ok(())
     }
 
-    /// Does what is due now.
+    /// Does what is due now. `whole_since`: when nothing was broken any more, this or another.
     ///
     /// # Errors
     /// When a server does not do what it must.
-    pub(super) fn go_on(&mut self, nemesis: &mut Nemesis<'_>) -> anyhow::Result<()> {
+    pub(super) fn go_on(&mut self, nemesis: &mut Nemesis<'_>, whole_since: Instant) -> anyhow::Result<()> {
         if let Some((ended, ..)) = self.ended {
             if self.recovered.is_none() && self.is_acked_since(nemesis.torture) {
-                self.recovered = Some(ended.elapsed());
+                // What another fault kept from happening is not this one's.
+                self.recovered = Some(ended.elapsed().min(whole_since.elapsed()));
             }
             return Ok(());
         }
@@ -214,6 +215,9 @@ impl Strike {
             Fault::DiskFull | Fault::RedisFull if passed < self.planned.length + HOLD_MAX => {
                 passed >= self.planned.length && self.refusals(nemesis.torture) > 0
             }
+            Fault::Storm if passed < self.planned.length + HOLD_MAX => {
+                passed >= self.planned.length && self.lost(nemesis.torture) >= nemesis.order.clients as u64
+            }
             _ => passed >= self.planned.length,
         })
     }
@@ -222,6 +226,11 @@ impl Strike {
     fn refusals(&self, torture: &Torture) -> u64 {
         let busy = |progress: &Progress| progress.errors.get("busy").copied().unwrap_or(0);
         busy(&torture.progress()) - busy(&self.before)
+    }
+
+    /// Connections that ended since the beginning.
+    fn lost(&self, torture: &Torture) -> u64 {
+        torture.progress().gone - self.before.gone
     }
 
     fn heal(&mut self, nemesis: &mut Nemesis<'_>) -> anyhow::Result<()> {
@@ -240,8 +249,8 @@ impl Strike {
                 self.proof.push(Proof::count("refused as busy", self.refusals(nemesis.torture)));
             }
             Fault::Storm => {
-                let lost = nemesis.torture.progress().gone - self.before.gone;
-                self.proof.push(Proof::holds("connections lost", lost, lost >= nemesis.clients as u64));
+                let lost = self.lost(nemesis.torture);
+                self.proof.push(Proof::holds("connections lost", lost, lost >= nemesis.order.clients as u64));
             }
             Fault::RedisKill | Fault::RedisLose => {
                 let lose = self.planned.fault == Fault::RedisLose;
@@ -303,17 +312,23 @@ impl Strike {
             && !(self.planned.fault == Fault::Roll && next.fault == Fault::Roll && self.recovered.is_none())
     }
 
+    /// Whether what it broke is whole again.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Whether all that it says is known.
-    pub(super) fn is_over(&self, _: &Torture) -> bool {
+    pub(super) fn is_over(&self, whole_since: Instant) -> bool {
         let given_up = |(ended, ..): &(Instant, u64, Progress)| ended.elapsed() > RECOVERY_GIVEN_UP;
-        self.recovered.is_some() || self.ended.as_ref().is_some_and(given_up)
+        let given_up = self.ended.as_ref().is_some_and(given_up) && whole_since.elapsed() > RECOVERY_GIVEN_UP;
+        self.recovered.is_some() || given_up
     }
 
     /// What is written down of it.
     pub(super) fn into_deed(mut self, nemesis: &Nemesis<'_>) -> Deed {
         let fault = self.planned.fault;
         if matches!(fault, Fault::Kill | Fault::Restart | Fault::Roll) {
-            self.proof.push(Proof::count("connections lost", nemesis.torture.progress().gone - self.before.gone));
+            self.proof.push(Proof::count("connections lost", self.lost(nemesis.torture)));
         }
         let node = if let Target::Node(number) = self.planned.target { Some(number) } else { None };
         let recovered = self.recovered.unwrap_or(RECOVERY_GIVEN_UP);
