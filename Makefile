@@ -104,6 +104,7 @@ quick: web/node_modules/.package-lock.json ## The checks and tests that answer w
 check: web/node_modules/.package-lock.json ## Format, lints, documentation, dependencies, generated files, web
 	@$(STEP) "format" cargo fmt --all --check
 	@$(STEP) "clippy" cargo clippy $(WORKSPACE) -- -D warnings
+	@$(STEP) "clippy of what is shipped" cargo clippy --workspace --exclude bobchat-simulation --locked -- -D warnings
 	@$(STEP) "Rust documentation" env RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" \
 		cargo doc --workspace --locked --no-deps --document-private-items
 	@scripts/need cargo-deny

@@ -83,9 +83,10 @@ fn is_json(format: LogFormat) -> bool {
 }
 
 /// Log lines never come from the data path's spans, so the log need not see them; and how many threads a
-/// library starts, or which nodes another one finds, interests only those who ask for it.
+/// library starts, or which nodes another one finds, interests only those who ask for it. What actix-http calls an
+/// error is a request that cannot be read: anybody could fill the log with those.
 fn log_filter(filter: &str) -> Targets {
     // The configuration was checked when it was read.
-    let chosen: Targets = format!("actix_server=warn,scylla=warn,{filter}").parse().unwrap_or_default();
+    let chosen: Targets = format!("actix_http=off,actix_server=warn,scylla=warn,{filter}").parse().unwrap_or_default();
     chosen.with_target(TRACE, LevelFilter::OFF)
 }

@@ -2,8 +2,9 @@
 //!
 //! From the top: one zero bit, 41 bits of milliseconds since 2026-01-01, 10 bits of worker, 12 bits of
 //! count. Which worker a generator is, and which times it may use, it leases from the store first
-//! ([`WorkerLeases`]). The time inside the identifier is the fence: neither a restart, nor a clock that was set, nor a
-//! process that was stopped for a while can make an identifier twice, whatever others did meanwhile.
+//! ([`WorkerLeases`]). The time inside the identifier is the fence (log protocol, rule 33): neither a restart, nor a
+//! clock that was set, nor a process that was stopped for a while can make an identifier twice, whatever others did
+//! meanwhile.
 //!
 //! - `stretch` makes identifiers of one worker between two moments, and of nothing else.
 //! - `lease` takes workers and says how long they are held.

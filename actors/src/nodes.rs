@@ -1,5 +1,5 @@
-//! Nodes that know of each other: each has one lease, whatever it does and whoever is connected to it, and can ask
-//! the others something.
+//! Nodes that know of each other: each has one lease, whatever it does and whoever is connected to it (log protocol,
+//! rule 30), and can ask the others something.
 //!
 //! - [`Nodes`] keeps this node's lease, knows who else has one, asks and is asked.
 //! - `roster`: who has a lease, as far as this node knows. `calls`: the questions that wait for answers.

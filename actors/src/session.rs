@@ -1,4 +1,5 @@
-//! A session: one live connection of one user.
+//! A session: one live connection of one user. It asks users and rooms and waits for their answers; they never wait for
+//! it (log protocol, rule 37).
 //!
 //! - [`Inlet`]: the way in, read by the session; what stands behind it decodes and guards WebSocket frames.
 //! - [`frame`]: the outer form of what goes out.

@@ -36,9 +36,9 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DecodeError {
-    /// For a person; never repeats more of the input than a name.
+    /// For a person: 256 bytes of it at most, whatever it repeats of the input.
     pub message: String,
-    /// The path of the field at fault, where it is known; in a client's frame from its request on.
+    /// The path of the field at fault, where it is known; in a client's frame from its request on. As long at most.
     pub field: Option<String>,
     /// The request's id, where it could be read: the error answers that request.
     pub id: Option<u64>,
@@ -112,11 +112,27 @@ fn encode<M: prost::Message + serde::Serialize>(frame: &M, format: Format, out: 
 }
 
 fn protobuf_error(error: &prost::DecodeError) -> DecodeError {
-    DecodeError { message: format!("not a protobuf frame of this protocol: {error}"), field: None, id: None }
+    let message = brief(format!("not a protobuf frame of this protocol: {error}"));
+    DecodeError { message, field: None, id: None }
 }
 
 fn json_error(error: &serde_json::Error, field: Option<String>) -> DecodeError {
-    DecodeError { message: format!("not a frame of this protocol: {error}"), field, id: None }
+    let message = brief(format!("not a frame of this protocol: {error}"));
+    DecodeError { message, field: field.map(brief), id: None }
+}
+
+/// What an error says of its input at most: serde repeats a wrong text whole, and longer than it was where it has to be
+/// escaped. Nobody may make the server's answers and logs as long as they like.
+const ERROR_BYTES_MAX: usize = 256;
+
+/// Cuts what is too long, and says so.
+fn brief(mut text: String) -> String {
+    const CUT: &str = "..";
+    if text.len() > ERROR_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX - CUT.len()));
+        text.push_str(CUT);
+    }
+    text
 }
 
 /// The path of a field from the request on: the same request in REST has no frame around it.

@@ -124,7 +124,7 @@ impl fmt::Display for Epoch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Ordinal(pub u64);
 
-/// A place in a room's log: compared by epoch first, then by sequence.
+/// A place in a room's log: compared by epoch first, then by sequence (log protocol, rule 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     /// The run of the log.

@@ -45,8 +45,8 @@ const ARCHIVE_AFTER: Duration = Duration::from_millis(100);
 /// How long a new epoch takes only what is put back.
 const SALVAGE_FOR: Duration = Duration::from_millis(400);
 
-/// What a room's live log takes before it is full: little, so that an outage of the store is felt.
-const BOUNDS: LiveBounds = LiveBounds { events: 60, bytes: 1 << 20 };
+/// What a room's live log takes before it is full: less than clients say while the store is away, so that runs see it.
+const BOUNDS: LiveBounds = LiveBounds { events: 8, bytes: 1 << 20 };
 
 /// Rates are not what simulations are about.
 const ANY_RATE: Rate = Rate { per_second: 100_000.0, burst: 100_000.0 };
@@ -148,11 +148,12 @@ fn alone(world: &World) -> anyhow::Result<Stores> {
 fn in_cluster(world: &World, number: usize) -> Stores {
     let link = world.links.get(number).cloned();
     let link = link.unwrap_or_else(|| crate::distant::Link::new(crate::random::Random::new(0, 0)));
+    let store = Arc::new(Distant { port: world.store.clone(), link: link.clone() });
     let ports = ClusterPorts {
-        live: Arc::new(Distant { port: world.live.clone(), link: link.clone() }),
-        store: Arc::new(Distant { port: world.store.clone(), link }),
-        history: world.store.clone(),
-        directory: world.store.clone(),
+        live: Arc::new(Distant { port: world.live.clone(), link }),
+        store: store.clone(),
+        history: store.clone(),
+        directory: store,
         clock: world.clock.clone(),
         node: number as u64 + 1,
     };
@@ -162,7 +163,9 @@ fn in_cluster(world: &World, number: usize) -> Stores {
         archive_after: ARCHIVE_AFTER,
         ..ClusterOptions::default()
     };
-    let cluster = Cluster::new(ports, options, ClusterMetrics::register(&mut Registry::default()));
+    let metrics = ClusterMetrics::register(&mut Registry::default());
+    world.full.borrow_mut().push(metrics.full.clone());
+    let cluster = Cluster::new(ports, options, metrics);
     let backplane = world.network.join();
     Stores {
         log: Arc::new(ToldLog::new(cluster.clone(), backplane.clone())),

@@ -48,6 +48,8 @@ pub struct Outcome {
     pub acknowledged: u64,
     /// Events that clients' streams brought.
     pub delivered: u64,
+    /// Sends that were refused because a room's live log was full.
+    pub full: u64,
     /// How long it took, in simulated time.
     pub lasted: Duration,
 }
@@ -145,14 +147,15 @@ fn simulate(schedule: &Schedule, story: Story) -> Outcome {
     let witness = world.witness.borrow();
     let (acknowledged, delivered) = (witness.acknowledged(), witness.delivered());
     drop(witness);
-    let outcome = Outcome { broken: world.all_broken(), acknowledged, delivered, lasted };
+    let full = world.full.borrow().iter().map(|count| count.get()).sum();
+    let outcome = Outcome { broken: world.all_broken(), acknowledged, delivered, full, lasted };
     drop(sim);
     outcome
 }
 
 fn failed(invariant: &'static str, what: String) -> Outcome {
     let broken = vec![Broken { invariant, what }];
-    Outcome { broken, acknowledged: 0, delivered: 0, lasted: Duration::ZERO }
+    Outcome { broken, acknowledged: 0, delivered: 0, full: 0, lasted: Duration::ZERO }
 }
 
 fn place_name(place: usize) -> String {

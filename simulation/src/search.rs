@@ -77,7 +77,8 @@ pub fn try_seeds(
     let mut failures: Vec<Failure> = thread::scope(|scope| {
         let other = scope.spawn(work);
         let mut failures = work();
-        failures.extend(other.join().unwrap_or_default());
+        // A run catches what panics in the server; what panics beside it must not pass for a clean seed.
+        failures.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         failures
     });
     failures.sort_by_key(|failure| failure.seed);

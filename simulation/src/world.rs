@@ -14,6 +14,7 @@ use bobchat_actors::ports::memory::{
 use bobchat_loadtest::torture::Witness;
 use bobchat_proto::ids::{Position, RoomId};
 use bobchat_proto::wire;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::distant::Link;
 use crate::random::Random;
@@ -80,6 +81,8 @@ pub struct World {
     pub links: Vec<Arc<Link>>,
     /// The nodes that run, as a cluster's logs know them.
     pub clusters: RefCell<Vec<Option<Arc<Cluster>>>>,
+    /// How often each node, in each of its lives, found a live log full.
+    pub full: RefCell<Vec<Counter>>,
     /// What the live log held a while ago.
     pub replica: RefCell<LiveImage>,
     /// Holds all that clients hear against what was promised.
@@ -114,6 +117,7 @@ impl World {
             network: Arc::default(),
             links: (0..nodes).map(link).collect(),
             clusters: RefCell::new(vec![None; nodes]),
+            full: RefCell::default(),
             replica: RefCell::new(live.image()),
             live,
             clock,

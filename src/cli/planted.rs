@@ -1,5 +1,7 @@
 //! Which bug a build for tests is to have.
 
+use std::io::{Write as _, stderr};
+
 use bobchat_actors::plant::{self, Bug};
 
 use super::CommandError;
@@ -15,6 +17,8 @@ pub(super) fn plant() -> Result<(), CommandError> {
     match std::env::var(VARIABLE) {
         Ok(name) if !name.is_empty() => {
             plant::plant(name.parse::<Bug>().map_err(|error| CommandError::Failed(format!("{VARIABLE}: {error}")))?);
+            // Nothing can be done about a stderr that is closed.
+            let _ = writeln!(stderr(), "This build is for tests, and {VARIABLE} plants a bug: it will break its promises.");
             Ok(())
         }
         _ => Ok(()),

@@ -54,6 +54,8 @@ pub(super) fn serve_public(listener: TcpListener, config: &Config, public: Publi
         .listen("public", listener, move || {
             let with_peer = |stream: TcpStream| {
                 let peer = stream.peer_addr().ok();
+                // Answers are written whole: nothing is gained by waiting for more. Without it all works, only later.
+                let _ = stream.set_nodelay(true);
                 ready(Ok::<_, DispatchError>((stream, peer)))
             };
             fn_service(with_peer).and_then(public.service())

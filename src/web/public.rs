@@ -84,7 +84,6 @@ impl Public {
         HttpService::build()
             .client_request_timeout(REQUEST_HEAD_DEADLINE)
             .keep_alive(KEEP_ALIVE)
-            .tcp_nodelay(true)
             .upgrade(fn_service(move |(request, framed): (Request, Framed<S, Codec>)| {
                 let upgrade = upgrade.clone();
                 async move {

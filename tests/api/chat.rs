@@ -95,6 +95,7 @@ async fn a_repeat_of_the_room_that_reached_the_limit_is_that_room() {
     assert_eq!(ada.error("room_join", json!({"room": "1"})).await["code"], "room_limit");
 }
 
+/// Log protocol, rule 28.
 #[tokio::test]
 async fn who_leaves_gets_the_event_that_says_so_and_nothing_after_it() {
     let server = TestServer::start();
@@ -116,6 +117,7 @@ async fn who_leaves_gets_the_event_that_says_so_and_nothing_after_it() {
     assert_eq!(refused["code"], "not_a_member");
 }
 
+/// Log protocol, rule 28.
 #[tokio::test]
 async fn who_joins_a_room_that_hides_its_past_sees_only_what_follows() {
     let server = TestServer::start();

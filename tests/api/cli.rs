@@ -1,6 +1,7 @@
 //! The binary as an operator meets it.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 
 use bobchat::auth::install_cryptography;
@@ -93,6 +94,20 @@ impl Drop for Running {
     }
 }
 
+/// Anybody could fill the log, and wake whoever is woken by errors.
+#[test]
+fn a_request_that_cannot_be_read_is_no_error_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Running::start(folder.path().to_str().unwrap());
+    let mut stream = TcpStream::connect(server.url().strip_prefix("http://").unwrap()).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\x01: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    let (_, log) = server.terminate();
+    assert!(!log.contains("\"level\":\"error\"") && !log.contains("\"level\":\"warn\""), "{log}");
+}
+
 #[test]
 fn a_server_says_where_it_is_and_ends_in_good_order() {
     let folder = tempfile::tempdir().unwrap();
@@ -106,10 +121,13 @@ fn a_server_says_where_it_is_and_ends_in_good_order() {
     assert!(lines.iter().any(|line| line["message"] == "the server has ended"), "{log}");
 }
 
+/// All log lines there are: also those that are left out unless one asks for them by name.
+const EVERYTHING: &str = "trace,actix_http=trace,actix_server=trace";
+
 #[tokio::test]
 async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), "trace");
+    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), EVERYTHING);
     let ada = Http::at(&server.url()).signed_up("Ada");
     let room = ada.make_room("tea");
     ada.say(&room, "canary-over-rest");
@@ -131,7 +149,7 @@ async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
 #[tokio::test]
 async fn no_log_line_holds_what_was_tried_in_vain_or_is_broken_by_it() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), "trace");
+    let server = Running::with("/dev/null", folder.path().to_str().unwrap(), EVERYTHING);
     let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
     let stranger = Http::at(&server.url());
     let ada = stranger.signed_up("Ada");

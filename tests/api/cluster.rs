@@ -2,9 +2,10 @@
 //! Cassandra: the same tests. Whoever connects comes to the next node, and whoever speaks HTTP asks another one each
 //! time.
 //!
-//! Not here, because they are about one server's own door, process, store or costs: `attack`, `cli` (starting, backup, restore),
-//! `crash` and `sync` (what its disk has; what the death of a node costs is in tests/cluster), `memory` (what clients
-//! cost a node), `traces` (a message's way to the disk; that to other nodes is in tests/redis).
+//! Not here, because they are about one server's own door, process, store or costs: `attack`, `cli` (starting, backup,
+//! restore), `crash`, `sync` and `model` (what its disk has when it is killed; what the death of a node costs is in
+//! tests/cluster, and sequences of what people do in the simulation), `memory` (what clients cost a node), `traces` (a
+//! message's way to the disk; that to other nodes is in tests/redis).
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

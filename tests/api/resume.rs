@@ -27,6 +27,7 @@ async fn resume_gives_exactly_what_was_missed_then_goes_live() {
     bob.hears_no_event().await;
 }
 
+/// Log protocol, rule 27.
 #[tokio::test]
 async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() {
     let server = TestServer::busy();
@@ -45,6 +46,7 @@ async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() 
     assert_eq!(answer["subscribed"][0]["reset"], "too_far_behind", "10 001 events are not replayed");
 }
 
+/// Log protocol, rule 27.
 #[tokio::test]
 async fn a_replay_while_others_talk_has_no_hole_and_no_double() {
     let server = TestServer::busy();

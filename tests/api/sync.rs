@@ -16,6 +16,7 @@ enum Call {
     Leaves(usize),
 }
 
+/// Log protocol, rule 35.
 #[tokio::test]
 async fn every_ack_and_every_event_leaves_after_the_sync_that_covers_it() {
     const MESSAGES: usize = 30;

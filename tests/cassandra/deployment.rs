@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 
 use crate::support::{clock, new_keyspace, open, options};
 
+/// Log protocol, rule 18.
 #[tokio::test]
 async fn a_keyspace_belongs_to_who_opened_it_first() {
     let options = options(&new_keyspace());

@@ -70,6 +70,7 @@ async fn a_node_that_died_before_the_last_row_leaves_nothing_wrong() {
     assert_eq!((row.unwrap().room, members), (before.0.unwrap().room, before.1));
 }
 
+/// Rule 19.
 #[tokio::test]
 async fn what_is_derived_is_ordered_by_position() {
     let keyspace = new_keyspace();

@@ -89,6 +89,7 @@ async fn pages_are_exact_across_partitions_with_and_without_a_hint() {
     }
 }
 
+/// Log protocol, rule 2: an orphan is nobody's event.
 #[tokio::test]
 async fn what_a_lost_epoch_left_behind_is_never_shown() {
     let store = new_store().await;

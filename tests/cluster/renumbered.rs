@@ -54,6 +54,7 @@ async fn heard(client: &mut Client) -> Vec<String> {
     texts
 }
 
+/// Log protocol, rule 16.
 #[tokio::test]
 async fn what_comes_again_is_for_those_who_were_there_when_it_was_said() {
     let standing = tokio::task::spawn_blocking(pool::take).await.unwrap();

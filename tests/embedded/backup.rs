@@ -62,6 +62,7 @@ async fn a_backup_under_load_is_one_moment_of_the_store() {
     assert!(tail(&store, room(1)).await.len() > first.len(), "it was written to meanwhile");
 }
 
+/// Log protocol, rule 36.
 #[tokio::test]
 async fn after_a_restore_cursors_beyond_the_backup_are_told_apart() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());

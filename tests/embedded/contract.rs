@@ -47,6 +47,7 @@ impl Subject for EmbeddedSubject {
     }
 }
 
+/// Log protocol, rule 36.
 #[tokio::test]
 async fn the_store_keeps_the_contract_of_the_room_log() {
     contract::room_log(&EmbeddedSubject::boxed).await;

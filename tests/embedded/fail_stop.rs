@@ -28,6 +28,7 @@ fn no_ack_leaves_when_no_sync_succeeds_and_the_process_ends() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().filter_map(parse).count(), 0);
 }
 
+/// Log protocol, rule 35.
 #[tokio::test]
 async fn the_first_sync_that_fails_while_serving_ends_the_process_and_no_ack_is_lost() {
     let folder = TempDir::new().unwrap();

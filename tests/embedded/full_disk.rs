@@ -78,6 +78,7 @@ async fn assert_each_once(store: &EmbeddedStore, acked: &[String]) {
     }
 }
 
+/// Log protocol, rule 35.
 #[tokio::test]
 async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
     let disk = SmallDisk::mount("32m");
@@ -100,6 +101,7 @@ async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
     assert_each_once(&store, &acked).await;
 }
 
+/// Log protocol, rule 35.
 #[tokio::test]
 async fn a_disk_that_is_full_loses_nothing_acked_and_the_store_serves_again() {
     let disk = SmallDisk::mount("32m");

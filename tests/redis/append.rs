@@ -14,6 +14,7 @@ fn calls(server: &RedisServer, command: &str) -> u64 {
     calls.map_or(0, |calls| calls.parse().unwrap())
 }
 
+/// Log protocol, rule 5: a burst stays a burst.
 #[tokio::test]
 async fn an_append_is_one_round_trip_whatever_its_size() {
     let server = RedisServer::start();
@@ -47,6 +48,7 @@ async fn a_server_that_has_forgotten_the_scripts_is_told_again() {
     assert_eq!(tail(&log, room(7)).await.len(), 2, "nothing twice");
 }
 
+/// Log protocol, rule 8.
 #[tokio::test]
 async fn keys_are_kept_ten_minutes_and_until_they_are_archived() {
     let server = RedisServer::start();

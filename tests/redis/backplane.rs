@@ -134,12 +134,14 @@ async fn nodes_hear_each_other_through_one_server() {
     nodes_hear_each_other(&Servers::One(server.url())).await;
 }
 
+/// Log protocol, rule 30.
 #[tokio::test]
 async fn nodes_hear_each_other_through_a_cluster() {
     let cluster = RedisCluster::start();
     nodes_hear_each_other(&cluster.address()).await;
 }
 
+/// Log protocol, rule 24.
 #[tokio::test]
 async fn a_cut_connection_is_made_again_and_rooms_look_at_their_logs() {
     let server = RedisServer::start();
@@ -167,6 +169,7 @@ async fn a_server_that_was_away_is_heard_again() {
     bob.follow(room(2)).await;
 }
 
+/// Log protocol, rule 25.
 #[tokio::test]
 async fn what_was_not_heard_is_found_by_the_beat() {
     let server = RedisServer::start();
@@ -219,6 +222,7 @@ fn commands(server: &RedisServer) -> BTreeMap<String, u64> {
     calls.filter(|(name, _)| *name != "info").map(|(name, calls)| (name.to_owned(), calls.parse().unwrap())).collect()
 }
 
+/// Log protocol, rule 25.
 #[tokio::test]
 async fn rooms_that_are_followed_and_idle_cost_nothing_but_the_beat() {
     let server = RedisServer::start();

@@ -13,6 +13,7 @@ async fn refusal(options: RedisOptions) -> CheckError {
     RedisLog::connect(options).await.err().expect("it is not used")
 }
 
+/// Log protocol, rule 3.
 #[tokio::test]
 async fn a_server_that_evicts_is_not_used() {
     let server = RedisServer::with(&["--maxmemory-policy", "allkeys-lru"]);
@@ -24,6 +25,7 @@ async fn a_server_that_evicts_is_not_used() {
     connect(&server).await;
 }
 
+/// Log protocol, rule 18.
 #[tokio::test]
 async fn a_server_of_another_deployment_is_not_used() {
     let server = RedisServer::start();
@@ -54,6 +56,7 @@ async fn a_master_that_evicts_keeps_the_whole_cluster_from_being_used() {
 }
 
 /// The address leads to another environment from one moment to the next.
+/// Log protocol, rules 18 and 30.
 #[tokio::test]
 async fn a_new_connection_is_checked_before_it_is_used() {
     let mut server = RedisServer::start();
@@ -73,6 +76,7 @@ async fn a_new_connection_is_checked_before_it_is_used() {
 }
 
 /// Connections to a cluster come back by themselves, and nobody checks them before they are used.
+/// Log protocol, rule 18.
 #[tokio::test]
 async fn on_a_cluster_of_another_deployment_nothing_is_opened_nor_appended() {
     let mut cluster = RedisCluster::start();

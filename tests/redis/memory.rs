@@ -4,6 +4,7 @@ use bobchat_proto::ids::{Epoch, Position, Sequence};
 use crate::server::RedisServer;
 use crate::support::{batch, connect, event, message, open, room, say, tail};
 
+/// Log protocol, rule 10.
 #[tokio::test]
 async fn a_full_server_refuses_appends_and_is_emptied_all_the_same() {
     let server = RedisServer::with(&["--maxmemory", "12mb"]);

@@ -49,6 +49,7 @@ async fn what_was_appended_arrives(log: &RedisLog, pushes: &mut UnboundedReceive
     assert_eq!(frame.events, [event(mixed.last().unwrap()).clone()]);
 }
 
+/// Log protocol, rule 7.
 #[tokio::test]
 async fn a_publish_arrives_with_exactly_the_appended_events() {
     let server = RedisServer::start();
@@ -57,6 +58,7 @@ async fn a_publish_arrives_with_exactly_the_appended_events() {
     what_was_appended_arrives(&log, &mut pushes, &PushKind::Message).await;
 }
 
+/// Log protocol, rule 30.
 #[tokio::test]
 async fn on_a_cluster_it_arrives_in_the_shard() {
     let cluster = RedisCluster::start();

@@ -201,6 +201,7 @@ mod tests {
         assert!(merged.has_more_after && !merged.has_more_before);
     }
 
+    /// Rules 21 and 22.
     #[test]
     fn the_newer_epoch_owns_a_seq_and_what_is_stored_stands_for_the_rest() {
         let at = |epoch, seq, text: &str| wire::Event {

@@ -101,6 +101,7 @@ impl Cluster {
 
 const SUBJECTS: [Make<'static>; 2] = [&|| boxed(Archived::Nothing), &|| boxed(Archived::All)];
 
+/// Rule 36.
 #[tokio::test]
 async fn a_cluster_keeps_the_contract_of_the_room_log() {
     // What is to outlive the node that answered for it has to be stored, or be in the live log.
@@ -176,6 +177,7 @@ async fn say_by(cluster: &Cluster, key: &str, made_at: Option<i64>) -> Result<Ve
     cluster.append(append).await
 }
 
+/// Rules 2 and 31.
 #[tokio::test(start_paused = true)]
 async fn a_room_whose_maker_died_is_made_by_the_next() {
     let bench = Bench::new();
@@ -187,6 +189,7 @@ async fn a_room_whose_maker_died_is_made_by_the_next() {
     assert!(bench.say("hello", None).await.is_ok());
 }
 
+/// Rule 13: single flight.
 #[tokio::test(start_paused = true)]
 async fn many_that_find_a_log_cold_raise_it_once() {
     let bench = Bench::new();
@@ -198,6 +201,7 @@ async fn many_that_find_a_log_cold_raise_it_once() {
     assert_eq!(bench.cluster.metrics.raises.get(), 2, "the room's making, and one");
 }
 
+/// Rule 13.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_opened_while_the_store_is_down() {
     let bench = Bench::new();
@@ -288,6 +292,7 @@ impl LiveLog for Deaf {
     }
 }
 
+/// Rule 9.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_appended_stays_unknown_through_a_raise() {
     let bench = Bench::new();
@@ -375,6 +380,7 @@ async fn the_oldest_event_that_is_not_stored_says_how_far_the_archive_is_behind(
     assert_eq!(bench.cluster.archive_lag(), Duration::ZERO, "both are stored");
 }
 
+/// Rule 12.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_waits_for_history_has_stored_what_it_acknowledges() {
     let bench = Bench::new();

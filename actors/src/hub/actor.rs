@@ -9,8 +9,8 @@ use super::{Job, SessionId, Subscriber};
 use crate::room::Frames;
 use crate::worker::Worker;
 
-/// Batches and hints that may wait for a hub. A room that finds it full keeps the place and hands over
-/// what is missing from its ring, so the bound costs time, not events.
+/// Batches and hints that may wait for a hub. A room that finds it full keeps what did not fit and hands it over
+/// later, so the bound costs time, not events (log protocol, rule 29).
 const MAILBOX_MAX: usize = 4096;
 
 /// The actor of one worker thread's connections. See [`super::LocalHub`] for what it does: the actor only
@@ -118,7 +118,7 @@ impl Handler<Close> for Hub {
     }
 }
 
-/// Asks what a room that comes back has to know of this thread.
+/// Asks what a room that comes back has to know of this thread (log protocol, rule 39).
 #[derive(Debug, Message)]
 #[rtype(result = "Recovered")]
 pub struct Recover {

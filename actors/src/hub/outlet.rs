@@ -85,7 +85,7 @@ enum State {
 /// consumer: what waited is dropped, and the client resumes from its cursor.
 ///
 /// Belongs to one thread. Pushing never runs foreign code: closing only marks the outlet and wakes its
-/// task, so a sweep over many outlets may push to each.
+/// task, so a sweep over many outlets may push to each (log protocol, rule 37).
 ///
 /// The socket stands in the same piece of memory, behind what a write looks at: a delivery to a big room meets
 /// each of its outlets cold, and every pointer that it follows is a cache miss (docs/decisions/dyn-wire.md).

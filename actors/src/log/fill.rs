@@ -151,6 +151,7 @@ mod tests {
         events.iter().map(|event| (event.epoch, event.seq)).collect()
     }
 
+    /// Rules 2 and 24.
     #[test]
     fn what_the_live_log_has_let_go_of_comes_from_the_store_without_orphans() {
         let mut fill = fill(1);
@@ -162,6 +163,7 @@ mod tests {
         assert_eq!(seqs(&mut fill), [(1, 2), (2, 3), (2, 4), (2, 5), (2, 6)]);
     }
 
+    /// Rule 23.
     #[test]
     fn another_epoch_is_not_applied() {
         let mut newer = fill(4);

@@ -68,6 +68,7 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000;
 
+    /// Rule 8.
     #[test]
     fn only_a_first_attempt_with_a_key_of_this_epoch_need_not_ask() {
         let opened = 100 * HOUR;
@@ -82,6 +83,7 @@ mod tests {
         assert!(asks_the_table(Attempt::First { made_at: opened }, None, opened), "nobody knows when it opened");
     }
 
+    /// Rule 8.
     #[test]
     fn a_key_is_honoured_for_a_day_and_not_before_its_time() {
         let now = 100 * HOUR;

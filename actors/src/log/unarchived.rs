@@ -229,6 +229,7 @@ mod tests {
         events.iter().map(|event| (event.epoch, event.seq)).collect()
     }
 
+    /// Rule 11.
     #[test]
     fn what_is_archived_of_the_same_epoch_goes() {
         let store = Unarchived::new(1_000);
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!(places(&store.of(ROOM)), [(1, 4), (2, 5)], "an answer that came late");
     }
 
+    /// Rules 11 and 16.
     #[test]
     fn a_newer_epoch_settles_what_is_below_its_base_and_loses_what_is_not() {
         let store = Unarchived::new(1_000);
@@ -254,6 +256,7 @@ mod tests {
         assert_eq!(store.bytes(), 0);
     }
 
+    /// Rule 11: bounded.
     #[test]
     fn room_is_reserved_before_it_is_needed_and_given_back() {
         let store = Unarchived::new(100);

@@ -23,7 +23,8 @@ const LOOKUPS_MAX: usize = 4;
 
 /// Gives a room a command, now, and waits for what it comes to.
 ///
-/// A room that dies before it answers is asked once more: a key or the room's state makes that harmless.
+/// A room that dies before it answers is asked once more: a key or the room's state makes that harmless. After that
+/// the outcome is unknown (log protocol, rule 38). A room whose mailbox takes nothing gives the command back: `busy`.
 pub(super) fn ask(
     worker: &Rc<Worker>,
     acting: Acting,

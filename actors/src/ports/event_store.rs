@@ -37,7 +37,7 @@ impl LogRow {
         owner(&self.spans, seq)
     }
 
-    /// Whether the newest epoch may be used.
+    /// Whether the newest epoch may be used: not before it is known where it begins (rule 2).
     #[must_use]
     pub fn is_loaded(&self) -> bool {
         self.spans.last().is_some_and(|span| span.epoch == self.epoch)

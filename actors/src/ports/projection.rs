@@ -55,7 +55,7 @@ pub fn changes_state(event: &wire::Event) -> bool {
     !matches!(event.body, Some(Body::Message(_)))
 }
 
-/// Moves a head on by one event.
+/// Moves a head on by one event; only what changes the state moves its `state_seq` (log protocol, rule 4).
 #[must_use]
 pub fn advance(head: Head, event: &wire::Event) -> Head {
     Head {

@@ -42,7 +42,7 @@ pub struct Append {
     pub known_seq: Sequence,
     /// The [`Head::state_seq`] of the state that the events were decided on.
     pub state_seq: Sequence,
-    /// The events, in order. At most the last one may change the room's state.
+    /// The events, in order. At most the last one may change the room's state (log protocol, rule 5).
     pub events: Vec<NewEvent>,
 }
 
@@ -97,7 +97,8 @@ pub enum AppendError {
     Unknown(Unavailable),
 }
 
-/// Gives a room's events their order and keeps them.
+/// Gives a room's events their order and keeps them: the same port for a node that is alone and for a cluster (log
+/// protocol, rule 36).
 ///
 /// Positions of one room are dense and in the order of the slice; `at` strictly increases, also when the
 /// clock goes back. All events of a batch that get a position get it together, or none does.

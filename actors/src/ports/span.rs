@@ -14,7 +14,7 @@ impl Span {
     pub const FIRST: Self = Self { epoch: Epoch::FIRST, base: Sequence(1) };
 }
 
-/// Whose event stands at a seq: the last epoch that begins at or below it.
+/// Whose event stands at a seq: the last epoch that begins at or below it (log protocol, rule 2).
 #[must_use]
 pub fn owner(spans: &[Span], seq: Sequence) -> Option<Epoch> {
     spans.iter().rev().find(|span| span.base <= seq).map(|span| span.epoch)
@@ -31,7 +31,7 @@ pub enum Cursor {
     Never,
 }
 
-/// Judges a cursor by the spans of a log, oldest first, and its head.
+/// Judges a cursor by the spans of a log, oldest first, and its head (log protocol, rule 17).
 ///
 /// A position of an older span is good below the base of the next one: up to there both tell the same.
 /// An epoch below the newest that the log does not know is one whose events a restored backup never had.
@@ -58,6 +58,7 @@ mod tests {
         Position { epoch: Epoch(epoch), seq: Sequence(seq) }
     }
 
+    /// Rules 1 and 17.
     #[test]
     fn a_cursor_is_good_up_to_where_its_span_was_cut() {
         let spans = [Span::FIRST, Span { epoch: Epoch(7), base: Sequence(11) }];

@@ -20,7 +20,7 @@ pub(super) const PRESENCE_USERS_MAX: usize = 100;
 
 impl Room {
     /// Takes over the subscribers of an actor that died, from the hubs, which own them, and writes to them
-    /// what they have not seen.
+    /// what they have not seen (log protocol, rule 39).
     pub(super) fn recover(&mut self, context: &mut Context<Self>) {
         self.replaces = false;
         self.worker.core.metrics.rooms_recovered.inc();

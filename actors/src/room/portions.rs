@@ -1,4 +1,4 @@
-//! What is written at once to those who receive a room. Pure.
+//! What is written at once to those who receive a room (log protocol, rule 28). Pure.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -119,6 +119,7 @@ mod tests {
         assert!(cut(vec![]).is_empty());
     }
 
+    /// Rule 16.
     #[test]
     fn what_comes_again_is_kept_from_who_was_not_there_when_it_was_said() {
         let events = vec![said(3, None), said(4, Some(5)), said(5, Some(6)), said(6, None)];
@@ -126,6 +127,7 @@ mod tests {
         assert_eq!(cut(events), expected);
     }
 
+    /// Rule 28.
     #[test]
     fn a_removal_ends_a_portion() {
         let events = vec![said(3, None), left(4, 2), said(5, None)];

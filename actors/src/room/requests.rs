@@ -152,7 +152,7 @@ impl Room {
         }
     }
 
-    /// Where a client that was at `cursor` can go on.
+    /// Where a client that was at `cursor` can go on; who is too far behind begins anew (log protocol, rule 27).
     fn judge_cursor(
         &self,
         state: &RoomState,
@@ -232,7 +232,8 @@ impl Room {
         let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();
         let Some(link) = self.worker.core.hub(attach.worker) else { return Attached::Unavailable };
         self.detach(subscriber.session);
-        // At once or not at all: what waits here would be forgotten if this actor died.
+        // Rule 27: what was missed and the place in the list go together, behind what was fanned out before. At once or
+        // not at all: what waits here would be forgotten if this actor died.
         if !self.subscribers.hand_to(&link, &self.worker, self.id, Job::Attach { subscriber, backlog, last }) {
             return Attached::Unavailable;
         }

@@ -9,7 +9,7 @@ use crate::ports::projection::{self, MembershipChange};
 use crate::ports::{Head, RoomRow, RoomSnapshot, Span, Visible, is_shown};
 
 /// What a room is at one position of its log: the fold of its events up to there. Only
-/// [`RoomState::apply`] changes it.
+/// [`RoomState::apply`] changes it (log protocol, rule 4).
 #[derive(Debug, Clone)]
 pub struct RoomState {
     /// The room.

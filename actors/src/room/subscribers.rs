@@ -10,7 +10,7 @@ use crate::random::RandomState;
 use crate::worker::Worker;
 
 /// Jobs kept for a hub whose mailbox is full. Beyond, the deliveries among them are given up and the
-/// hub's subscribers are told to load the newest page.
+/// hub's subscribers are told to load the newest page (log protocol, rule 29).
 const BACKLOG_MAX: usize = 1024;
 
 /// A worker thread with subscribers of the room.
@@ -169,7 +169,8 @@ pub(super) struct Removed {
 }
 
 impl HubHere {
-    /// On the room's own thread at once, elsewhere by message; behind what could not be handed over yet.
+    /// On the room's own thread at once, elsewhere by message; behind what could not be handed over yet (rule 29).
+    /// Without waiting for the hub (rule 37).
     fn perform(&mut self, worker: &Worker, room: RoomId, job: Job) {
         if self.link.worker == worker.index {
             return worker.hub.perform(room, job);

@@ -2,7 +2,8 @@
 //!
 //! Far behind, a session reads what it missed from history, page by page, no faster than its client takes
 //! it. Near enough, it asks the room to attach it: the room hands the rest, from its ring, and every event
-//! after that through the same queue of jobs to the session's hub, so that nothing can come between.
+//! after that through the same queue of jobs to the session's hub, so that nothing can come between (log protocol,
+//! rule 27).
 
 use std::rc::Rc;
 use std::time::Duration;

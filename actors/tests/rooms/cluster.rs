@@ -216,6 +216,7 @@ async fn everything_is_stored_in_time_and_let_go_of() {
     pair.agree().await;
 }
 
+/// Log protocol, rules 13 and 16.
 #[actix::test]
 async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_here() {
     for options in [unarchived(), archived()] {
@@ -229,6 +230,7 @@ async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_here() {
     }
 }
 
+/// Log protocol, rules 13 and 16.
 #[actix::test]
 async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_elsewhere() {
     for options in [unarchived(), archived()] {
@@ -243,6 +245,7 @@ async fn a_log_that_forgets_everything_loses_nothing_of_a_room_in_use_elsewhere(
     }
 }
 
+/// Log protocol, rules 13 and 16.
 #[actix::test]
 async fn a_log_that_forgets_everything_loses_nothing_of_a_room_that_nobody_uses() {
     for options in [unarchived(), archived()] {
@@ -288,6 +291,7 @@ async fn who_is_attached_after_the_log_lost_what_they_have_is_told() {
     assert!(matches!(attached, Attached::Live | Attached::Behind { .. }), "{attached:?}");
 }
 
+/// Log protocol, rule 13.
 #[actix::test]
 async fn a_server_in_another_life_has_its_rooms_raised_without_anybody_saying_anything() {
     for empty in [true, false] {
@@ -332,6 +336,7 @@ async fn keys_read(person: &mut Person, room: u64) -> Vec<String> {
     read(person, room).await.into_iter().filter_map(|event| event.key).collect()
 }
 
+/// Log protocol, rule 16.
 #[actix::test]
 async fn what_comes_again_is_for_those_who_were_there_live_resumed_and_read() {
     for options in [unarchived(), archived()] {

@@ -17,6 +17,7 @@ const MORE_THAN_A_MAILBOX: usize = 4_200;
 /// More batches than a room keeps for a hub whose mailbox is full.
 const MORE_THAN_IS_KEPT: usize = 1_100;
 
+/// Log protocol, rule 29.
 #[actix::test]
 async fn subscribers_of_a_thread_that_lags_far_behind_are_told_and_go_on() {
     let node = TestNode::start().await;

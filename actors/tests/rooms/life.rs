@@ -13,6 +13,7 @@ use bobchat_proto::wire::{self, client_frame::Request, event::Body};
 use crate::node::{PATIENCE, TestNode, eventually};
 use crate::person::Person;
 
+/// Log protocol, rules 38 and 39.
 #[actix::test]
 async fn a_room_that_dies_comes_back_and_its_subscribers_miss_nothing() {
     let node = TestNode::start().await;
@@ -146,6 +147,7 @@ async fn a_session_that_dies_takes_nobody_along() {
     assert_eq!(ada.event().await.seq, 2);
 }
 
+/// Log protocol, rule 39: who left is not in the list that the hub gives back.
 #[actix::test]
 async fn a_room_of_another_thread_writes_through_that_threads_hub() {
     let node = TestNode::start().await;
@@ -172,6 +174,7 @@ async fn a_room_of_another_thread_writes_through_that_threads_hub() {
     assert!(bob.heard_nothing().await, "the list of the other thread changed too");
 }
 
+/// Log protocol, rule 27.
 #[actix::test]
 async fn who_is_far_behind_reads_history_first_then_goes_live() {
     let node = TestNode::start().await;

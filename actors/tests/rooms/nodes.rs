@@ -123,6 +123,7 @@ async fn what_the_backplane_loses_is_read_from_the_log() {
     pair.both_hear(5..=5).await;
 }
 
+/// Log protocol, rule 26.
 #[actix::test]
 async fn whoever_saw_more_elsewhere_goes_on_from_there_at_a_node_that_heard_nothing() {
     let mut pair = Pair::start().await;
@@ -154,6 +155,7 @@ async fn a_room_that_was_told_nothing_does_not_act_on_an_old_state() {
     assert!(pair.ada.heard_nothing().await);
 }
 
+/// Log protocol, rule 26.
 #[actix::test]
 async fn who_was_removed_at_another_node_reads_nothing_that_came_after_it() {
     let mut pair = Pair::start().await;
@@ -172,6 +174,7 @@ async fn who_was_removed_at_another_node_reads_nothing_that_came_after_it() {
     assert_eq!(page.events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2, 3], "up to the leaving");
 }
 
+/// Log protocol, rule 28: a signal is judged where it is delivered.
 #[actix::test]
 async fn typing_is_shown_at_the_other_node() {
     let mut pair = Pair::start().await;

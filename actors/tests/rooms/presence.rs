@@ -85,6 +85,7 @@ async fn while_nobody_comes_or_goes_nothing_is_told() {
     assert_eq!(told(), before, "also by messages and renewals of leases");
 }
 
+/// Log protocol, rule 30: one lease a node.
 #[actix::test]
 async fn the_people_of_a_node_that_was_killed_are_gone_within_its_lease_and_come_back_with_it() {
     let mut pair = start().await;
@@ -189,6 +190,7 @@ async fn who_leaves_the_room_is_here_no_more_at_any_node() {
     assert_eq!(pair.ada.presence_heard(), [(3, false)]);
 }
 
+/// Log protocol, rule 28.
 #[actix::test]
 async fn who_is_no_member_is_not_shown_whatever_another_node_says() {
     let mut pair = start().await;

@@ -135,7 +135,8 @@ pub(super) fn agreement(outcome: &Outcome) -> String {
             false => format!("{} to {}", one.clients_at_least, one.clients_at_most),
         };
         let verdict = if one.agrees { "<td>agrees</td>" } else { "<td class=\"harm\">disagrees</td>" };
-        let (figure, servers) = (escape(&one.figure), one.servers);
+        let figure = escape(&one.figure);
+        let servers = one.servers.map_or_else(|| "none".to_owned(), |servers| servers.to_string());
         // Writing into a string cannot fail.
         let _ = writeln!(out, "<tr><td>{figure}</td><td>{servers}</td><td>{clients}</td>{verdict}</tr>");
     }

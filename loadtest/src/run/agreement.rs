@@ -29,13 +29,14 @@ pub(crate) struct Agreement {
     pub(crate) figure: String,
     pub(crate) clients_at_least: u64,
     pub(crate) clients_at_most: u64,
-    pub(crate) servers: f64,
+    /// None where a server does not have the figure: it has another name, or the page is another program's.
+    pub(crate) servers: Option<f64>,
     pub(crate) agrees: bool,
 }
 
 impl Agreement {
-    fn between(figure: &str, least: u64, most: u64, servers: f64) -> Self {
-        let agrees = servers >= least as f64 && servers <= most as f64;
+    fn between(figure: &str, least: u64, most: u64, servers: Option<f64>) -> Self {
+        let agrees = servers.is_some_and(|servers| servers >= least as f64 && servers <= most as f64);
         let figure = figure.to_owned();
         Self { figure, clients_at_least: least, clients_at_most: most, servers, agrees }
     }
@@ -43,6 +44,9 @@ impl Agreement {
     /// The disagreement in words.
     pub(crate) fn words(&self) -> String {
         let Self { figure, clients_at_least, clients_at_most, servers, .. } = self;
+        let Some(servers) = servers else {
+            return format!("a page of --metrics-url has no {figure}: is it a node of Bobchat's, of this version?");
+        };
         format!(
             "{figure} rose by {servers} where clients saw {clients_at_least} to {clients_at_most}; nobody else may use \
              the servers meanwhile, and --metrics-url has to name all of them"
@@ -73,20 +77,16 @@ pub(crate) async fn settle(
     Ok((end, all))
 }
 
-/// Compares what was counted since `begin`, and who came since `empty`. A figure that a server does not have is left
-/// out.
+/// Compares what was counted since `begin`, and who came since `empty`.
 fn compare(empty: &Reading, begin: &Reading, end: &Reading, seen: Seen) -> Vec<Agreement> {
     let rise = |name: &str, since: &Reading| Some(end.sum(name)? - since.sum(name)?);
-    let acknowledged = "bobchat_messages_acknowledged_total";
-    let deliveries = "bobchat_deliveries_total";
+    let between =
+        |name: &str, least, most, since: &Reading| Agreement::between(name, least, most, rise(name, since));
     // A message whose answer was lost may be added or not.
-    let acked = rise(acknowledged, begin).map(|rise| Agreement::between(acknowledged, seen.acked, seen.sent, rise));
-    let delivered = seen
-        .events
-        .and_then(|events| rise(deliveries, begin).map(|rise| Agreement::between(deliveries, events, events, rise)));
-    let sessions = rise("bobchat_sessions", empty)
-        .map(|rise| Agreement::between("bobchat_sessions", seen.connections, seen.connections, rise));
-    [acked, delivered, sessions].into_iter().flatten().collect()
+    let acknowledged = between("bobchat_messages_acknowledged_total", seen.acked, seen.sent, begin);
+    let delivered = seen.events.map(|events| between("bobchat_deliveries_total", events, events, begin));
+    let sessions = between("bobchat_sessions", seen.connections, seen.connections, empty);
+    [Some(acknowledged), delivered, Some(sessions)].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -121,13 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_all_servers_are_added_up_and_unknown_ones_left_out() {
+    fn figures_of_all_servers_are_added_up_and_one_that_is_not_there_agrees_with_nothing() {
         let begin = reading(&[page(0, 0, 0), page(0, 0, 0)]);
         let end = reading(&[page(4, 10, 1), page(2, 10, 2)]);
         let seen = Seen { sent: 6, acked: 6, events: None, connections: 3 };
         let all = compare(&begin, &begin, &end, seen);
         assert!(all.len() == 2 && all.iter().all(|one| one.agrees), "{all:?}");
-        assert_eq!(compare(&reading(&[]), &reading(&[]), &reading(&[]), seen), []);
-        assert_eq!(compare(&begin, &begin, &reading(&["up 1\n".to_owned()]), seen), []);
+        let other = compare(&begin, &begin, &reading(&["up 1\n".to_owned()]), seen);
+        assert!(other.len() == 2 && other.iter().all(|one| !one.agrees && one.servers.is_none()), "{other:?}");
+        assert!(other.iter().all(|one| one.words().contains("--metrics-url")), "{other:?}");
     }
 }

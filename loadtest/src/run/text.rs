@@ -46,7 +46,7 @@ impl Outcome {
             write_server(out, server)?;
         }
         for one in self.agreement.iter().filter(|one| one.agrees) {
-            writeln!(out, "  agreed     {:>10}  {}", one.servers, one.figure)?;
+            writeln!(out, "  agreed     {:>10}  {}", one.servers.unwrap_or_default(), one.figure)?;
         }
         for fault in &self.faults {
             writeln!(out, "  fault      {} from {:.1} s to {:.1} s", fault.name, fault.from, fault.until)?;

@@ -123,7 +123,7 @@ pub(super) fn has_magic(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Syncs a file of the store, or ends the process.
+/// Syncs a file of the store, or ends the process (log protocol, rule 35).
 ///
 /// After a failed fsync the kernel may have dropped the pages and call them clean: a later fsync that
 /// succeeds proves nothing (Rebello et al., "Can Applications Recover from fsync Failures?", 2020). What

@@ -18,7 +18,7 @@ use super::tables::{HEADS, SPANS, decode};
 ///
 /// Every room gets a new epoch: clients may have seen events that the backup does not have, and what
 /// follows now must not be mistaken for them. The epoch is the time of the restore, so that restoring one
-/// backup twice gives two epochs.
+/// backup twice gives two epochs (log protocol, rule 36).
 ///
 /// # Errors
 /// [`BackupError`]; the folder is left as it was.

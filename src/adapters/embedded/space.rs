@@ -5,7 +5,7 @@ use std::time::Duration;
 pub(super) const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Space on the disk that writes leave alone: what a commit under way, a backup's rename and the logs of
-/// the machine still need when nothing more is taken.
+/// the machine still need when nothing more is taken (log protocol, rule 35).
 #[derive(Debug)]
 pub(super) struct Reserve {
     pub(super) folder: PathBuf,

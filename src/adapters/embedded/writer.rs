@@ -1,7 +1,8 @@
 //! The one thread that writes: whatever waits becomes one transaction, synced to disk.
 //!
 //! A batch of nothing but messages is on disk in the journal, any other in the store's file, which then
-//! has all that the journal had: see [`super::journal`].
+//! has all that the journal had: see [`super::journal`]. Events get their places inside that transaction, and nobody is
+//! answered before it is on disk (log protocol, rule 35).
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -220,7 +221,7 @@ impl Writer {
         }
     }
 
-    /// redb refuses everything after an error of input or output until it is opened again.
+    /// redb refuses everything after an error of input or output until it is opened again (rule 35).
     fn reopen(&mut self) {
         self.shared.replace(None);
         #[cfg(feature = "planted-bugs")]

@@ -3,7 +3,7 @@
 //! A reconciler compares the rooms that are wanted with the channels that Redis has confirmed, and asks for the
 //! difference: many channels in one command. Pub/sub loses what is published while a connection is away, or behind
 //! a full buffer. So whenever a room is confirmed anew, and whenever the shared list of changed rooms names it
-//! (the beat), the room is told to look at its log.
+//! (the beat), the room is told to look at its log (log protocol, rules 24, 25 and 30).
 
 mod beat;
 mod reconcile;

@@ -61,7 +61,7 @@ impl From<RedisError> for CheckError {
 }
 
 /// Makes sure that a Redis may be used for a deployment: every primary keeps what it holds, and it belongs to
-/// `deployment`, or to nobody yet, and then from now on to it.
+/// `deployment`, or to nobody yet, and then from now on to it (log protocol, rules 3 and 18).
 ///
 /// An empty Redis of another environment cannot be told from our own that lost its data; rooms are opened on it
 /// only after their epoch was raised in the store, which is compared too.

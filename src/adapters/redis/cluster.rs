@@ -24,7 +24,7 @@ const PASSING: [&str; 5] = ["MOVED", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "R
 /// The library's own retries are off, for it repeats after a broken connection as well, and what was sent on that
 /// may have been done. What the server refused is repeated here. A connection that was made anew needs no check of
 /// its own: each script compares the replication id of the server that runs it, and the one that would make it ours,
-/// `fence`, compares the deployment.
+/// `fence`, compares the deployment (log protocol, rules 18 and 30).
 pub(super) struct Cluster {
     client: ClusterClient,
     current: Arc<Mutex<Current>>,

@@ -125,7 +125,7 @@ impl Link {
         }
     }
 
-    /// The command that publishes, and whose channels live in the shard of their name.
+    /// The command that publishes, and whose channels live in the shard of their name (log protocol, rule 30).
     pub(super) fn publish_command(&self) -> &'static str {
         match &self.way {
             Way::One(_) => "PUBLISH",

@@ -44,7 +44,8 @@ impl Pushes {
     }
 }
 
-/// The connection: to one server or to every primary of a cluster, where channels live in the shard of their name.
+/// The connection: to one server or to every primary of a cluster, where channels live in the shard of their name
+/// (log protocol, rule 30).
 pub(super) enum Ears {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),

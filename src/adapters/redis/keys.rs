@@ -1,7 +1,7 @@
 //! What stands under which name in Redis.
 //!
 //! A room lives in one of 256 logical shards, which is the hash tag of all its keys: a script may use all of them,
-//! on a cluster too, and a shard's sets are one key each.
+//! on a cluster too, and a shard's sets are one key each (log protocol, rule 3).
 
 use bobchat_proto::ids::{NodeId, RoomId};
 

@@ -6,7 +6,7 @@ use super::connection::Link;
 use super::error::CallError;
 
 /// The steps of the log protocol, and what is done with leases of nodes: each a script that Redis runs whole and
-/// alone.
+/// alone. Which of them need memory, the first line of each says (log protocol, rule 10).
 pub(super) struct Scripts {
     pub(super) append: Lua,
     pub(super) fence: Lua,

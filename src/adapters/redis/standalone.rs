@@ -19,7 +19,7 @@ const PIPELINE: usize = 1024;
 /// One server, and the one connection that all commands share.
 ///
 /// A connection that broke is replaced by the next command, after a short pause; a new one is checked before
-/// anything is sent on it: it may lead to another server now.
+/// anything is sent on it: it may lead to another server now (log protocol, rules 18 and 30).
 pub(super) struct Standalone {
     client: Client,
     deployment: String,

@@ -115,6 +115,9 @@ pub(super) fn parse_user(field: &str, text: &str) -> Result<UserId, Failure> {
     parse(field, text)
 }
 
+/// No seq is higher: the integers of OpenAPI's `int64`, of Cassandra and of most clients have a sign.
+const SEQ_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// The parameters behind the `?`. Each may stand there once; a handler names those that it knows.
 pub(super) struct Parameters(Vec<(String, String)>);
 
@@ -154,6 +157,14 @@ impl Parameters {
         T::Err: std::fmt::Display,
     {
         self.text(name).map(|text| parse(name, text)).transpose()
+    }
+
+    /// A parameter that is a seq.
+    pub(super) fn seq(&self, name: &str) -> Result<Option<u64>, Failure> {
+        match self.number(name)? {
+            Some(seq) if seq > SEQ_MAX => Err(Failure::in_field(name, format!("{name}: no seq is above {SEQ_MAX}"))),
+            seq => Ok(seq),
+        }
     }
 
     /// A parameter that is an identifier, raw as frames have it.

@@ -46,9 +46,9 @@ pub(super) async fn history(caller: Caller, room: InRoom, parameters: Parameters
     let parameters = parameters.only(&["before", "after", "around", "limit"])?;
     let request = MessageHistory {
         room: room.0.get(),
-        before: parameters.number("before")?,
-        after: parameters.number("after")?,
-        around: parameters.number("around")?,
+        before: parameters.seq("before")?,
+        after: parameters.seq("after")?,
+        around: parameters.seq("around")?,
         limit: parameters.number("limit")?,
     };
     ask(&caller, Request::MessageHistory(request)).await
@@ -68,7 +68,7 @@ pub(super) async fn history(caller: Caller, room: InRoom, parameters: Parameters
 )]
 pub(super) async fn events(caller: Caller, room: InRoom, parameters: Parameters) -> Answer {
     let parameters = parameters.only(&["after", "limit"])?;
-    let after = parameters.number("after")?.unwrap_or_default();
+    let after = parameters.seq("after")?.unwrap_or_default();
     let request = RoomEvents { room: room.0.get(), after, limit: parameters.number("limit")? };
     ask(&caller, Request::RoomEvents(request)).await
 }

@@ -1,14 +1,38 @@
-//! Counts connections that have not signed in, by address: one address must not hold all of them.
+//! Counts connections that have not signed in, in all and by address: one address must not hold all of them, nor many
+//! together the server.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The connections of strangers, by address; shared by all threads.
+use crate::web::address::limited_as;
+
+/// Strangers of all addresses at most. One stays for seconds, so this lets thousands a second come; and as each costs a
+/// few kilobytes, those who stay silent hold some tens of megabytes.
+const STRANGERS_MAX: u64 = 10_000;
+
+/// The connections of strangers; shared by all threads.
 #[derive(Debug, Clone)]
 pub struct Strangers {
-    counts: Arc<Mutex<HashMap<IpAddr, u64>>>,
+    counts: Arc<Mutex<Counts>>,
     max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: u64,
+    by_address: HashMap<IpAddr, u64>,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// All places of the address are taken.
+    #[error("too many connections of this address are not signed in")]
+    Address,
+    /// All places are.
+    #[error("too many connections are not signed in")]
+    Server,
 }
 
 /// A stranger's place. Dropped when they sign in or leave.
@@ -19,33 +43,40 @@ pub struct Place {
 }
 
 impl Strangers {
-    /// At most `max` strangers an address.
+    /// At most `max` strangers an address; what is an address says [`limited_as`].
     #[must_use]
     pub fn new(max: u64) -> Self {
         Self { counts: Arc::default(), max }
     }
 
-    /// A place for a stranger from `address`; none when all are taken.
-    #[must_use]
-    pub fn admit(&self, address: IpAddr) -> Option<Place> {
-        let address = address.to_canonical();
+    /// A place for a stranger from `address`.
+    ///
+    /// # Errors
+    /// All are taken: some are free again within seconds.
+    pub fn admit(&self, address: IpAddr) -> Result<Place, Crowded> {
+        let address = limited_as(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= self.max {
-            return None;
+        let count = counts.by_address.get(&address).copied().unwrap_or_default();
+        if count >= self.max {
+            return Err(Crowded::Address);
         }
-        *count += 1;
-        Some(Place { strangers: self.clone(), address })
+        if counts.all >= STRANGERS_MAX {
+            return Err(Crowded::Server);
+        }
+        counts.by_address.insert(address, count + 1);
+        counts.all += 1;
+        Ok(Place { strangers: self.clone(), address })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.strangers.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
+        counts.all -= 1;
+        if let Some(count) = counts.by_address.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.by_address.remove(&self.address);
             }
         }
     }
@@ -59,12 +90,25 @@ mod tests {
     fn a_place_is_free_again_when_its_stranger_leaves_or_signs_in() {
         let strangers = Strangers::new(1);
         let address = IpAddr::from([192, 0, 2, 1]);
-        let place = strangers.admit(address);
-        assert!(place.is_some());
-        assert!(strangers.admit("::ffff:192.0.2.1".parse().unwrap()).is_none(), "the same address over IPv6");
-        assert!(strangers.admit(IpAddr::from([192, 0, 2, 2])).is_some(), "another address");
+        let place = strangers.admit(address).unwrap();
+        let over_ipv6 = strangers.admit("::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!(over_ipv6.unwrap_err(), Crowded::Address, "the same address over IPv6");
+        assert!(strangers.admit(IpAddr::from([192, 0, 2, 2])).is_ok(), "another address");
         drop(place);
-        assert!(strangers.admit(address).is_some());
-        assert!(strangers.counts.lock().unwrap().is_empty(), "nothing is kept of who left");
+        assert!(strangers.admit(address).is_ok());
+        assert!(strangers.counts.lock().unwrap().by_address.is_empty(), "nothing is kept of who left");
+    }
+
+    #[test]
+    fn a_host_with_many_addresses_is_one_and_many_hosts_are_bounded_together() {
+        let strangers = Strangers::new(1);
+        let _place = strangers.admit("2001:db8::1".parse().unwrap()).unwrap();
+        let neighbour = strangers.admit("2001:db8::2".parse().unwrap());
+        assert_eq!(neighbour.unwrap_err(), Crowded::Address, "the same network of 64 bits");
+        let network = |number: u64| IpAddr::from((0x2001_0db8_0001 << 80 | u128::from(number) << 64).to_be_bytes());
+        let places: Vec<_> = (1..STRANGERS_MAX).map(|number| strangers.admit(network(number)).unwrap()).collect();
+        assert_eq!(strangers.admit(network(0)).unwrap_err(), Crowded::Server, "as many as there may be");
+        drop(places);
+        assert!(strangers.admit(network(0)).is_ok());
     }
 }

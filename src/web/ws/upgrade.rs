@@ -74,9 +74,9 @@ impl Upgrade {
     fn place(&self, request: &Request) -> Result<Place, wire::Error> {
         let peer = request.head().peer_addr.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
         let address = client_address(peer, request.head().headers(), &self.trusted_proxies);
-        self.strangers.admit(address).ok_or_else(|| {
+        self.strangers.admit(address).map_err(|crowded| {
             self.worker.core.metrics.connections_refused.inc();
-            let error = ErrorCode::TooManyConnections.error("too many connections of this address are not signed in");
+            let error = ErrorCode::TooManyConnections.error(crowded.to_string());
             error.with_retry_after(Duration::from_secs(5))
         })
     }

@@ -21,6 +21,7 @@ fn the_connections_of_subscribers_are_cut_again_and_again() {
 
 /// A node that reads nothing for a while, and so much for it that Redis gives its connection up: forged frames too,
 /// which nobody takes.
+/// Log protocol, rules 24 and 30.
 #[test]
 fn a_subscriber_that_lags_is_cut_and_misses_nothing() {
     let standing = pool::take();

@@ -152,6 +152,7 @@ async fn eventful(node: &DerivingNode) -> Story {
     story
 }
 
+/// Rule 21.
 async fn events_may_come_twice_and_in_any_order(here: &DerivingNode, there: &DerivingNode) {
     for stride in [1, 3, 17, 54] {
         let story = eventful(here).await;

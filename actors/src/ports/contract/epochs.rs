@@ -35,6 +35,7 @@ async fn row(nodes: &Nodes, room: RoomId) -> LogRow {
     settled
 }
 
+/// Rule 2: compare and set.
 async fn of_many_raisers_one_wins(nodes: &Nodes) {
     let room = new_room();
     for from in [None, Some(1), Some(2)] {

@@ -31,6 +31,7 @@ async fn a_room_without_a_log_has_no_head_and_no_tail(subject: Box<dyn Subject>)
     assert!(log.tail(room(7), Sequence::ZERO, 10).await.expect("it is read").is_empty());
 }
 
+/// Log protocol, rule 4: `state_seq` is that of the joining.
 async fn the_head_follows_the_log(subject: Box<dyn Subject>) {
     let room = Room::create(&subject.stores(), 7, "seven").await;
     room.say(1, "one").await;

@@ -19,6 +19,7 @@ async fn lose(node: &DerivingNode, story: &Story, base: u64) {
     assert!(node.store.begin(story.room, span, Raiser(2)).await.expect("it begins"));
 }
 
+/// Rule 21.
 async fn what_a_lost_run_changed_counts_for_nothing(here: &DerivingNode, there: &DerivingNode) {
     let mut story = begun(here, "stranded boat").await;
     let bodies = [joined(31), left(6), renamed("wreckage"), joined(32), left(32)];

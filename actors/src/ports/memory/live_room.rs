@@ -247,6 +247,7 @@ mod tests {
         room.append(append, LIFE, now).unwrap().outcomes.remove(0)
     }
 
+    /// Rule 20.
     #[test]
     fn an_archiver_of_another_epoch_or_beyond_the_head_is_refused() {
         let mut room = open(2, 5);
@@ -256,6 +257,7 @@ mod tests {
         }
     }
 
+    /// Rule 8.
     #[test]
     fn keys_are_forgotten_only_when_what_they_stand_for_is_stored() {
         let mut room = open(2, 0);

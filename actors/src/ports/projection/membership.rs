@@ -79,7 +79,7 @@ pub fn is_member(membership: &record::Membership) -> bool {
 }
 
 /// What somebody with this membership may see: from joining to leaving, both included, and what was
-/// before where the room's settings say so.
+/// before where the room's settings say so (log protocol, rule 28).
 #[must_use]
 pub fn visible(membership: &record::Membership, settings: &wire::RoomSettings) -> Visible {
     let everything = settings.history == HistoryVisibility::Everything as i32;
@@ -131,6 +131,7 @@ mod tests {
     const JOINED: MembershipChange = MembershipChange::Joined(Role::Member);
     const LEFT: MembershipChange = MembershipChange::Left;
 
+    /// Rule 21.
     #[test]
     fn folding_again_what_was_folded_changes_nothing() {
         let changes = [(2, LEFT), (3, JOINED), (4, JOINED), (7, LEFT), (8, LEFT), (9, JOINED), (11, JOINED)];

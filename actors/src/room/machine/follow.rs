@@ -46,7 +46,7 @@ impl<T> Machine<T> {
         effects
     }
 
-    /// Whether the room has applied another event at the same position.
+    /// Whether the room has applied another event at the same position (rule 23).
     fn contradicts(&self, event: &wire::Event) -> bool {
         let applied = self.ring.after(Sequence(event.seq.saturating_sub(1))).and_then(|mut after| after.next());
         applied

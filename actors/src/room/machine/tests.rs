@@ -128,6 +128,7 @@ fn what_comes_while_a_batch_is_on_its_way_is_the_next_one() {
     assert_eq!(bench.batch().1.unwrap().events.len(), 4);
 }
 
+/// Rule 5.
 #[test]
 fn an_event_that_changes_the_state_ends_its_batch() {
     let mut bench = Bench::new();
@@ -146,6 +147,7 @@ fn an_event_that_changes_the_state_ends_its_batch() {
     assert_eq!(refused(&effects, 4), Some("not_a_member"), "decided after the leaving");
 }
 
+/// Rules 23 and 24.
 #[test]
 fn a_hole_is_filled_from_the_log_before_anything_after_it_is_shown() {
     let mut bench = Bench::new();
@@ -208,6 +210,7 @@ fn what_another_node_appended_is_applied_once_and_in_order() {
     assert_eq!(fanned_out(&effects), [[4, 5]]);
 }
 
+/// Rule 23.
 #[test]
 fn what_is_told_raises_nothing_by_itself() {
     let mut bench = Bench::new();
@@ -225,6 +228,7 @@ fn what_is_told_raises_nothing_by_itself() {
     assert_eq!(bench.machine.told_head(head(2, 1)), [Effect::Reload]);
 }
 
+/// Rule 23.
 #[test]
 fn another_event_at_a_known_position_has_the_room_loaded_again() {
     let mut bench = Bench::new();
@@ -329,6 +333,7 @@ fn lost(effects: &[Effect<u32>]) -> Vec<u64> {
     lost.flatten().collect()
 }
 
+/// Rule 16.
 #[test]
 fn what_a_room_had_applied_and_the_log_lost_is_handed_back() {
     let mut bench = Bench::new();
@@ -338,6 +343,7 @@ fn what_a_room_had_applied_and_the_log_lost_is_handed_back() {
     assert!(lost(&reload(&mut bench, 7, 6)).is_empty(), "once");
 }
 
+/// Rule 17.
 #[test]
 fn subscribers_who_saw_what_was_lost_are_told() {
     let mut bench = Bench::new();
@@ -379,6 +385,7 @@ fn a_newer_epoch_told_while_a_batch_is_on_its_way_is_looked_for_whatever_the_ans
     assert_eq!(bench.machine.told_epoch(epoch), [Effect::Reload]);
 }
 
+/// Rule 23.
 #[test]
 fn what_fills_a_hole_under_a_newer_epoch_is_not_applied() {
     let mut bench = Bench::new();

@@ -10,7 +10,7 @@ use super::super::script::Call;
 const ROOMS_MAX: usize = 1000;
 
 /// Reads which rooms' heads have changed since the last time: with one command, or one for each shard of a cluster,
-/// however many rooms and clients there are.
+/// however many rooms and clients there are (log protocol, rule 25).
 #[derive(Debug)]
 pub(super) struct Beat {
     /// Each shard, and when the newest change of it was that is known, in microseconds; none at the first time.

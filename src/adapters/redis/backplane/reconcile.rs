@@ -18,7 +18,7 @@ use super::{Shared, lock};
 const CHANNELS_MAX: usize = 1000;
 
 /// Rooms that are told to look at their logs at once, and how often. All of them at a time would ask Redis for more
-/// than it keeps for one connection (32 MB), which cuts the connection, after which all look again.
+/// than it keeps for one connection (32 MB), which cuts the connection, after which all look again (rule 30).
 const LOOKS_AT_ONCE: usize = 50;
 const LOOKS_EVERY: Duration = Duration::from_millis(10);
 
@@ -115,7 +115,7 @@ impl Hearing<'_> {
         }
     }
 
-    /// A room is heard from here on. What was told before may have been missed.
+    /// A room is heard from here on. What was told before may have been missed (rule 24).
     fn confirm(&mut self, channel: &[u8]) {
         let Some(room) = room_of(channel) else { return };
         if lock(&self.shared.wanted).confirm(room) {

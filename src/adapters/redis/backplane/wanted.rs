@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use bobchat_proto::ids::RoomId;
 
-/// Which rooms this node wants to hear of, and which of them it does.
+/// Which rooms this node wants to hear of, and which of them it does (log protocol, rule 30).
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     rooms: HashMap<RoomId, Room>,
@@ -93,6 +93,7 @@ impl Wanted {
 mod tests {
     use super::*;
 
+    /// Rule 30.
     #[test]
     fn a_room_is_asked_for_once_and_taken_back_with_the_last_who_wanted_it() {
         let room = RoomId::new(5).unwrap();
@@ -109,6 +110,7 @@ mod tests {
         assert!(!wanted.confirm(room), "late");
     }
 
+    /// Rule 30.
     #[test]
     fn a_new_connection_begins_with_nothing() {
         let room = RoomId::new(5).unwrap();
@@ -121,6 +123,7 @@ mod tests {
         assert_eq!(wanted.difference(), (vec![room], vec![]));
     }
 
+    /// Rule 30.
     #[test]
     fn who_leaves_and_comes_back_at_once_is_asked_for_anew() {
         let room = RoomId::new(5).unwrap();

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Notes that a room's log is stored up to a seq, and trims it but for a short tail (log protocol, rule 20).
 --
--- Runs without memory too, and trims before it writes: only so is a full server ever emptied.
+-- Runs without memory too, and trims before it writes: only so is a full server ever emptied (rule 10).
 --
 -- KEYS    meta, stream, dirty rooms, changed heads
 -- ARGV    1 epoch, 2 seq, 3 events that stay, 4 the room

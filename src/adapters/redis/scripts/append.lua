@@ -1,7 +1,7 @@
 #!lua
 -- Appends a batch of events to a room's log, or says why not (log protocol, rules 5 to 8).
 --
--- Without flags: refused before it starts when the server is out of memory, a replica, or cannot persist.
+-- Without flags: refused before it starts when the server is out of memory (rule 10), a replica, or cannot persist.
 --
 -- KEYS    meta, stream, keys 0, keys 1, dirty rooms, changed heads
 -- ARGV    1 epoch, 2 known seq, 3 state seq, 4 deadline, 5 events and 6 bytes that may wait, 7 "1" for salvage,

@@ -4,8 +4,8 @@
 --
 -- Runs without memory too: a log that cannot be fenced cannot be opened, and opening frees what it held.
 --
--- On a cluster it also compares whose shard it is: there a connection comes back by itself, and may lead to the
--- servers of another deployment, which look like ours that lost everything.
+-- On a cluster it also compares whose shard it is (rule 18): there a connection comes back by itself, and may lead to
+-- the servers of another deployment, which look like ours that lost everything.
 --
 -- KEYS    meta, stream; on a cluster, the name of the deployment that the shard belongs to
 -- ARGV    1 epoch; on a cluster, 2 the name of the deployment

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Opens a room's log, empty, under the epoch of its fence (log protocol, rule 14 f).
 --
--- Runs without memory too, and lets go of everything first.
+-- Runs without memory too, and lets go of everything first (rule 10).
 --
 -- KEYS    meta, stream, keys 0, keys 1, dirty rooms, changed heads
 -- ARGV    1 epoch, 2 replid that was fenced, 3 seq, 4 at, 5 ordinal, 6 state seq, 7 micros of salvage, 8 the room,

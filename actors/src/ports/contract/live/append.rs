@@ -20,6 +20,7 @@ pub(super) async fn cases(make: MakeLive<'_>) {
     the_tail_is_what_comes_after(make().await).await;
 }
 
+/// Rule 7.
 async fn a_batch_gets_dense_positions_in_its_order(subject: Box<dyn LiveSubject>) {
     let room = Room::open(&*subject, 7).await;
     let mut batch = ["a", "b", "c"].map(|text| room.event(1, None, message(text))).to_vec();
@@ -37,6 +38,7 @@ async fn a_batch_gets_dense_positions_in_its_order(subject: Box<dyn LiveSubject>
     assert_eq!(room.head().await, expected);
 }
 
+/// Rule 7.
 async fn time_strictly_increases_when_the_clock_is_behind(subject: Box<dyn LiveSubject>) {
     let room = Room::cold(&*subject, 7);
     room.raise(Head { at: AHEAD_MICROS, ..head(2, 40) }).await;

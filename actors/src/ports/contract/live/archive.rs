@@ -16,6 +16,7 @@ pub(super) async fn cases(make: MakeLive<'_>) {
     the_time_is_that_of_what_is_appended(make().await).await;
 }
 
+/// Rule 19.
 async fn a_room_is_claimed_by_one_at_a_time(subject: Box<dyn LiveSubject>) {
     let log = subject.log();
     let claim = |raw, holder, lasts| {
@@ -66,6 +67,7 @@ async fn what_is_archived_is_let_go_of_but_for_a_tail(subject: Box<dyn LiveSubje
     assert_eq!((next.seq, next.ordinal), (1_001, Some(1_001)));
 }
 
+/// Rule 20.
 async fn a_dead_epoch_and_what_is_not_there_are_refused(subject: Box<dyn LiveSubject>) {
     let room = Room::open(&*subject, 7).await;
     fill(&room, 200).await;

@@ -58,6 +58,7 @@ async fn keys_count_within_one_batch(subject: Box<dyn LiveSubject>) {
     assert_eq!(room.tail().await.len(), 3);
 }
 
+/// Rule 7: Lua's numbers would not hold it.
 async fn an_identifier_beyond_doubles_is_remembered(subject: Box<dyn LiveSubject>) {
     let room = Room::open(&*subject, 7).await;
     let id = (1 << 53) + 1;

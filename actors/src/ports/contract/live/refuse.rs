@@ -27,6 +27,7 @@ async fn refusal(room: &Room, batch: LiveAppend) -> LiveRefusal {
     refusal
 }
 
+/// Rule 6.
 async fn what_is_out_of_date_is_refused_and_nothing_added(subject: Box<dyn LiveSubject>) {
     let room = Room::open(&*subject, 7).await;
     room.raise(head(2, 0)).await;
@@ -64,6 +65,7 @@ async fn a_closed_room_takes_salvage_alone(subject: Box<dyn LiveSubject>) {
     assert!(room.live_head().await.closed, "a new epoch opens no room");
 }
 
+/// Rules 6 and 14 f.
 async fn a_log_that_was_just_opened_takes_salvage_alone(subject: Box<dyn LiveSubject>) {
     let room = Room::cold(&*subject, 7);
     let fenced = room.fence(Epoch(2)).await;
@@ -81,6 +83,7 @@ async fn a_log_that_was_just_opened_takes_salvage_alone(subject: Box<dyn LiveSub
     assert_eq!(appended(&salvaged.outcomes[0]).seq, 6);
 }
 
+/// Rule 6.
 async fn a_log_is_full_by_events_and_by_bytes(subject: Box<dyn LiveSubject>) {
     let room = Room::open(&*subject, 7).await;
     let first = room.say(&"x".repeat(1000)).await;
