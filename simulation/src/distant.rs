@@ -76,7 +76,8 @@ impl Link {
 
     /// A connection that broke is noticed at once; silence is not.
     async fn give_up(&self) {
-        let unnoticed = self.draw(|random| random.once_in(UNNOTICED_ONCE_IN).then(|| random.millis(500, GIVEN_UP_MILLIS)));
+        let unnoticed =
+            self.draw(|random| random.once_in(UNNOTICED_ONCE_IN).then(|| random.millis(500, GIVEN_UP_MILLIS)));
         if let Some(wait) = unnoticed {
             tokio::time::sleep(wait).await;
         }

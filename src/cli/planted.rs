@@ -18,7 +18,8 @@ pub(super) fn plant() -> Result<(), CommandError> {
         Ok(name) if !name.is_empty() => {
             plant::plant(name.parse::<Bug>().map_err(|error| CommandError::Failed(format!("{VARIABLE}: {error}")))?);
             // Nothing can be done about a stderr that is closed.
-            let _ = writeln!(stderr(), "This build is for tests, and {VARIABLE} plants a bug: it will break its promises.");
+            let _ =
+                writeln!(stderr(), "This build is for tests, and {VARIABLE} plants a bug: it will break its promises.");
             Ok(())
         }
         _ => Ok(()),

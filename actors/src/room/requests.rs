@@ -209,6 +209,7 @@ impl Room {
         let Some(machine) = &self.machine else { return Attached::Unavailable };
         let state = machine.state();
         let head = state.head.position;
+        // The log may have been lost since the client was told where it goes on (rule 27).
         match judge_cursor(&state.spans, head, attach.after) {
             Cursor::Good(_) => {}
             Cursor::Lost => return Attached::Lost { head },

@@ -80,8 +80,7 @@ pub(crate) async fn settle(
 /// Compares what was counted since `begin`, and who came since `empty`.
 fn compare(empty: &Reading, begin: &Reading, end: &Reading, seen: Seen) -> Vec<Agreement> {
     let rise = |name: &str, since: &Reading| Some(end.sum(name)? - since.sum(name)?);
-    let between =
-        |name: &str, least, most, since: &Reading| Agreement::between(name, least, most, rise(name, since));
+    let between = |name: &str, least, most, since: &Reading| Agreement::between(name, least, most, rise(name, since));
     // A message whose answer was lost may be added or not.
     let acknowledged = between("bobchat_messages_acknowledged_total", seen.acked, seen.sent, begin);
     let delivered = seen.events.map(|events| between("bobchat_deliveries_total", events, events, begin));

@@ -19,7 +19,7 @@ use strike::Strike;
 /// How often it is looked what is due, and whether a message is acknowledged again: the error of a recovery time.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// How often the run is told of while nothing else is.
+/// How often it is told how far the run is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How long a fault waits for clients that would notice it.
@@ -69,11 +69,11 @@ impl Nemesis<'_> {
                 let recovery =
                     deed.recovery_ms.map_or(String::new(), |ms| format!("; first ack {:.2} s later", ms / 1e3));
                 self.order.tell(&format!("{:7.2} s  {}{recovery}; {}", self.seconds(), deed.told(), deed.proofs()));
-                told = Instant::now();
             }
             if told.elapsed() > TELL_EVERY {
-                let progress = self.torture.progress();
-                self.order.tell(&format!("{:7.2} s  {} messages acknowledged", self.seconds(), progress.acked));
+                let (acked, left) = (self.torture.progress().acked, lasts.saturating_sub(self.began.elapsed()));
+                let left = left.as_secs_f64();
+                self.order.tell(&format!("{:7.2} s  {acked} messages acknowledged, {left:.0} s left", self.seconds()));
                 told = Instant::now();
             }
             std::thread::sleep(LOOK_EVERY);

@@ -73,52 +73,46 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally {
-            sent,
-            acked,
-            lost,
-            excused,
-            again,
-            moves,
-            renumbered,
-            delivered,
-            resets,
-            errors,
-            connections,
-            unanswered,
-        } = &self.tally;
-        let named = if *excused > 0 {
-            format!(" ({excused} of the class that docs/guarantees.md names)")
-        } else {
-            String::new()
-        };
-        writeln!(
-            f,
-            "{sent} messages, {acked} acknowledged, {lost} lost{named}, {renumbered} renumbered; seed {}",
-            self.seed
-        )?;
-        let count = |kind| self.violations.counts.get(&kind).copied().unwrap_or(0);
+impl Verdict {
+    fn counted(&self, kinds: &[Kind]) -> u64 {
+        kinds.iter().filter_map(|kind| self.violations.counts.get(kind)).sum()
+    }
+
+    fn count_messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { sent, acked, lost, excused, renumbered, .. } = &self.tally;
+        let seed = self.seed;
+        write!(f, "{sent} messages, {acked} acknowledged, {lost} lost")?;
+        if *excused > 0 {
+            write!(f, " ({excused} of the class that docs/guarantees.md names)")?;
+        }
+        writeln!(f, ", {renumbered} renumbered; seed {seed}")?;
         writeln!(
             f,
             "  doubled {}, phantom {}, reordered {}, unannounced gaps {}, late to removed {}",
-            count(Kind::Double),
-            count(Kind::Phantom) + count(Kind::Text) + count(Kind::Vanished),
-            count(Kind::Order) + count(Kind::RealTime),
-            count(Kind::Hole),
-            count(Kind::Removal)
-        )?;
-        writeln!(
-            f,
-            "  {delivered} delivered, {again} sent again, {moves} joinings and leavings, {resets} resets, \
-             {connections} connections, {unanswered} unanswered"
-        )?;
+            self.counted(&[Kind::Double]),
+            self.counted(&[Kind::Phantom, Kind::Text, Kind::Vanished]),
+            self.counted(&[Kind::Order, Kind::RealTime]),
+            self.counted(&[Kind::Hole]),
+            self.counted(&[Kind::Removal])
+        )
+    }
+
+    fn count_work(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { delivered, again, moves, resets, connections, unanswered, errors, .. } = &self.tally;
+        writeln!(f, "  {delivered} delivered, {again} sent again, {moves} joinings and leavings, {resets} resets,")?;
+        writeln!(f, "  {connections} connections, {unanswered} unanswered")?;
         let mut told = String::new();
         for (code, count) in errors {
             write!(told, " {code} x {count}")?;
         }
-        writeln!(f, "  settled in {:.2} s; refusals:{told}", self.settled.as_secs_f64())?;
+        writeln!(f, "  settled in {:.2} s; refusals:{told}", self.settled.as_secs_f64())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.count_messages(f)?;
+        self.count_work(f)?;
         if self.is_clean() {
             return write!(f, "  every promise kept");
         }
