@@ -48,6 +48,8 @@ pub(super) fn planned(order: &Order) -> anyhow::Result<Vec<Planned>> {
 pub fn conduct(order: &Order) -> anyhow::Result<Judgement> {
     order.check()?;
     let planned = planned(order)?;
+    let none_asked = order.faults()?.is_empty();
+    ensure!(none_asked || !planned.is_empty(), "no fault fits into --secs {}: give it more", order.secs);
     let history = order.out.join("history");
     std::fs::create_dir_all(&order.out).with_context(|| format!("could not make {}", order.out.display()))?;
     let servers = tempfile::Builder::new().prefix("servers-").tempdir_in(&order.out)?;
