@@ -21,7 +21,7 @@ WEB_SOURCES := $(shell find web \( -name node_modules -o -path web/dist -o -path
 
 .PHONY: help
 help: ## Lists what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: ## Builds what changed and starts the server; ARGS="..." is handed to it
@@ -51,8 +51,23 @@ test: web loadtest/peers/node_modules/.package-lock.json ## Runs every test: Rus
 	@scripts/need schemathesis
 	@$(STEP) "REST document" scripts/schemathesis $(SERVER_DEV) brief
 
+# Builds as the workspace's tests have it: bugs can be planted in it.
+HARNESS := cargo build --locked -p bobchat -p bobchat-loadtest -p bobchat-simulation
+
 .PHONY: torture
-torture: ## The faults of a cluster as long as they are promised to be outlived (some ten minutes)
+torture: ## Breaks real servers under clients whose every message is checked; ARGS="--store cluster --nodes 3 --seed 7"
+	@case "$(ARGS)" in *cluster*) scripts/need redis cassandra ;; esac
+	@$(HARNESS)
+	@target/debug/bobchat-loadtest torture run $(ARGS)
+
+.PHONY: torture-planted
+torture-planted: ## Plants each bug that a process can show and sees it found (some minutes); ARGS="--store embedded"
+	@scripts/need redis cassandra
+	@$(HARNESS)
+	@target/debug/bobchat-loadtest torture planted $(ARGS)
+
+.PHONY: torture-cluster
+torture-cluster: ## The tests of a cluster's faults, each as long as it is promised to be outlived (some ten minutes)
 	@scripts/need redis cassandra
 	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
 

@@ -31,6 +31,7 @@ pub use messages::{
     Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, Key, NodesChanged, TypingHint,
 };
 pub use state::{RoomState, listed};
+pub(crate) use subscribers::reset_frames;
 
 /// Tells two bodies under one idempotency key apart: XXH3 (64 bits, its specification is stable) over the
 /// protobuf form of the body. Stored with the key, so it must never change.

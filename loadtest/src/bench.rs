@@ -7,7 +7,7 @@
 
 mod bars;
 mod chart;
-mod child;
+pub(crate) mod child;
 pub(crate) mod cluster;
 mod fanout;
 mod harness;

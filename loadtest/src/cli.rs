@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
@@ -13,10 +11,7 @@ use crate::html;
 use crate::run::{self, Outcome};
 use crate::say::say;
 use crate::server::{baseline, floor};
-use crate::torture::{Client, Plan, Torture};
-
-/// How long a client that is tortured waits for an answer before it goes elsewhere.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::torture;
 
 /// Load whose every message is checked, and what to compare a server with.
 #[derive(Debug, Parser)]
@@ -36,8 +31,9 @@ enum Command {
     /// One process of a run in several; `run` starts it.
     #[command(name = run::PART, hide = true)]
     Part,
-    /// Clients that keep every promise checked while you break the servers. Exit codes as for run.
-    Torture(Torturing),
+    /// Break servers under clients whose every message is checked.
+    #[command(subcommand)]
+    Torture(torture::cli::Command),
     /// Serve as the floor: one write() a member and burst, and nothing else.
     Floor(floor::Options),
     /// Serve a room as tutorials write it, with actix-web-actors.
@@ -60,32 +56,6 @@ struct Reporting {
     /// Where to write the page.
     #[arg(long)]
     html: PathBuf,
-}
-
-/// How to torture.
-#[derive(Debug, Args)]
-struct Torturing {
-    /// HOST:PORT of a node; once for each, all of one cluster. Half of the clients move between them.
-    #[arg(long = "node", required = true)]
-    nodes: Vec<SocketAddr>,
-    /// Rooms; every client is in all of them.
-    #[arg(long, default_value_t = 4)]
-    rooms: usize,
-    /// Clients.
-    #[arg(long, default_value_t = 12)]
-    clients: usize,
-    /// Messages a second of each client.
-    #[arg(long, default_value_t = 20.0)]
-    rate: f64,
-    /// How long they talk.
-    #[arg(long, default_value_t = 60.0)]
-    seconds: f64,
-    /// How long all may take to agree in the end.
-    #[arg(long, default_value_t = 10.0)]
-    agree: f64,
-    /// Names the choices of the clients; the one of a run that failed makes the same again.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
 }
 
 /// Where to listen.
@@ -140,21 +110,5 @@ impl Reporting {
         html::write(&self.html, &outcomes.iter().collect::<Vec<_>>())?;
         say(&format!("wrote {}", self.html.display()));
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Torturing {
-    fn run(self) -> anyhow::Result<ExitCode> {
-        ensure!(self.rooms > 0 && self.clients > 0 && self.rate > 0.0, "--rooms, --clients and --rate are above 0");
-        let clients = (0..self.clients)
-            .map(|number| if number % 2 == 0 { Client::of(number / 2) } else { Client::roaming() })
-            .collect();
-        let (nodes, rooms, rate, seed) = (self.nodes, self.rooms, self.rate, self.seed);
-        let mut torture = Torture::start(Plan { nodes, rooms, clients, rate, patience: PATIENCE, seed })?;
-        std::thread::sleep(Duration::from_secs_f64(self.seconds));
-        torture.settle(Duration::from_secs_f64(self.agree))?;
-        let verdict = torture.finish()?;
-        say(&verdict.to_string());
-        Ok(if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -9,10 +9,12 @@
 //! - [`client`]: members, each one connection, and fleets of them.
 //! - [`ws`]: a lean WebSocket client. [`dialect`]: what is said over a connection.
 //! - [`check`]: every message by room and seq: loss, doubles, order, agreement, acks.
+//! - [`redis`], [`cassandra`]: what a cluster stands on, as far as the harness runs it itself.
 //! - [`server`]: the floor and the baseline, driven by the same members.
 //! - [`mod@bench`]: the bars of Bobchat, judged.
 
 mod bench;
+mod cassandra;
 mod check;
 pub mod cli;
 mod client;
@@ -24,6 +26,7 @@ mod machine;
 mod message;
 mod metrics;
 mod process;
+mod redis;
 mod run;
 mod say;
 mod scenario;

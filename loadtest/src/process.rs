@@ -66,6 +66,16 @@ impl Process {
         Ok(Usage { threads, seconds: self.seconds()? })
     }
 
+    /// How the system says that it is, in one letter (proc(5)): `T` is stopped.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub(crate) fn state(self) -> anyhow::Result<String> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0)).context("the process is gone")?;
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        Ok(fields.split_whitespace().next().unwrap_or_default().to_owned())
+    }
+
     fn seconds(self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(self.path("stat")).with_context(|| self.gone())?;
         // The name in brackets may hold spaces; utime and stime are fields 14 and 15 (proc(5)).

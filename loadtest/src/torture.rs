@@ -7,25 +7,41 @@
 //! every node has in its history.
 //!
 //! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
-//! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection.
+//! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection. [`door`]:
+//!   rooms that it leaves and joins.
+//! - [`history`]: all that happened, on disk, and [`judge`], who reads nothing else.
+//! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`conduct`]: both under clients.
+//! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
 //! - [`check`]: the promises. [`verdict`]: what a run says.
 //! - [`witness`]: the promises, for clients that somebody else drives.
 //! - [`rest`]: signing in, rooms, heads and whole logs.
 
 mod check;
+pub(crate) mod cli;
+mod conduct;
+mod door;
+mod history;
+mod judge;
+mod nemesis;
 mod outbox;
 mod person;
 mod plan;
+mod planted;
 mod random;
 mod rest;
 mod run;
 mod shared;
+mod site;
 mod socket;
 mod verdict;
 mod witness;
 
 pub use crate::check::Kind;
+pub use cli::{Order, Store};
+pub use conduct::conduct;
+pub use judge::{Judgement, judge};
 pub use plan::{Client, Habit, Plan};
+pub use planted::{CASES, Case};
 pub use run::Torture;
 pub use verdict::Verdict;
 pub use witness::{ShownLog, Witness};

@@ -22,6 +22,12 @@ const LOST_ONCE_IN: usize = 3;
 /// One way in so many takes long.
 const SLOW_ONCE_IN: usize = 16;
 
+/// Of what does not get through, one in so many is only found out when the driver gives up.
+const UNNOTICED_ONCE_IN: usize = 4;
+
+/// When a driver gives up, at the latest: Redis' does after so long.
+const GIVEN_UP_MILLIS: u64 = 2_000;
+
 /// What lies between a node and the servers.
 pub struct Link {
     /// Nothing gets through.
@@ -50,7 +56,11 @@ impl Link {
     /// The way there: an error says that nothing was done.
     async fn there(&self) -> Result<(), Unavailable> {
         tokio::time::sleep(self.delay()).await;
-        if self.apart.load(Ordering::Relaxed) { Err(Unavailable::new("simulated: out of reach")) } else { Ok(()) }
+        if self.apart.load(Ordering::Relaxed) {
+            self.give_up().await;
+            return Err(Unavailable::new("simulated: out of reach"));
+        }
+        Ok(())
     }
 
     /// The way back: an error says nothing of what was done.
@@ -58,9 +68,19 @@ impl Link {
         tokio::time::sleep(self.delay()).await;
         let loses = self.loses_answers.load(Ordering::Relaxed) && self.draw(|random| random.once_in(LOST_ONCE_IN));
         if loses || self.apart.load(Ordering::Relaxed) {
+            self.give_up().await;
             return Err(Unavailable::new("simulated: the answer was lost"));
         }
         Ok(())
+    }
+
+    /// A connection that broke is noticed at once; silence is not.
+    async fn give_up(&self) {
+        let unnoticed =
+            self.draw(|random| random.once_in(UNNOTICED_ONCE_IN).then(|| random.millis(500, GIVEN_UP_MILLIS)));
+        if let Some(wait) = unnoticed {
+            tokio::time::sleep(wait).await;
+        }
     }
 }
 

@@ -310,6 +310,10 @@ impl Person {
         }
         if matches!(&event.body, Some(event::Body::Left(left)) if left.user == self.user) {
             stream.has_ended = true;
+            // A leaving that was never answered may come about when it is not wanted any more.
+            if let Some(membership) = self.memberships.get_mut(&event.room).filter(|membership| membership.wanted) {
+                membership.told = Some(false);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use bobchat_actors::cluster::Cluster;
 use bobchat_actors::ports::memory::{
     LiveImage, ManualClock, MemoryEventStore, MemoryLiveLog, MemoryNetwork, MemoryStore,
 };
-use bobchat_loadtest::torture::{Kind, Witness};
+use bobchat_loadtest::torture::Witness;
 use bobchat_proto::ids::{Position, RoomId};
 use bobchat_proto::wire;
 use prometheus_client::metrics::counter::Counter;
@@ -172,24 +172,9 @@ impl World {
         let seen = witness.broken().keys().map(|kind| {
             let name = format!("{}: ", kind.name());
             let example = witness.examples().iter().find(|example| example.starts_with(&name));
-            Broken { invariant: invariant(*kind), what: example.cloned().unwrap_or(name) }
+            Broken { invariant: kind.invariant(), what: example.cloned().unwrap_or(name) }
         });
         seen.chain(self.broken.borrow().iter().cloned()).collect()
-    }
-}
-
-/// Which invariant a kind of fault breaks.
-#[must_use]
-pub const fn invariant(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Loss => "I1 durable ack",
-        Kind::Double | Kind::Ack => "I2 idempotent",
-        Kind::Disagreement | Kind::Numbers => "I3 agreement",
-        Kind::Hole | Kind::Order => "I4 order",
-        Kind::Vanished | Kind::Text => "I6 no phantom",
-        Kind::Stale => "I7 session",
-        Kind::Reset | Kind::Protocol => "I8 resume",
-        _ => "I9 liveness",
     }
 }
 

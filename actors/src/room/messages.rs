@@ -1,7 +1,7 @@
 //! What can be asked of a room.
 
 use actix::Message;
-use bobchat_proto::ids::{Position, Sequence, UserId};
+use bobchat_proto::ids::{Position, UserId};
 use bobchat_proto::wire::{self, Role};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -109,8 +109,8 @@ pub struct Inquire {
 pub struct Inquired {
     /// What the client is told.
     pub answer: wire::SubscribeOk,
-    /// The seq after which its events begin.
-    pub after: Sequence,
+    /// The position after which its events begin.
+    pub after: Position,
 }
 
 /// Let this connection receive the room, from `after` on.
@@ -123,8 +123,8 @@ pub struct Attach {
     pub subscriber: Subscriber,
     /// The worker thread that it is on.
     pub worker: usize,
-    /// The last seq that it has seen or was sent.
-    pub after: Sequence,
+    /// The last position that it has seen or was sent. The log may have lost it since the room was asked about it.
+    pub after: Position,
 }
 
 /// What came of attaching a connection.
@@ -134,8 +134,8 @@ pub enum Attached {
     Live,
     /// Too much is missing: read what is visible up to `applied` from history, then attach again.
     Behind {
-        /// The seq up to which `visible` is true.
-        applied: Sequence,
+        /// The position up to which `visible` is true.
+        applied: Position,
         /// The stretches of the log that the user may see, up to `applied`.
         visible: Visible,
     },
@@ -143,6 +143,13 @@ pub enum Attached {
     Ended {
         /// The stretches of the log that the user may see.
         visible: Visible,
+        /// Where the room stands, by whose epochs they are told.
+        head: Position,
+    },
+    /// The log has lost what the connection was sent last: tell it to drop what it has, and attach again after `head`.
+    Lost {
+        /// Where the room stands.
+        head: Position,
     },
     /// The room cannot be reached: try again.
     Unavailable,

@@ -157,15 +157,13 @@ impl Room {
         &self,
         state: &RoomState,
         cursor: Option<Position>,
-    ) -> Result<(Sequence, Option<ResetReason>), wire::Error> {
+    ) -> Result<(Position, Option<ResetReason>), wire::Error> {
         let head = state.head.position;
-        let Some(cursor) = cursor else { return Ok((head.seq, None)) };
+        let Some(cursor) = cursor else { return Ok((head, None)) };
         match judge_cursor(&state.spans, head, cursor) {
-            Cursor::Good(seq) if head.seq.0 - seq.0 > RESUME_EVENTS_MAX => {
-                Ok((head.seq, Some(ResetReason::TooFarBehind)))
-            }
-            Cursor::Good(seq) => Ok((seq, None)),
-            Cursor::Lost => Ok((head.seq, Some(ResetReason::NewEpoch))),
+            Cursor::Good(seq) if head.seq.0 - seq.0 > RESUME_EVENTS_MAX => Ok((head, Some(ResetReason::TooFarBehind))),
+            Cursor::Good(_) => Ok((cursor, None)),
+            Cursor::Lost => Ok((head, Some(ResetReason::NewEpoch))),
             Cursor::Never => {
                 Err(ErrorCode::InvalidCursor.error("the cursor is ahead of the room").with_field("cursor"))
             }
@@ -210,13 +208,21 @@ impl Room {
     fn attach(&mut self, attach: &Attach) -> Attached {
         let Some(machine) = &self.machine else { return Attached::Unavailable };
         let state = machine.state();
+        let head = state.head.position;
+        // The log may have been lost since the client was told where it goes on (rule 27).
+        match judge_cursor(&state.spans, head, attach.after) {
+            Cursor::Good(_) => {}
+            Cursor::Lost => return Attached::Lost { head },
+            // Read from a log that this room has not caught up with.
+            Cursor::Never => return Attached::Unavailable,
+        }
         let visible = state.visible(attach.acting.user).unwrap_or_default();
         if state.role(attach.acting.user).is_none() {
-            return Attached::Ended { visible };
+            return Attached::Ended { visible, head };
         }
-        let last = state.applied();
-        let Some(mut missing) = machine.events_after(attach.after) else {
-            return Attached::Behind { applied: last, visible: clip(visible, last) };
+        let last = head.seq;
+        let Some(mut missing) = machine.events_after(attach.after.seq) else {
+            return Attached::Behind { applied: head, visible: clip(visible, last) };
         };
         missing.retain(|event| is_shown(event, &visible, &state.spans));
         if plant::is(Bug::ReorderOnResume) {

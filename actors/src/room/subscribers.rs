@@ -201,7 +201,7 @@ impl HubHere {
 }
 
 /// What tells subscribers that their stream broke off.
-pub(super) fn reset_frames(room: RoomId, head: Position, reason: ResetReason) -> Frames {
+pub(crate) fn reset_frames(room: RoomId, head: Position, reason: ResetReason) -> Frames {
     let reason = reason as i32;
     Frames::of_body(Body::Reset(wire::ResetSignal { room: room.get(), head: Some(head.into()), reason }))
 }

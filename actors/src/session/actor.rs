@@ -285,7 +285,7 @@ impl Session {
     fn receive(
         &mut self,
         room: RoomId,
-        after: bobchat_proto::ids::Sequence,
+        after: bobchat_proto::ids::Position,
         acting: Acting,
         context: &mut Context<Self>,
     ) {

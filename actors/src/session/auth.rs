@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{Position, RoomId, Sequence};
+use bobchat_proto::ids::{Position, RoomId};
 use bobchat_proto::limits::{CURSORS_MAX, PAGE_ITEMS_MAX};
 use bobchat_proto::wire;
 
@@ -21,7 +21,7 @@ pub(super) struct SignedIn {
     pub(super) identity: Identity,
     pub(super) answer: wire::AuthOk,
     /// The rooms that it receives from now on, each with the seq after which its events begin.
-    pub(super) resumed: Vec<(RoomId, Sequence)>,
+    pub(super) resumed: Vec<(RoomId, Position)>,
 }
 
 pub(super) async fn sign_in(
@@ -72,7 +72,7 @@ async fn gather(
     worker: &Rc<Worker>,
     identity: &Identity,
     cursors: Vec<wire::Cursor>,
-) -> Result<(wire::AuthOk, Vec<(RoomId, Sequence)>), wire::Error> {
+) -> Result<(wire::AuthOk, Vec<(RoomId, Position)>), wire::Error> {
     let request = wire::RoomList { after: None, limit: Some(PAGE_ITEMS_MAX) };
     let listed = operations::room_list(worker, identity.acting, request).await?;
     let mut subscribed = Vec::with_capacity(cursors.len());
@@ -96,7 +96,7 @@ async fn inquire(
     worker: &Rc<Worker>,
     acting: Acting,
     cursor: wire::Cursor,
-) -> (wire::SubscribeOk, Option<(RoomId, Sequence)>) {
+) -> (wire::SubscribeOk, Option<(RoomId, Position)>) {
     let wire::Cursor { room, epoch, seq } = cursor;
     let position = Position::from(wire::Position { epoch, seq });
     let subscribe = wire::Subscribe { room, cursor: Some(position.into()) };

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{Position, RoomId, Sequence};
+use bobchat_proto::ids::{Position, RoomId};
 use bobchat_proto::limits::PAGE_ITEMS_MAX;
-use bobchat_proto::wire;
+use bobchat_proto::wire::{self, ResetReason};
 
 use crate::hub::{Outlet, Subscriber};
 use crate::operations::{Acting, parse};
 use crate::ports::Visible;
-use crate::room::{Attach, Attached, Frames, Inquire, Inquired};
+use crate::room::{Attach, Attached, Frames, Inquire, Inquired, reset_frames};
 use crate::worker::Worker;
 
 /// Bytes that may still wait for a client when the next page is read for it.
@@ -62,7 +62,7 @@ fn behind() -> wire::Error {
 }
 
 /// Sends everything after `after` and lets the connection receive the room from there on.
-pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acting, room: RoomId, after: Sequence) {
+pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acting, room: RoomId, after: Position) {
     let subscriber = Subscriber { session: outlet.session, user: acting.user, format: outlet.format };
     let mut after = after;
     while outlet.is_open() {
@@ -72,10 +72,20 @@ pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acti
             Ok(Attached::Behind { applied, visible }) => {
                 after = replay(&worker, &outlet, room, after, applied, &visible).await
             }
-            Ok(Attached::Ended { visible }) => {
-                let end = visible.last().map_or(after, |range| *range.end());
-                replay(&worker, &outlet, room, after, end, &visible).await;
-                return;
+            Ok(Attached::Ended { visible, head }) => {
+                let seq = visible.last().map_or(after.seq, |range| *range.end());
+                let end = Position { epoch: head.epoch, seq };
+                after = replay(&worker, &outlet, room, after, end, &visible).await;
+                if after.seq >= end.seq {
+                    return;
+                }
+            }
+            Ok(Attached::Lost { head }) => {
+                worker.core.metrics.resets.inc();
+                if let Some(bytes) = reset_frames(room, head, ResetReason::NewEpoch).of(outlet.format) {
+                    outlet.push(bytes);
+                }
+                after = head;
             }
             Ok(Attached::Unavailable) | Err(_) => tokio::time::sleep(AGAIN_AFTER).await,
         }
@@ -83,17 +93,18 @@ pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acti
 }
 
 /// Sends what is visible after `after` up to `end`, at the pace of the client; returns `end`, or where it
-/// was when the connection closed.
+/// was when the connection closed, or when the log turned out to have another epoch than that of `end`: then only the
+/// room can say whether it still has what the client was sent last.
 async fn replay(
     worker: &Worker,
     outlet: &Outlet,
     room: RoomId,
-    mut after: Sequence,
-    end: Sequence,
+    mut after: Position,
+    end: Position,
     visible: &Visible,
-) -> Sequence {
-    while outlet.is_open() && after < end {
-        let page = match worker.core.history.events(room, after, PAGE_ITEMS_MAX as usize, visible).await {
+) -> Position {
+    while outlet.is_open() && after.seq < end.seq {
+        let page = match worker.core.history.events(room, after.seq, PAGE_ITEMS_MAX as usize, visible).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(room.id = %room, error = %error, "could not read events for a client, trying again");
@@ -101,7 +112,11 @@ async fn replay(
                 continue;
             }
         };
-        let last = page.events.last().map(|event| Sequence(event.seq));
+        if page.events.iter().any(|event| event.epoch > end.epoch.0) {
+            tokio::time::sleep(AGAIN_AFTER).await;
+            return after;
+        }
+        let last = page.events.last().map(wire::Event::position);
         let frames = Frames::of_events(page.events, |format| format == outlet.format);
         if let (Some(last), Some(bytes)) = (last, frames.of(outlet.format)) {
             outlet.push(bytes);

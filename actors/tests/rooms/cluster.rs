@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bobchat_actors::cluster::{Cluster, ClusterMetrics, ClusterOptions, ClusterPorts};
+use bobchat_actors::hub::{SessionId, Subscriber};
+use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::memory::{MemoryEventStore, MemoryLiveLog, MemoryNetwork, MemoryStore, ToldLog};
 use bobchat_actors::ports::{Clock, Directory as _, Listener, LiveLog as _, RoomLog};
+use bobchat_actors::room::{Attach, Attached};
+use bobchat_proto::codec::Format;
 use bobchat_proto::ids::{RoomId, UserId};
 use bobchat_proto::record;
 use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
@@ -258,6 +262,33 @@ async fn a_log_that_forgets_everything_loses_nothing_of_a_room_that_nobody_uses(
         pair.bob_says(5..6).await;
         pair.agree().await;
     }
+}
+
+/// Where a client may go on is judged before it is answered, and its connection is attached after that: a log that is
+/// lost between the two has other events at the numbers that the client has. Found by `torture run --store cluster --nodes
+/// 2 --faults redis-flush --every 2 --seed 11`.
+#[actix::test]
+async fn who_is_attached_after_the_log_lost_what_they_have_is_told() {
+    let mut pair = Pair::start(unarchived()).await;
+    let kept = pair.nodes[0].cluster.head(pair.room_id()).await.unwrap().unwrap().position;
+    pair.ada_says(0..5).await;
+    let lost = pair.nodes[0].cluster.head(pair.room_id()).await.unwrap().unwrap().position;
+    pair.shared.live.flush_all();
+    pair.ada_says(5..6).await;
+    pair.agree().await;
+    let worker = pair.nodes[0].node.worker.clone();
+    let user = UserId::new(2).unwrap();
+    let attach = |after| {
+        let subscriber = Subscriber { session: SessionId(99), user, format: Format::Json };
+        let acting = Acting { user, device: None, admin: false };
+        Attach { acting, subscriber, worker: worker.index, after }
+    };
+    let head = pair.nodes[0].cluster.head(pair.room_id()).await.unwrap().unwrap().position;
+    assert_eq!((lost.epoch.0, head.epoch.0), (1, 2));
+    let attached = worker.room(pair.room_id()).send(attach(lost)).await.unwrap();
+    assert_eq!(attached, Attached::Lost { head });
+    let attached = worker.room(pair.room_id()).send(attach(kept)).await.unwrap();
+    assert!(matches!(attached, Attached::Live | Attached::Behind { .. }), "{attached:?}");
 }
 
 /// Log protocol, rule 13.

@@ -5,12 +5,11 @@
 //!
 //! - [`rows`]: what is measured, and the goals.
 //! - [`round_trips`], [`idle`], [`sends`], [`deliveries`], [`history`], [`archive`], [`cold`]: one file a kind.
-//! - [`site`], [`redis`], [`cassandra`]: the servers. [`bare`]: what sends are compared with. [`monitor`]: what
+//! - [`site`], [`redis`], [`crate::cassandra`]: the servers. [`bare`]: what sends are compared with. [`monitor`]: what
 //!   clients ask of Redis. [`output`]: what is said in the end.
 
 mod archive;
 mod bare;
-mod cassandra;
 mod cold;
 mod deliveries;
 mod history;
@@ -31,9 +30,9 @@ use clap::{Args, ValueEnum as _};
 use super::child::Installation;
 use super::judge::{Effort, Judged as _, Line};
 use super::output::line_text;
+use crate::cassandra::{Cassandra, Manner};
 use crate::check::Violations;
 use crate::say::say;
-use cassandra::Cassandra;
 use rows::Row;
 
 /// Rooms of the row with many.
@@ -116,7 +115,7 @@ struct Bench {
 pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let installation = Installation::new(&options.bobchat, &options.config, &options.out, None)?;
     let folder = tempfile::tempdir()?;
-    let cassandra = Cassandra::start(&folder.path().join("cassandra"))?;
+    let cassandra = Cassandra::start(&folder.path().join("cassandra"), Manner::AsOperated)?;
     let mut bench = Bench { options, installation, lines: Vec::new(), keyspaces: 0, cassandra, _folder: folder };
     let mut unmeasured = 0;
     for row in Row::value_variants() {

@@ -25,6 +25,14 @@ pub enum Kind {
     Vanished,
     /// Somebody read less than what they were told before.
     Stale,
+    /// A message that was refused as surely not added stands all the same.
+    Phantom,
+    /// A message stands before another that was answered before it was begun.
+    RealTime,
+    /// Somebody who left a room heard what came after, or said something there.
+    Removal,
+    /// Not everything came to rest in time after the last fault had ended.
+    Unsettled,
     /// A message is not what was sent.
     Text,
     /// Ordinals are not dense, or times do not grow.
@@ -93,6 +101,25 @@ impl Violations {
 }
 
 impl Kind {
+    /// The invariant that it breaks: docs/torture.md has them all.
+    #[must_use]
+    pub const fn invariant(self) -> &'static str {
+        match self {
+            Self::Loss => "I1 durable ack",
+            Self::Double | Self::Ack => "I2 idempotent",
+            Self::Disagreement | Self::Numbers => "I3 agreement",
+            Self::Hole | Self::Order => "I4 order",
+            Self::RealTime => "I5 real time",
+            Self::Vanished | Self::Text | Self::Phantom => "I6 no phantom",
+            Self::Stale => "I7 session",
+            Self::Reset | Self::Protocol => "I8 resume",
+            Self::Removal => "I10 removal",
+            Self::Unacked | Self::Refused | Self::Closed | Self::Unanswered | Self::Metrics | Self::Unsettled => {
+                "I9 liveness"
+            }
+        }
+    }
+
     /// The kind as it stands in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -103,6 +130,10 @@ impl Kind {
             Self::Disagreement => "disagreement",
             Self::Vanished => "vanished",
             Self::Stale => "stale",
+            Self::Phantom => "phantom",
+            Self::RealTime => "real time",
+            Self::Removal => "removal",
+            Self::Unsettled => "unsettled",
             Self::Text => "text",
             Self::Numbers => "numbers",
             Self::Ack => "ack",

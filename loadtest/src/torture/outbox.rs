@@ -32,6 +32,8 @@ pub(super) struct Outgoing {
 pub(super) enum Refusal {
     /// It is sent again. `sure`: it was certainly not added, now or before.
     Again { sure: bool },
+    /// The client is no member there. `sure`: it was certainly not added before either.
+    NoMember { sure: bool },
     /// Not a refusal that a client of these may get.
     Wrong,
 }
@@ -46,6 +48,16 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn len(&self) -> usize {
         self.messages.len()
+    }
+
+    /// The room of a message.
+    pub(super) fn room(&self, number: u64) -> Option<u64> {
+        self.messages.get(&number).map(|message| message.room)
+    }
+
+    /// How many are on their way.
+    pub(super) fn on_the_way(&self) -> usize {
+        self.messages.values().filter(|message| message.due.is_none()).count()
     }
 
     /// Makes a message that is due now; gives its number.
@@ -92,6 +104,7 @@ impl Outbox {
         match ErrorCode::parse(&error.code) {
             Some(ErrorCode::Busy | ErrorCode::Unavailable | ErrorCode::RateLimited) => {}
             Some(ErrorCode::Unknown | ErrorCode::Internal) => message.unsure = true,
+            Some(ErrorCode::NotAMember) => return Refusal::NoMember { sure: !message.unsure },
             _ => return Refusal::Wrong,
         }
         Refusal::Again { sure: !message.unsure }

@@ -11,7 +11,9 @@ use bobchat_proto::wire::{self, ClientFrame, client_frame::Request, ok, server_f
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::check::{Check, place, position};
+use super::check::{place, position};
+use super::door::Door;
+use super::history::fact::Fact;
 use super::outbox::{Outbox, Refusal};
 use super::plan::{Client, Habit};
 use super::random::Random;
@@ -56,11 +58,15 @@ pub(super) struct Person {
     pub(super) tries: usize,
     /// When the next message is made.
     pub(super) next_message: Instant,
+    /// Where it stands in the rooms that it leaves and joins.
+    pub(super) doors: HashMap<u64, Door>,
+    /// How often it was told to lose its connection.
+    pub(super) storms: u64,
 }
 
 /// What a request was for.
 #[derive(Debug)]
-enum Asked {
+pub(super) enum Asked {
     Subscribe,
     Send {
         number: u64,
@@ -70,12 +76,22 @@ enum Asked {
         known: Option<Position>,
     },
     Events,
+    /// The newest page of a room that it has left, which must not show what came after.
+    Peek {
+        room: u64,
+    },
+    Leave {
+        room: u64,
+    },
+    Join {
+        room: u64,
+    },
 }
 
 /// One connection of a client.
-struct Visit {
+pub(super) struct Visit {
     socket: Socket,
-    asked: HashMap<u64, (Asked, Instant)>,
+    pub(super) asked: HashMap<u64, (Asked, Instant)>,
     next_id: u64,
     /// The newest own message of each room that this connection was told of.
     known: HashMap<u64, Position>,
@@ -84,7 +100,7 @@ struct Visit {
 }
 
 impl Visit {
-    async fn ask(&mut self, asked: Asked, request: Request) -> anyhow::Result<()> {
+    pub(super) async fn ask(&mut self, asked: Asked, request: Request) -> anyhow::Result<()> {
         let id = self.next_id;
         self.next_id += 1;
         self.asked.insert(id, (asked, Instant::now()));
@@ -108,11 +124,10 @@ impl Person {
             if let Err(error) = self.visit().await
                 && is_broken_protocol(&error)
             {
-                let number = self.number;
-                self.shared.lock().check.fault(Kind::Protocol, || format!("client {number}: {error:#}"));
+                self.fault(Kind::Protocol, format!("{error:#}"));
             }
             self.outbox.lose_answers();
-            self.tell(|standing| standing.connected = false);
+            self.stands(|standing| standing.connected = false);
             sleep(self.random.millis(10, 150)).await;
         }
     }
@@ -121,7 +136,17 @@ impl Person {
         matches!(wish, Wish::Talk { stage } if self.plan.away.contains(&stage))
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Standing)) {
+    /// Notes what it did or heard.
+    pub(super) fn tell(&self, fact: Fact) {
+        self.shared.tell(self.number, fact);
+    }
+
+    /// Notes a broken promise.
+    pub(super) fn fault(&self, kind: Kind, what: String) {
+        self.tell(Fact::fault(kind, format!("client {}: {what}", self.number)));
+    }
+
+    fn stands(&self, change: impl FnOnce(&mut Standing)) {
         if let Some(standing) = self.shared.lock().clients.get_mut(self.number) {
             change(standing);
         }
@@ -129,22 +154,22 @@ impl Person {
 
     /// Tells where it is: after everything that changes it.
     fn tell_all(&self) {
-        self.tell(|standing| {
+        self.stands(|standing| {
             standing.connected = true;
-            standing.pending = self.outbox.len();
+            standing.pending = self.outbox.len() + self.rooms_outside();
             standing.cursors.clone_from(&self.cursors);
         });
     }
 
     /// Where to go: home, or the next one when home does not answer; anywhere for somebody who roams.
-    fn choose_node(&mut self) -> anyhow::Result<SocketAddr> {
+    fn choose_node(&mut self) -> anyhow::Result<(usize, SocketAddr)> {
         let number = match self.plan.habit {
             Habit::Stays(home) => home + self.tries,
             Habit::Roams => self.random.below(self.nodes.len()),
         };
         self.tries += 1;
-        let count = self.nodes.len().max(1);
-        self.nodes.get(number % count).copied().context("no nodes")
+        let number = number % self.nodes.len().max(1);
+        self.nodes.get(number).map(|node| (number, *node)).context("no nodes")
     }
 
     /// One connection, from its beginning to its end.
@@ -153,20 +178,30 @@ impl Person {
         let format = if self.number.is_multiple_of(2) { Format::Json } else { Format::Protobuf };
         let mut visit = self.sign_in(node, format).await?;
         self.tries = 0;
+        self.storms = self.shared.lock().storms;
         self.tell_all();
+        let ended = self.stay(&mut visit).await;
+        self.tell(Fact::Gone { unanswered: self.outbox.on_the_way() });
+        if ended? {
+            self.leave(visit).await;
+        }
+        Ok(())
+    }
+
+    /// Listens and talks until the connection ends. `true`: it is time to go; with or without a word.
+    async fn stay(&mut self, visit: &mut Visit) -> anyhow::Result<bool> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 heard = visit.socket.hear() => match heard? {
-                    Heard::Frame(frame) => self.take(&mut visit, frame).await?,
+                    Heard::Frame(frame) => self.take(visit, frame).await?,
                     Heard::Ping(payload) => visit.socket.pong(&payload).await?,
                     Heard::Closed(code) => bail!("closed with {code}"),
                 },
                 _ = ticks.tick() => {
-                    if self.act(&mut visit).await? {
-                        self.leave(visit).await;
-                        return Ok(());
+                    if self.act(visit).await? {
+                        return Ok(true);
                     }
                 }
             }
@@ -181,28 +216,31 @@ impl Person {
     }
 
     /// Connects, signs in and resumes every room: some by the cursors of `auth`, the others one by one.
-    async fn sign_in(&mut self, node: SocketAddr, format: Format) -> anyhow::Result<Visit> {
-        let socket = Socket::open(node, format, self.number as u64).await?;
+    async fn sign_in(&mut self, node: (usize, SocketAddr), format: Format) -> anyhow::Result<Visit> {
+        let socket = Socket::open(node.1, format, self.number as u64).await?;
         let stay = if self.plan.habit == Habit::Roams { Some(self.random.millis(100, 900)) } else { None };
         let leave_at = stay.map(|stay| Instant::now() + stay);
         let mut visit = Visit { socket, asked: HashMap::new(), next_id: 2, known: HashMap::new(), leave_at };
-        let at_once = if self.random.once_in(3) { 0 } else { self.rooms.len() };
-        let rooms = self.rooms.clone();
+        let rooms: Vec<u64> = self.rooms.iter().copied().filter(|room| self.is_inside(*room)).collect();
+        let at_once = if self.random.once_in(3) { 0 } else { rooms.len() };
         let (with_auth, later) = rooms.split_at(at_once);
         let cursors = with_auth.iter().map(|room| self.cursor(*room)).collect();
         let auth = Request::Auth(wire::Auth { token: self.account.token.clone(), cursors });
         visit.socket.send(&ClientFrame { id: 1, request: Some(auth) }).await?;
         let heard = timeout(self.patience, self.welcome(&mut visit)).await.context("no answer to auth")??;
-        self.shared.lock().check.connected(self.number);
+        self.tell(Fact::Connected { node: node.0 });
         for subscribed in &heard.subscribed {
             self.resumed(&mut visit, subscribed).await?;
         }
-        for &room in later {
-            let cursor = Some(self.cursors.get(&room).copied().unwrap_or_default().into());
-            let request = Request::Subscribe(wire::Subscribe { room, cursor });
-            visit.ask(Asked::Subscribe, request).await?;
+        for room in later {
+            self.subscribe(&mut visit, *room).await?;
         }
         Ok(visit)
+    }
+
+    pub(super) async fn subscribe(&mut self, visit: &mut Visit, room: u64) -> anyhow::Result<()> {
+        let cursor = Some(self.cursors.get(&room).copied().unwrap_or_default().into());
+        visit.ask(Asked::Subscribe, Request::Subscribe(wire::Subscribe { room, cursor })).await
     }
 
     fn cursor(&self, room: u64) -> wire::Cursor {
@@ -231,11 +269,9 @@ impl Person {
 
     /// Counts an error, and takes it for a fault unless it says that it passes.
     fn refused(&self, error: &wire::Error, what: &str) {
-        let mut state = self.shared.lock();
-        state.check.refused(&error.code);
+        self.tell(Fact::Refused { code: error.code.clone() });
         if !error.temporary {
-            let number = self.number;
-            state.check.fault(Kind::Refused, || format!("client {number}: {what}: {}: {}", error.code, error.message));
+            self.fault(Kind::Refused, format!("{what}: {}: {}", error.code, error.message));
         }
     }
 
@@ -250,15 +286,15 @@ impl Person {
         if subscribed.reset.is_some() {
             return self.begin_anew(visit, room, head).await;
         }
-        let cursor = self.cursors.get(&room).copied().unwrap_or_default();
-        self.shared.lock().check.subscribed(self.number, room, cursor);
+        let after = self.cursors.get(&room).copied().unwrap_or_default().into();
+        self.tell(Fact::Subscribed { room, after });
         Ok(())
     }
 
     /// Drops what it has of a room, and reads the newest page instead.
     async fn begin_anew(&mut self, visit: &mut Visit, room: u64, head: Position) -> anyhow::Result<()> {
         let cursor = self.cursors.insert(room, head).unwrap_or_default();
-        self.shared.lock().check.reset(self.number, room, cursor, head);
+        self.tell(Fact::Reset { room, cursor: cursor.into(), head: head.into() });
         self.tell_all();
         let request = Request::MessageHistory(wire::MessageHistory { room, ..Default::default() });
         visit.ask(Asked::Newest { known: None }, request).await
@@ -266,7 +302,7 @@ impl Person {
 
     async fn take(&mut self, visit: &mut Visit, frame: wire::ServerFrame) -> anyhow::Result<()> {
         match (frame.id, frame.body) {
-            (_, Some(Body::Event(event))) => self.event(&event),
+            (_, Some(Body::Event(event))) => self.event(event),
             (_, Some(Body::Reset(reset))) => {
                 let head = position(reset.head.as_ref());
                 self.begin_anew(visit, reset.room, head).await?;
@@ -288,10 +324,10 @@ impl Person {
         Ok(())
     }
 
-    fn event(&mut self, event: &wire::Event) {
-        self.shared.lock().check.live(self.number, event);
+    fn event(&mut self, event: wire::Event) {
         let cursor = self.cursors.entry(event.room).or_default();
-        *cursor = (*cursor).max(place(event));
+        *cursor = (*cursor).max(place(&event));
+        self.shared.lock().tell(self.number, Fact::Live, vec![event]);
     }
 
     async fn answered(&mut self, visit: &mut Visit, asked: Asked, answer: wire::Ok) -> anyhow::Result<()> {
@@ -300,26 +336,26 @@ impl Person {
                 return self.resumed(visit, &subscribed).await;
             }
             (Asked::Send { number }, Some(ok::Result::MessageSend(ack))) => {
-                self.shared.lock().check.acked(&self.key(number), &ack);
+                self.tell(Fact::Ok { key: self.key(number), ack });
                 self.outbox.remove(number);
                 let known = visit.known.entry(ack.room).or_default();
                 *known = (*known).max(position(ack.position.as_ref()));
             }
             (Asked::Newest { known }, Some(ok::Result::MessageHistory(page))) => {
-                self.shared.lock().check.page(&page.messages, known);
+                let known = known.map(Into::into);
+                self.shared.lock().tell(self.number, Fact::Page { known }, page.messages);
             }
             (Asked::Events, Some(ok::Result::RoomEvents(page))) => {
-                self.shared.lock().check.page(&page.events, None);
+                self.shared.lock().tell(self.number, Fact::Page { known: None }, page.events);
             }
-            (asked, result) => self.wrong_answer(&asked, result.as_ref()),
+            (Asked::Leave { room }, Some(ok::Result::RoomLeave(_))) => self.is_outside(room),
+            (Asked::Join { room }, Some(ok::Result::RoomJoin(_))) => return self.is_back(visit, room).await,
+            (Asked::Peek { room }, Some(ok::Result::MessageHistory(page))) => self.has_peeked(room, page.messages),
+            (asked, result) => {
+                self.fault(Kind::Protocol, format!("{asked:?} was answered with {result:?}"));
+            }
         }
         Ok(())
-    }
-
-    fn wrong_answer(&self, asked: &Asked, result: Option<&ok::Result>) {
-        let number = self.number;
-        let mut state = self.shared.lock();
-        state.check.fault(Kind::Protocol, || format!("client {number}: {asked:?} was answered with {result:?}"));
     }
 
     fn failed(&mut self, asked: Asked, error: &wire::Error) -> anyhow::Result<()> {
@@ -330,11 +366,21 @@ impl Person {
         };
         match self.outbox.refused(number, error) {
             Refusal::Again { sure } => {
-                self.shared.lock().check.refused(&error.code);
+                self.tell(Fact::Refused { code: error.code.clone() });
                 if sure && self.is_talking() && self.random.once_in(GIVES_UP_ONCE_IN) {
-                    self.shared.lock().check.abandoned(&self.key(number));
+                    self.tell(Fact::Fail { key: self.key(number) });
                     self.outbox.remove(number);
                 }
+            }
+            Refusal::NoMember { sure } if self.has_door(number) => {
+                self.tell(Fact::Refused { code: error.code.clone() });
+                let key = self.key(number);
+                self.tell(if sure { Fact::Fail { key } } else { Fact::Info { key } });
+                self.outbox.remove(number);
+            }
+            Refusal::NoMember { .. } => {
+                self.refused(error, "message_send");
+                self.outbox.remove(number);
             }
             Refusal::Wrong => {
                 self.refused(error, "message_send");
@@ -344,25 +390,34 @@ impl Person {
         Ok(())
     }
 
-    fn is_talking(&self) -> bool {
+    pub(super) fn is_talking(&self) -> bool {
         matches!(*self.wish.borrow(), Wish::Talk { .. })
     }
 
     /// Does what is due. `true`: it is time to go.
     async fn act(&mut self, visit: &mut Visit) -> anyhow::Result<bool> {
         let wish = *self.wish.borrow();
-        if wish == Wish::End || self.is_away(wish) || visit.leave_at.is_some_and(|time| time <= Instant::now()) {
+        // Who roams comes to rest with the others.
+        let moves_on = wish != Wish::Settle && visit.leave_at.is_some_and(|time| time <= Instant::now());
+        if wish == Wish::End || self.is_away(wish) || moves_on {
             return Ok(true);
         }
+        if self.shared.lock().storms != self.storms {
+            bail!("its network is gone");
+        }
         if visit.asked.values().any(|(_, since)| since.elapsed() > self.patience) {
-            self.shared.lock().check.tally.unanswered += 1;
+            self.tell(Fact::Unanswered);
             bail!("no answer for {:?}", self.patience);
         }
         if matches!(wish, Wish::Talk { .. }) {
             self.make_messages();
         }
+        self.use_doors(visit).await?;
         for (number, message) in self.outbox.take_due() {
             let (key, room) = (self.key(number), message.room);
+            if message.made_at.is_none() {
+                self.tell(Fact::Again { key: key.clone() });
+            }
             let request =
                 Request::MessageSend(wire::MessageSend { room, key, text: message.text, made_at: message.made_at });
             visit.ask(Asked::Send { number }, request).await?;
@@ -374,7 +429,7 @@ impl Person {
         Ok(false)
     }
 
-    fn key(&self, number: u64) -> String {
+    pub(super) fn key(&self, number: u64) -> String {
         format!("c{}-{number}", self.number)
     }
 
@@ -382,19 +437,29 @@ impl Person {
         if self.next_message > Instant::now() || self.rate <= 0.0 {
             return;
         }
-        let Some(&room) = self.rooms.get(self.random.below(self.rooms.len())) else { return };
+        let Some(room) = self.some_room() else { return };
         let burst = 1 + self.random.below(BURST_MAX);
         for _ in 0..burst.min(WINDOW.saturating_sub(self.outbox.len())) {
-            let text = format!("client {} says something of {}", self.number, self.random.below(1 << 30));
-            let number = self.outbox.make(room, text.clone());
-            let check: &mut Check = &mut self.shared.lock().check;
-            check.sending(room, self.account.user, &self.key(number), &text);
+            self.say(room);
         }
         self.next_message = Instant::now() + Duration::from_secs_f64(burst as f64 / self.rate);
     }
 
+    /// Makes a message, which goes with the next that are due.
+    pub(super) fn say(&mut self, room: u64) {
+        let text = format!("client {} says something of {}", self.number, self.random.below(1 << 30));
+        let number = self.outbox.make(room, text.clone());
+        self.tell(Fact::Send { room, key: self.key(number), text });
+    }
+
+    /// One of the rooms that it is in.
+    fn some_room(&mut self) -> Option<u64> {
+        let room = *self.rooms.get(self.random.below(self.rooms.len()))?;
+        self.is_inside(room).then_some(room)
+    }
+
     async fn read_a_page(&mut self, visit: &mut Visit) -> anyhow::Result<()> {
-        let Some(&room) = self.rooms.get(self.random.below(self.rooms.len())) else { return Ok(()) };
+        let Some(room) = self.some_room() else { return Ok(()) };
         if self.random.once_in(2) {
             let known = visit.known.get(&room).copied();
             let request = Request::MessageHistory(wire::MessageHistory { room, ..Default::default() });

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A run.
@@ -19,6 +20,8 @@ pub struct Plan {
     pub patience: Duration,
     /// Names the run: the same seed, the same choices of each client.
     pub seed: u64,
+    /// Where to write the history, which is then what the run is judged by. None: it is judged as it happens.
+    pub history: Option<PathBuf>,
 }
 
 /// One client.
@@ -30,6 +33,8 @@ pub struct Client {
     pub rooms: Option<Vec<usize>>,
     /// The stages of the run in which it is not connected.
     pub away: Range<u32>,
+    /// The rooms that it leaves and joins again and again, by number.
+    pub doors: Vec<usize>,
 }
 
 /// Where a client goes.
@@ -45,19 +50,26 @@ impl Client {
     /// A client of a node, in all rooms, always there.
     #[must_use]
     pub const fn of(node: usize) -> Self {
-        Self { habit: Habit::Stays(node), rooms: None, away: 0..0 }
+        Self { habit: Habit::Stays(node), rooms: None, away: 0..0, doors: Vec::new() }
     }
 
     /// A client that moves between nodes at random.
     #[must_use]
     pub const fn roaming() -> Self {
-        Self { habit: Habit::Roams, rooms: None, away: 0..0 }
+        Self { habit: Habit::Roams, rooms: None, away: 0..0, doors: Vec::new() }
     }
 
     /// Is in these rooms alone.
     #[must_use]
     pub fn in_rooms(mut self, rooms: &[usize]) -> Self {
         self.rooms = Some(rooms.to_vec());
+        self
+    }
+
+    /// Leaves and joins these of its rooms again and again.
+    #[must_use]
+    pub fn in_and_out_of(mut self, rooms: &[usize]) -> Self {
+        self.doors = rooms.to_vec();
         self
     }
 

@@ -134,6 +134,11 @@ fn key_of(path: &str, body: &serde_json::Value) -> String {
 #[error("{0}")]
 struct Temporary(String);
 
+/// Whether an error says that it may pass.
+pub(super) fn is_temporary(error: &anyhow::Error) -> bool {
+    error.is::<Temporary>()
+}
+
 fn answer<T: DeserializeOwned>(
     url: &str,
     answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -154,7 +159,7 @@ fn patiently<T>(step: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let begin = Instant::now();
     loop {
         match step() {
-            Err(error) if error.is::<Temporary>() && begin.elapsed() < PATIENCE => {
+            Err(error) if is_temporary(&error) && begin.elapsed() < PATIENCE => {
                 std::thread::sleep(Duration::from_millis(100));
             }
             done => return done,

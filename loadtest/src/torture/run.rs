@@ -9,13 +9,20 @@ use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::ids::Position;
 use tokio::sync::watch;
 
+use super::check::{Check, NodeLog};
+use super::door::Door;
+use super::history::deed::Deed;
+use super::history::fact::Fact;
+use super::history::meta::Meta;
+use super::history::writer::Writer;
 use super::outbox::Outbox;
 use super::person::Person;
 use super::plan::Plan;
 use super::random::Random;
-use super::rest::{Account, Rest};
-use super::shared::{Shared, Standing, Wish};
+use super::rest::{Account, Rest, is_temporary};
+use super::shared::{Progress, Shared, Sink, Standing, Wish};
 use super::verdict::Verdict;
+use crate::check::Kind;
 
 /// How often it is looked whether something has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -32,6 +39,10 @@ pub struct Torture {
     wish: watch::Sender<Wish>,
     thread: Option<JoinHandle<()>>,
     settled: Duration,
+    /// What nodes showed so far, for whoever is judged as it happens.
+    logs: Vec<NodeLog>,
+    /// How often all was drained.
+    drained: usize,
 }
 
 impl Torture {
@@ -47,7 +58,11 @@ impl Torture {
         let owner = accounts.first().context("a run needs a client")?.clone();
         let make = |number| rest.make_room(node, &owner, &format!("torture {number}"));
         let rooms = (0..plan.rooms).map(make).collect::<anyhow::Result<Vec<_>>>()?;
-        let shared = Shared::new(accounts.len());
+        let sink = match &plan.history {
+            Some(folder) => Sink::History(Box::new(Writer::begin(folder, accounts.len())?)),
+            None => Sink::Check(Box::default()),
+        };
+        let shared = Shared::new(accounts.len(), sink);
         let (wish, wishes) = watch::channel(Wish::Talk { stage: 0 });
         let mut people = Vec::new();
         for ((number, account), client) in accounts.into_iter().enumerate().zip(&plan.clients) {
@@ -56,6 +71,8 @@ impl Torture {
             for room in &mine {
                 rest.join(node, &account, *room)?;
             }
+            let door = |room: &usize| rooms.get(*room).map(|id| (*id, Door::inside()));
+            shared.tell(number, Fact::Is { user: account.user });
             people.push(Person {
                 number,
                 account,
@@ -71,13 +88,16 @@ impl Torture {
                 cursors: HashMap::new(),
                 tries: 0,
                 next_message: Instant::now(),
+                doors: client.doors.iter().filter_map(door).collect(),
+                storms: 0,
             });
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::spawn(move || runtime.block_on(live_all(people)));
         let settled = Duration::ZERO;
         let (nodes, seed) = (plan.nodes, plan.seed);
-        Ok(Self { nodes, seed, rooms, owner, rest, shared, wish, thread: Some(thread), settled })
+        let thread = Some(thread);
+        Ok(Self { nodes, seed, rooms, owner, rest, shared, wish, thread, settled, logs: Vec::new(), drained: 0 })
     }
 
     /// The identifiers of the rooms, by number.
@@ -89,13 +109,54 @@ impl Torture {
     /// Messages that were acknowledged so far.
     #[must_use]
     pub fn acked(&self) -> u64 {
-        self.shared.lock().check.tally.acked
+        self.shared.lock().progress.acked
+    }
+
+    /// What was counted so far.
+    pub(super) fn progress(&self) -> Progress {
+        self.shared.lock().progress.clone()
+    }
+
+    /// The time of the run.
+    pub(super) fn now_ns(&self) -> u64 {
+        self.shared.lock().now_ns()
+    }
+
+    /// Takes what the nemesis did into the history, and gives it its number there.
+    pub(super) fn done(&self, deed: Deed) -> Deed {
+        self.shared.lock().done(deed)
+    }
+
+    /// Clients that are at a node.
+    pub(super) fn connected_to(&self, node: usize) -> usize {
+        self.shared.lock().connected_to(node)
+    }
+
+    /// Messages that are not acknowledged, of all clients.
+    pub(super) fn pending(&self) -> usize {
+        self.shared.lock().clients.iter().map(|client| client.pending).sum()
+    }
+
+    /// Writes into the history what the run is.
+    ///
+    /// # Errors
+    /// When the disk takes it not.
+    pub(super) fn describe(&self, meta: &Meta) -> anyhow::Result<()> {
+        match &self.shared.lock().sink {
+            Sink::History(writer) => writer.meta(meta),
+            Sink::Check(_) => Ok(()),
+        }
+    }
+
+    /// All clients lose their connections at once, and come back.
+    pub(super) fn storm(&self) {
+        self.shared.lock().storms += 1;
     }
 
     /// How often a request was answered with this code so far.
     #[must_use]
     pub fn errors(&self, code: &str) -> u64 {
-        self.shared.lock().check.tally.errors.get(code).copied().unwrap_or(0)
+        self.shared.lock().progress.errors.get(code).copied().unwrap_or(0)
     }
 
     /// Begins another stage: who is away in it goes, who was away comes back. All talk again if they had settled.
@@ -128,19 +189,74 @@ impl Torture {
     /// Ends the run and judges it. Every node must answer.
     ///
     /// # Errors
-    /// When a node's logs cannot be read.
+    /// When a node's logs cannot be read, or the run is written into a history: then that is judged.
     pub fn finish(mut self) -> anyhow::Result<Verdict> {
         self.end();
-        let mut logs = Vec::new();
-        for node in self.nodes.iter().copied().enumerate() {
-            for room in &self.rooms {
-                logs.push(self.rest.log(node, &self.owner, *room)?);
-            }
+        if self.drained == 0 {
+            self.drain()?;
         }
         let mut state = self.shared.lock();
-        state.check.finish(&logs);
-        let (tally, violations) = (state.check.tally.clone(), state.check.violations.clone());
+        let check: &mut Check = match &mut state.sink {
+            Sink::Check(check) => check,
+            Sink::History(_) => bail!("a run with a history is judged by its files"),
+        };
+        check.finish(&self.logs);
+        let (tally, violations) = (check.tally.clone(), check.violations.clone());
         Ok(Verdict { seed: self.seed, tally, violations, settled: self.settled })
+    }
+
+    /// Reads what every node shows of every room. Asked again, the nodes count as others: what they show must not
+    /// differ from before.
+    ///
+    /// # Errors
+    /// When a node's logs cannot be read.
+    pub(super) fn drain(&mut self) -> anyhow::Result<()> {
+        for (number, node, room) in self.to_drain() {
+            self.read(number, node, room)?;
+        }
+        self.drained += 1;
+        Ok(())
+    }
+
+    /// The same; what cannot be read is a promise that was broken, for it was there.
+    pub(super) fn drain_what_there_is(&mut self) {
+        for (number, node, room) in self.to_drain() {
+            if let Err(error) = self.read(number, node, room) {
+                let kind = if is_temporary(&error) { Kind::Unsettled } else { Kind::Loss };
+                self.shared.tell(0, Fact::fault(kind, format!("room {room} cannot be read: {error:#}")));
+            }
+        }
+        self.drained += 1;
+    }
+
+    fn to_drain(&self) -> Vec<(usize, SocketAddr, u64)> {
+        let first = self.drained * self.nodes.len();
+        let nodes = self.nodes.iter().copied().enumerate();
+        nodes.flat_map(|(number, node)| self.rooms.iter().map(move |room| (first + number, node, *room))).collect()
+    }
+
+    fn read(&mut self, number: usize, node: SocketAddr, room: u64) -> anyhow::Result<()> {
+        let log = self.rest.log((number, node), &self.owner, room)?;
+        let mut state = self.shared.lock();
+        state.shown(&log);
+        if matches!(state.sink, Sink::Check(_)) {
+            drop(state);
+            self.logs.push(log);
+        }
+        Ok(())
+    }
+
+    /// Ends a run with a history: all that happened is in its files.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(super) fn close(mut self) -> anyhow::Result<()> {
+        self.end();
+        let mut state = self.shared.lock();
+        if let Sink::History(writer) = &mut state.sink {
+            writer.flush()?;
+        }
+        state.failed.take().map_or(Ok(()), Err)
     }
 
     /// What keeps the run from being settled.
@@ -181,6 +297,9 @@ impl Torture {
         let begin = Instant::now();
         while !is_there() {
             ensure!(self.is_alive(), "a client panicked");
+            if let Some(error) = self.shared.lock().failed.take() {
+                return Err(error.context("the history cannot be written"));
+            }
             if begin.elapsed() > within {
                 bail!("not within {within:?}: {} (seed {})", missing(), self.seed);
             }

@@ -57,6 +57,15 @@ impl Verdict {
         self.violations.counts.keys().copied()
     }
 
+    /// The invariants that were broken, each once.
+    #[must_use]
+    pub fn invariants(&self) -> Vec<&'static str> {
+        let mut broken: Vec<_> = self.broken().map(Kind::invariant).collect();
+        broken.sort_unstable();
+        broken.dedup();
+        broken
+    }
+
     /// Whether every promise was kept.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -64,22 +73,52 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { sent, acked, lost, renumbered, delivered, resets, errors, connections, unanswered } = &self.tally;
-        writeln!(f, "{sent} messages, {acked} acknowledged, {lost} lost, {renumbered} renumbered; seed {}", self.seed)?;
-        writeln!(f, "  {delivered} delivered, {resets} resets, {connections} connections, {unanswered} unanswered")?;
+impl Verdict {
+    fn counted(&self, kinds: &[Kind]) -> u64 {
+        kinds.iter().filter_map(|kind| self.violations.counts.get(kind)).sum()
+    }
+
+    fn count_messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { sent, acked, lost, excused, renumbered, .. } = &self.tally;
+        let seed = self.seed;
+        write!(f, "{sent} messages, {acked} acknowledged, {lost} lost")?;
+        if *excused > 0 {
+            write!(f, " ({excused} of the class that docs/guarantees.md names)")?;
+        }
+        writeln!(f, ", {renumbered} renumbered; seed {seed}")?;
+        writeln!(
+            f,
+            "  doubled {}, phantom {}, reordered {}, unannounced gaps {}, late to removed {}",
+            self.counted(&[Kind::Double]),
+            self.counted(&[Kind::Phantom, Kind::Text, Kind::Vanished]),
+            self.counted(&[Kind::Order, Kind::RealTime]),
+            self.counted(&[Kind::Hole]),
+            self.counted(&[Kind::Removal])
+        )
+    }
+
+    fn count_work(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { delivered, again, moves, resets, connections, unanswered, errors, .. } = &self.tally;
+        writeln!(f, "  {delivered} delivered, {again} sent again, {moves} joinings and leavings, {resets} resets,")?;
+        writeln!(f, "  {connections} connections, {unanswered} unanswered")?;
         let mut told = String::new();
         for (code, count) in errors {
             write!(told, " {code} x {count}")?;
         }
-        writeln!(f, "  settled in {:.2} s; refusals:{told}", self.settled.as_secs_f64())?;
+        writeln!(f, "  settled in {:.2} s; refusals:{told}", self.settled.as_secs_f64())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.count_messages(f)?;
+        self.count_work(f)?;
         if self.is_clean() {
             return write!(f, "  every promise kept");
         }
         write!(f, "  BROKEN:")?;
         for (kind, count) in &self.violations.counts {
-            write!(f, " {} x {count}", kind.name())?;
+            write!(f, " {} x {count} ({})", kind.name(), kind.invariant())?;
         }
         self.violations.examples.iter().try_for_each(|example| write!(f, "\n    - {example}"))
     }

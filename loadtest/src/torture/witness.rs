@@ -28,46 +28,55 @@ pub struct ShownLog {
 impl Witness {
     /// A client has a new connection, which carries nothing yet.
     pub fn connected(&mut self, client: usize) {
+        self.0.tick();
         self.0.connected(client);
     }
 
     /// A client's stream of a room goes on after a position.
     pub fn subscribed(&mut self, client: usize, room: u64, after: Position) {
+        self.0.tick();
         self.0.subscribed(client, room, after);
     }
 
     /// A client's stream of a room was told to drop what it has and go on after `head`.
     pub fn reset(&mut self, client: usize, room: u64, cursor: Position, head: Position) {
+        self.0.tick();
         self.0.reset(client, room, cursor, head);
     }
 
     /// A stream brought an event.
     pub fn live(&mut self, client: usize, event: &wire::Event) {
+        self.0.tick();
         self.0.live(client, event);
     }
 
     /// A page showed events. `known`: what the reader was told before it asked, which the newest page must reach.
     pub fn page(&mut self, events: &[wire::Event], known: Option<Position>) {
+        self.0.tick();
         self.0.page(events, known);
     }
 
     /// A client is about to send a message for the first time.
     pub fn sending(&mut self, room: u64, author: u64, key: &str, text: &str) {
+        self.0.tick();
         self.0.sending(room, author, key, text);
     }
 
     /// A message was acknowledged, for the first time or again.
     pub fn acked(&mut self, key: &str, ack: &wire::MessageSendOk) {
+        self.0.tick();
         self.0.acked(key, ack);
     }
 
     /// A client heard that a message was surely not added, and gave it up.
     pub fn abandoned(&mut self, key: &str) {
+        self.0.tick();
         self.0.abandoned(key);
     }
 
     /// A client gave a message up that may or may not stand.
     pub fn left_open(&mut self, key: &str) {
+        self.0.tick();
         self.0.left_open(key);
     }
 
@@ -78,6 +87,7 @@ impl Witness {
 
     /// Notes what went wrong outside messages.
     pub fn fault(&mut self, kind: Kind, detail: impl FnOnce() -> String) {
+        self.0.tick();
         self.0.fault(kind, detail);
     }
 

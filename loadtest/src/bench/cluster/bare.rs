@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 
 use super::super::fanout::BYTES;
-use super::redis::{Connection, Redis, Value, write_command};
+use super::redis::Redis;
 use crate::dialect::event_frame_bytes;
+use crate::redis::{Connection, Value, write_command};
 
 /// The same that nodes call.
 const SCRIPT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../src/adapters/redis/scripts/append.lua"));

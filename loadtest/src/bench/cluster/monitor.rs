@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::redis::{Connection, Redis};
+use super::redis::Redis;
+use crate::redis::Connection;
 
 /// Watches a Redis. INFO counts what scripts do inside Redis as commands too; MONITOR tells them apart.
 pub(super) struct Monitor {

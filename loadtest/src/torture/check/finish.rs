@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use bobchat_proto::ids::{Position, Sequence};
 use bobchat_proto::wire::{self, event::Body};
 
-use super::sent::Sent;
-use super::{Check, Seen, place, say};
+use super::sent::{Ack, Sent};
+use super::{Check, Op, Seen, place, say};
 use crate::check::{Kind, Violations};
 
 /// A room's log as one node shows it, from its first event to its last, and its messages as history shows them.
@@ -32,6 +32,8 @@ impl Check {
         for log in finals.values() {
             check_numbers(&log.events, &mut self.violations);
             self.check_messages(&log.events);
+            self.check_authors(&log.events);
+            self.check_outside(log);
             self.check_real_time(&log.events);
         }
         let rooms = std::mem::take(&mut self.rooms);
@@ -61,15 +63,20 @@ impl Check {
             let place = || format!("room {} seq {}", event.room, event.seq);
             let key = event.key.as_deref().unwrap_or_default();
             if !keys.insert(key) {
-                self.violations.add(Kind::Double, || format!("{}: {key} stands in the room twice", place()));
+                let about = self.sent.get(key).map_or(String::new(), |sent| self.about(&sent.ops()));
+                self.violations.add(Kind::Double, || format!("{}: {key} stands in the room twice{about}", place()));
             }
-            match self.sent.get(key) {
-                Some(sent) if sent.abandoned => self
-                    .violations
-                    .add(Kind::Ack, || format!("{}: {key} was refused as surely not added, and stands", place())),
-                Some(sent) if (sent.room, sent.author, &sent.text) == (event.room, event.author, &message.text) => {}
-                Some(_) => self.violations.add(Kind::Text, || format!("{}: {key} is not what was sent", place())),
-                None => self.violations.add(Kind::Text, || format!("{}: nobody sent {key}", place())),
+            let wrong = match self.sent.get(key) {
+                Some(sent) if sent.abandoned => {
+                    Some((Kind::Phantom, "was refused as surely not added, and stands", sent.ops()))
+                }
+                Some(sent) if (sent.room, sent.author, &sent.text) == (event.room, event.author, &message.text) => None,
+                Some(sent) => Some((Kind::Text, "is not what was sent", sent.ops())),
+                None => Some((Kind::Text, "was sent by nobody", Vec::new())),
+            };
+            if let Some((kind, what, ops)) = wrong {
+                let about = self.about(&ops);
+                self.violations.add(kind, || format!("{}: {key} {what}{about}", place()));
             }
         }
     }
@@ -77,22 +84,26 @@ impl Check {
     /// What was answered before something else was begun stands before it.
     fn check_real_time(&mut self, events: &[wire::Event]) {
         // From the end: the earliest answer among all that stands later.
-        let mut earliest: Option<(u64, u64)> = None;
+        let mut earliest: Option<(Op, u64)> = None;
         for event in events.iter().rev() {
             let sent = event.key.as_deref().and_then(|key| self.sent.get(key));
             let Some(sent) = sent.filter(|_| event.first.is_none()) else { continue };
+            let began = sent.began;
+            let answered_first = sent.acks.first().map(|ack| ack.when);
             if let Some((answered, seq)) = earliest
-                && answered < sent.began
+                && answered.n < began.n
             {
-                let (room, later) = (event.room, event.seq);
-                self.violations.add(Kind::Order, || {
-                    format!("room {room}: seq {later} was begun after seq {seq} was answered, and stands before it")
+                let (room, later, about) = (event.room, event.seq, self.about(&[answered, began]));
+                self.violations.add(Kind::RealTime, || {
+                    format!(
+                        "room {room}: seq {later} was begun after seq {seq} was answered, and stands before it{about}"
+                    )
                 });
             }
-            if let Some(ack) = sent.acks.first()
-                && earliest.is_none_or(|(answered, _)| ack.when < answered)
+            if let Some(when) = answered_first
+                && earliest.is_none_or(|(answered, _)| when.n < answered.n)
             {
-                earliest = Some((ack.when, event.seq));
+                earliest = Some((when, event.seq));
             }
         }
     }
@@ -102,31 +113,35 @@ impl Check {
         let by_id: HashMap<u64, &wire::Event> = events.iter().map(|event| (event.id, event)).collect();
         let stands: HashSet<Position> = events.iter().map(place).collect();
         let mut renumbered = HashSet::new();
-        for (position, event) in seen.events.iter().filter(|(position, _)| !stands.contains(*position)) {
+        for (position, (event, op)) in seen.events.iter().filter(|(position, _)| !stands.contains(*position)) {
             match by_id.get(&event.id) {
                 // Of an acknowledged message `check_sent` says that it is lost.
-                None if self.is_acked(event) || self.is_excused(event) => {}
-                None => self.vanished(*position, event),
+                None if self.is_acked(event) || self.is_excused(event) || self.is_named(event) => {}
+                None => self.vanished(*position, event, *op),
                 Some(now) => {
                     renumbered.insert(event.id);
                     if !admits(now, *position) {
+                        let about = self.about(&[*op]);
                         self.violations.add(Kind::Disagreement, || {
-                            format!("room {}: {} stands at {} and does not say so", now.room, say(*position), now.seq)
+                            let (room, seq) = (now.room, now.seq);
+                            format!("room {room}: {} stands at {seq} and does not say so{about}", say(*position))
                         });
                     }
                 }
             }
         }
         self.tally.renumbered += renumbered.len() as u64;
-        for (known, shown) in seen.stale.iter().filter(|(known, _)| stands.contains(known)) {
+        for (known, shown, op) in seen.stale.iter().filter(|(known, ..)| stands.contains(known)) {
+            let about = self.about(&[*op]);
             self.violations.add(Kind::Stale, || {
-                format!("somebody who knew {} was shown {} as the newest message", say(*known), say(*shown))
+                format!("somebody who knew {} was shown {} as the newest message{about}", say(*known), say(*shown))
             });
         }
-        for (cursor, head) in &seen.resets {
+        for (cursor, head, op) in &seen.resets {
             if cursor.epoch == head.epoch || stands.contains(cursor) {
+                let about = self.about(&[*op]);
                 self.violations
-                    .add(Kind::Reset, || format!("{} was reset to {} without need", say(*cursor), say(*head)));
+                    .add(Kind::Reset, || format!("{} was reset to {} without need{about}", say(*cursor), say(*head)));
             }
         }
     }
@@ -135,10 +150,16 @@ impl Check {
         event.key.as_deref().and_then(|key| self.sent.get(key)).is_some_and(|sent| !sent.acks.is_empty())
     }
 
-    fn vanished(&mut self, position: Position, event: &wire::Event) {
+    fn is_named(&self, event: &wire::Event) -> bool {
+        let sent = event.key.as_deref().and_then(|key| self.sent.get(key));
+        sent.is_some_and(|sent| self.is_of_the_named_class(sent))
+    }
+
+    fn vanished(&mut self, position: Position, event: &wire::Event, op: Op) {
+        let about = self.about(&[op]);
         self.violations.add(Kind::Vanished, || {
             let key = event.key.as_deref().unwrap_or("no key");
-            format!("room {}: {} ({key}) was seen and stands nowhere", event.room, say(position))
+            format!("room {}: {} ({key}) was seen and stands nowhere{about}", event.room, say(position))
         });
     }
 
@@ -153,13 +174,24 @@ impl Check {
         for (key, sent) in &self.sent {
             match (standing.get(key.as_str()), sent.acks.is_empty()) {
                 (_, true) if sent.abandoned || sent.left_open => {}
-                (None, false) if self.excused.contains(key) => self.tally.lost += 1,
-                (_, true) => self.violations.add(Kind::Unacked, || format!("{key} was never acknowledged")),
+                (None, false) if self.excused.contains(key) || self.is_of_the_named_class(sent) => {
+                    self.tally.lost += 1;
+                    self.tally.excused += 1;
+                }
+                (_, true) => {
+                    let about = self.about(&sent.ops());
+                    self.violations.add(Kind::Unacked, || format!("{key} was never acknowledged{about}"));
+                }
                 (None, false) => {
                     self.tally.lost += 1;
-                    self.violations.add(Kind::Loss, || format!("{key} was acknowledged at {}", answers(sent)));
+                    let (room, answers, about) = (sent.room, answers(sent), self.about(&sent.ops()));
+                    self.violations
+                        .add(Kind::Loss, || format!("{key} of room {room} was acknowledged at {answers}{about}"));
                 }
-                (Some(event), false) => check_answers(key, sent, event, &mut self.violations),
+                (Some(event), false) => {
+                    let about = self.about(&sent.ops());
+                    check_answers(key, sent, event, &about, &mut self.violations);
+                }
             }
         }
     }
@@ -171,12 +203,18 @@ fn admits(now: &wire::Event, earlier: Position) -> bool {
     super::position(Some(first)) <= earlier && earlier < place(now)
 }
 
-fn check_answers(key: &str, sent: &Sent, event: &wire::Event, violations: &mut Violations) {
+fn check_answers(key: &str, sent: &Sent, event: &wire::Event, about: &str, violations: &mut Violations) {
     for ack in &sent.acks {
         let here = ack.position == place(event) && (ack.ordinal, ack.at) == (event.ordinal.unwrap_or(0), event.at);
         if ack.id != event.id || !(here || admits(event, ack.position)) {
             violations.add(Kind::Ack, || {
-                format!("{key} was acknowledged as {ack:?} and stands at {} with id {}", say(place(event)), event.id)
+                let Ack { id, ordinal, at, .. } = *ack;
+                let (said, here) = (say(ack.position), say(place(event)));
+                format!(
+                    "{key} was acknowledged at {said}, id {id}, ordinal {ordinal}, at {at}, and stands at {here}, id {}, \
+                     ordinal {:?}, at {}{about}",
+                    event.id, event.ordinal, event.at
+                )
             });
         }
     }

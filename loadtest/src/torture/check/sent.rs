@@ -3,7 +3,7 @@
 use bobchat_proto::ids::Position;
 use bobchat_proto::wire;
 
-use super::{position, say};
+use super::{Op, position, say};
 
 /// An answer that it stands.
 #[derive(Debug, Clone, Copy)]
@@ -12,8 +12,10 @@ pub(super) struct Ack {
     pub(super) id: u64,
     pub(super) ordinal: u64,
     pub(super) at: i64,
-    /// When the answer came, on the checker's clock.
-    pub(super) when: u64,
+    /// When the answer came.
+    pub(super) when: Op,
+    /// The node that gave it, when that is known.
+    pub(super) node: Option<usize>,
 }
 
 /// A message.
@@ -22,8 +24,8 @@ pub(super) struct Sent {
     pub(super) room: u64,
     pub(super) author: u64,
     pub(super) text: String,
-    /// When it was sent first, on the checker's clock.
-    pub(super) began: u64,
+    /// When it was sent first.
+    pub(super) began: Op,
     /// The different answers, each at a later position: more than one when it was renumbered between two tries.
     pub(super) acks: Vec<Ack>,
     /// Given up after an answer that said: surely not added.
@@ -33,17 +35,22 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    pub(super) fn new(room: u64, author: u64, text: &str, began: u64) -> Self {
+    pub(super) fn new(room: u64, author: u64, text: &str, began: Op) -> Self {
         Self { room, author, text: text.to_owned(), began, acks: Vec::new(), abandoned: false, left_open: false }
+    }
+
+    /// When it was sent, and each time it was answered.
+    pub(super) fn ops(&self) -> Vec<Op> {
+        std::iter::once(self.began).chain(self.acks.iter().map(|ack| ack.when)).collect()
     }
 
     /// Takes an answer.
     ///
     /// # Errors
     /// How it contradicts the message or an earlier answer.
-    pub(super) fn take(&mut self, ack: &wire::MessageSendOk, when: u64) -> Result<(), String> {
+    pub(super) fn take(&mut self, ack: &wire::MessageSendOk, when: Op, node: Option<usize>) -> Result<(), String> {
         let position = position(ack.position.as_ref());
-        let new = Ack { position, id: ack.id, ordinal: ack.ordinal, at: ack.at, when };
+        let new = Ack { position, id: ack.id, ordinal: ack.ordinal, at: ack.at, when, node };
         let Some(last) = self.acks.last().copied() else {
             self.acks.push(new);
             return if ack.room == self.room { Ok(()) } else { Err(format!("acknowledged for room {}", ack.room)) };

@@ -58,7 +58,9 @@ impl Run {
             check.subscribed(client, ROOM, Position::default());
         }
         for event in &events {
+            check.tick();
             check.sending(ROOM, AUTHOR, event.key.as_deref().unwrap(), text(event));
+            check.tick();
             check.acked(event.key.as_deref().unwrap(), &ack(event));
         }
         Self { check, events }
@@ -243,7 +245,7 @@ fn what_was_answered_first_stands_first() {
         .map(|(seq, event)| wire::Event { seq, at: seq as i64, ordinal: Some(seq), ..event })
         .collect();
     let found = run.found(&events, &events);
-    assert!(found.contains(&Kind::Order) && found.contains(&Kind::Ack), "{found:?}");
+    assert!(found.contains(&Kind::RealTime) && found.contains(&Kind::Ack), "{found:?}");
 }
 
 #[test]
@@ -258,7 +260,7 @@ fn what_nobody_sent_or_was_surely_refused_does_not_stand() {
     run.check.sending(ROOM, AUTHOR, "k5", "text 5");
     run.check.abandoned("k5");
     events.push(message(1, 5, 5));
-    assert_eq!(run.found(&events, &events), [Kind::Ack], "given up, and there");
+    assert_eq!(run.found(&events, &events), [Kind::Phantom], "given up, and there");
 
     let run = Run::new();
     assert_eq!(run.found(&events, &events), [Kind::Text], "nobody sent it");
@@ -296,4 +298,62 @@ fn a_newest_page_that_lacks_the_own_answer_is_stale_unless_the_log_had_lost_it()
     let mut events = events[..3].to_vec();
     events.push(renumbered(at(1, 4), message(2, 4, 4)));
     assert_eq!(run.found(&events, &events), [], "it had been lost, and was put back since");
+}
+
+/// A log in which the author comes, leaves, is talked about, and comes back.
+fn with_a_gap() -> Vec<wire::Event> {
+    let state =
+        |seq, body| wire::Event { body: Some(body), ordinal: None, key: None, author: 1, ..message(1, seq, seq) };
+    let said = |seq, ordinal| wire::Event { ordinal: Some(ordinal), author: 1, ..message(1, seq, seq) };
+    vec![
+        state(1, Body::Created(Default::default())),
+        state(2, Body::Joined(wire::MemberJoined { user: AUTHOR })),
+        state(3, Body::Left(wire::MemberLeft { user: AUTHOR })),
+        said(4, 1),
+        state(5, Body::Joined(wire::MemberJoined { user: AUTHOR })),
+        said(6, 2),
+        state(7, Body::Left(wire::MemberLeft { user: AUTHOR })),
+        said(8, 3),
+    ]
+}
+
+/// The kinds that are found when somebody heard these after their leavings, the first and the second.
+fn heard_outside(heard: [&[usize]; 2]) -> Vec<Kind> {
+    let (mut check, events) = (Check::default(), with_a_gap());
+    check.users.insert(0, AUTHOR);
+    for event in events.iter().filter(|event| event.ordinal.is_some()) {
+        check.sending(ROOM, 1, event.key.as_deref().unwrap(), text(event));
+        check.acked(event.key.as_deref().unwrap(), &ack(event));
+    }
+    check.connected(0);
+    check.subscribed(0, ROOM, Position::default());
+    for indices in heard {
+        check.leaving(0, ROOM);
+        check.left(0, ROOM);
+        indices.iter().for_each(|index| check.live(0, &events[*index]));
+        check.joining(0, ROOM);
+    }
+    check.finish(&[NodeLog { messages: [3, 5, 7].map(|index| events[index].clone()).to_vec(), ..log(0, &events) }]);
+    check.violations.counts.into_keys().collect()
+}
+
+#[test]
+fn who_left_hears_nothing_that_came_after_until_they_join_again() {
+    assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6]]), [], "all up to each leaving, older ones too");
+    assert_eq!(heard_outside([&[0, 1, 2, 3], &[]]), [Kind::Removal], "after the first leaving");
+    assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6, 7]]), [Kind::Removal], "after the second");
+}
+
+#[test]
+fn who_left_says_nothing() {
+    let mut check = Check::default();
+    let mut said = with_a_gap();
+    check.check_authors(&said);
+    assert!(check.violations.is_empty(), "who made the room is a member: {:?}", check.violations);
+    said.iter_mut().for_each(|event| event.author = AUTHOR);
+    let mut check = Check::default();
+    check.check_authors(&said[..3]);
+    assert!(check.violations.is_empty(), "{:?}", check.violations);
+    check.check_authors(&said[..4]);
+    assert_eq!(check.violations.counts.keys().copied().collect::<Vec<_>>(), [Kind::Removal]);
 }

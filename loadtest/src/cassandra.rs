@@ -1,4 +1,4 @@
-//! A Cassandra of the bench's own: one node.
+//! A Cassandra of the harness's own: one node.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -8,14 +8,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::child::free_address;
+use crate::bench::child::free_address;
 use crate::process::Process;
 
 /// A server that does not serve by then has failed; usual are 10 s.
 const START_MAX: Duration = Duration::from_secs(180);
 
+/// How a Cassandra runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As an operator's: it waits for the disk, and is compiled for speed.
+    AsOperated,
+    /// Quick to start: it waits for no disk, and its folder is removed when it ends.
+    Quick,
+}
+
 /// A Cassandra that runs. It ends when its starter's standard input is closed, however this process ends.
-pub(super) struct Cassandra {
+pub(crate) struct Cassandra {
     starter: Child,
     address: SocketAddr,
     server: u32,
@@ -26,16 +35,18 @@ impl Cassandra {
     ///
     /// # Errors
     /// When it does not serve.
-    pub(super) fn start(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(folder: &Path, manner: Manner) -> anyhow::Result<Self> {
         let (address, storage) = (free_address()?, free_address()?);
-        // It stands for servers of its own: on the cores that it shares with nodes here it takes what they leave.
-        let mut command = Command::new("nice");
-        // As an operator's is; the tests' wait for no disk, and are not compiled as far.
-        command
-            .args(["-n", "19", "scripts/cassandra/start", "--keep", "--fast"])
-            .arg(folder)
-            .arg("127.0.0.1")
-            .args([address.port().to_string(), storage.port().to_string()]);
+        let script = "scripts/cassandra/start";
+        let mut command = match manner {
+            // It stands for servers of its own: on the cores that it shares with nodes here it takes what they leave.
+            Manner::AsOperated => Command::new("nice"),
+            Manner::Quick => Command::new(script),
+        };
+        if manner == Manner::AsOperated {
+            command.args(["-n", "19", script, "--keep", "--fast"]);
+        }
+        command.arg(folder).arg("127.0.0.1").args([address.port().to_string(), storage.port().to_string()]);
         command.arg(storage.to_string()).stdin(Stdio::piped());
         let starter = command.spawn().context("could not run scripts/cassandra/start: run in the repository's root")?;
         let mut cassandra = Self { starter, address, server: 0 };
@@ -50,11 +61,11 @@ impl Cassandra {
         Ok(cassandra)
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn process(&self) -> Process {
+    pub(crate) fn process(&self) -> Process {
         Process::new(self.server)
     }
 
@@ -62,7 +73,7 @@ impl Cassandra {
     ///
     /// # Errors
     /// When it has ended.
-    pub(super) fn pause(&self) -> anyhow::Result<Paused> {
+    pub(crate) fn pause(&self) -> anyhow::Result<Paused> {
         let server = i32::try_from(self.server).ok().and_then(Pid::from_raw).context("no such process")?;
         kill_process(server, Signal::STOP).context("Cassandra has ended")?;
         Ok(Paused(server))
@@ -79,7 +90,7 @@ impl Drop for Cassandra {
 }
 
 /// A Cassandra that stands still.
-pub(super) struct Paused(Pid);
+pub(crate) struct Paused(Pid);
 
 impl Drop for Paused {
     fn drop(&mut self) {

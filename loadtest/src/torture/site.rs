@@ -1,0 +1,144 @@
+//! Servers as their operator runs them: processes at fixed places, that can be killed, paused and started again.
+//!
+//! - [`node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk. [`ports`]: places that stay free.
+
+pub(super) mod disk;
+pub(super) mod node;
+pub(super) mod ports;
+pub(super) mod redis;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::cassandra::{Cassandra, Manner};
+use disk::SmallDisk;
+use node::Node;
+use redis::RedisServer;
+
+/// The disk that can be filled: what a node without messages needs, and as much again.
+const DISK_BYTES: u64 = 128 * 1024 * 1024;
+
+/// What a message takes there, at most: in the journal, in the store's file, and twice while that is written anew.
+const DISK_BYTES_PER_MESSAGE: u64 = 3 * 1024;
+
+/// What a run wants of its servers.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) bobchat: PathBuf,
+    pub(super) folder: PathBuf,
+    pub(super) plant: Option<String>,
+    /// The data of the node is on a disk that can be filled, which takes about so many messages.
+    pub(super) small_disk: Option<u64>,
+    /// None: one node with its own store.
+    pub(super) cluster: Option<WantedCluster>,
+}
+
+/// What a run wants of a cluster.
+#[derive(Debug, Clone)]
+pub(super) struct WantedCluster {
+    pub(super) nodes: usize,
+    pub(super) redis: PathBuf,
+    /// `host:port` of one that runs; none: one is started.
+    pub(super) cassandra: Option<String>,
+    /// `log` or `history`.
+    pub(super) ack: String,
+}
+
+/// All servers of a run. Dropping it ends them, the nodes first.
+pub(super) struct Site {
+    pub(super) nodes: Vec<Node>,
+    pub(super) redis: Option<RedisServer>,
+    pub(super) cassandra: Option<Cassandra>,
+    pub(super) disk: Option<SmallDisk>,
+}
+
+impl Site {
+    /// Starts all of them. The nodes are ready.
+    ///
+    /// # Errors
+    /// When one does not start, or is not what was asked for.
+    pub(super) fn start(wanted: &Wanted) -> anyhow::Result<Self> {
+        let mut site = match &wanted.cluster {
+            None => Self::alone(wanted)?,
+            Some(cluster) => Self::cluster(wanted, cluster)?,
+        };
+        for node in &mut site.nodes {
+            node.wait_until_ready()?;
+            node.must_have_planted(wanted.plant.as_deref())?;
+        }
+        Ok(site)
+    }
+
+    fn alone(wanted: &Wanted) -> anyhow::Result<Self> {
+        let data = wanted.folder.join("data");
+        let bytes = wanted.small_disk.map(|messages| DISK_BYTES + messages.saturating_mul(DISK_BYTES_PER_MESSAGE));
+        let disk = bytes.map(|bytes| SmallDisk::mount(&data, bytes)).transpose()?;
+        // Fullness is met by the reserve, as an operator's would be.
+        let settings = vec![("STORE__RESERVE_BYTES".to_owned(), "1MiB".to_owned())];
+        let nodes = vec![node(wanted, 0, settings)?];
+        Ok(Self { nodes, redis: None, cassandra: None, disk })
+    }
+
+    fn cluster(wanted: &Wanted, cluster: &WantedCluster) -> anyhow::Result<Self> {
+        let redis = RedisServer::start(&cluster.redis, &wanted.folder.join("redis"))?;
+        let (cassandra, address) = match &cluster.cassandra {
+            Some(address) => (None, address.clone()),
+            None => {
+                let started = Cassandra::start(&wanted.folder.join("cassandra"), Manner::Quick)?;
+                let address = started.address();
+                (Some(started), address)
+            }
+        };
+        // What an earlier run left at an address that was given must not be met.
+        let keyspace = format!("torture_{}_{}", std::process::id(), crate::time::wall_micros() / 1_000_000);
+        let common = [
+            ("REDIS__URL", redis.url()),
+            ("CASSANDRA__NODES", address),
+            ("CASSANDRA__KEYSPACE", keyspace),
+            ("CASSANDRA__REPLICATION", "1".to_owned()),
+            ("LIMITS__ROOM_IDLE", "500ms".to_owned()),
+            ("CLUSTER__ACK", cluster.ack.clone()),
+        ];
+        let settings = |number: usize| {
+            let own = ("CLUSTER__NODE".to_owned(), format!("node-{number}"));
+            common.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).chain([own]).collect()
+        };
+        let nodes = (0..cluster.nodes).map(|number| node(wanted, number, settings(number)));
+        let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self { nodes, redis: Some(redis), cassandra, disk: None })
+    }
+
+    /// Where the nodes listen for clients.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| node.address).collect()
+    }
+
+    /// One of the nodes.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub(super) fn node(&mut self, number: usize) -> anyhow::Result<&mut Node> {
+        self.nodes.get_mut(number).with_context(|| format!("there is no node {number}"))
+    }
+
+    /// The Redis of a cluster.
+    ///
+    /// # Errors
+    /// When the run has none.
+    pub(super) fn redis(&mut self) -> anyhow::Result<&mut RedisServer> {
+        self.redis.as_mut().context("this run has no Redis")
+    }
+}
+
+fn node(wanted: &Wanted, number: usize, settings: Vec<(String, String)>) -> anyhow::Result<Node> {
+    let data = wanted.folder.join("data").join(format!("node-{number}"));
+    let log = wanted.folder.join(format!("node-{number}.log"));
+    std::fs::create_dir_all(&data).with_context(|| format!("could not make {}", data.display()))?;
+    Node::spawn(number, &absolute(&wanted.bobchat)?, data, log, settings, wanted.plant.clone())
+}
+
+fn absolute(program: &Path) -> anyhow::Result<PathBuf> {
+    program.canonicalize().with_context(|| format!("there is no {}; build it: cargo build", program.display()))
+}
