@@ -114,9 +114,13 @@ impl Kind {
             Self::Stale => "I7 session",
             Self::Reset | Self::Protocol => "I8 resume",
             Self::Removal => "I10 removal",
-            Self::Unacked | Self::Refused | Self::Closed | Self::Unanswered | Self::Metrics | Self::Unsettled => {
-                "I9 liveness"
-            }
+            Self::Unacked
+            | Self::Refused
+            | Self::Closed
+            | Self::Unanswered
+            | Self::Metrics
+            | Self::Unsettled
+            | Self::Unproven => "I9 liveness",
         }
     }
 
