@@ -9,8 +9,8 @@
 //! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
 //! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection. [`door`]:
 //!   rooms that it leaves and joins.
-//! - [`history`]: all that happened, on disk, and [`judge`], who reads nothing else.
-//! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`conduct`]: both under clients.
+//! - [`history`]: all that happened, on disk, and [`mod@judge`], who reads nothing else.
+//! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`mod@conduct`]: both under clients.
 //! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
 //! - [`check`]: the promises. [`verdict`]: what a run says.
 //! - [`witness`]: the promises, for clients that somebody else drives.

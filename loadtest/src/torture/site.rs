@@ -1,6 +1,6 @@
 //! Servers as their operator runs them: processes at fixed places, that can be killed, paused and started again.
 //!
-//! - [`node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk. [`ports`]: places that stay free.
+//! - [`mod@node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk. [`ports`]: places that stay free.
 
 pub(super) mod disk;
 pub(super) mod node;
