@@ -10,7 +10,6 @@ use bobchat_proto::ids::{NodeId, RoomId, UserId};
 use bobchat_proto::wire;
 
 use crate::cluster::RedisCluster;
-use crate::migration::migrate;
 use crate::server::RedisServer;
 use crate::support::{PATIENCE, batch, message, open, options_of, room, say};
 
@@ -140,23 +139,6 @@ async fn nodes_hear_each_other_through_one_server() {
 async fn nodes_hear_each_other_through_a_cluster() {
     let cluster = RedisCluster::start();
     nodes_hear_each_other(&cluster.address()).await;
-}
-
-/// Log protocol, rule 24: the connection stands, but Redis lets go of the channels that moved away.
-#[tokio::test]
-async fn a_room_whose_slot_moves_to_another_server_is_heard_there() {
-    let cluster = RedisCluster::start();
-    let bob = Node::start(&cluster.address(), 2).await;
-    open(&bob.log, room(42), 1, 0).await;
-    bob.follow(room(42)).await;
-    bob.notes.wait_for("that it is heard", |_, told| *told == Told::Anew).await;
-    bob.notes.take();
-    let key = "bob:{s200}:42:meta";
-    let slot = cluster.servers[0].cli(&["CLUSTER", "KEYSLOT", key]);
-    let from = cluster.servers.iter().position(|server| !server.keys(key).is_empty()).unwrap();
-    migrate(&slot, &cluster.servers[from], &cluster.servers[(from + 1) % 3], &cluster.servers);
-    bob.notes.wait_for("that it is heard anew", |_, told| *told == Told::Anew).await;
-    assert_eq!(bob.metrics.connections.get(), 1, "over the connection that was there");
 }
 
 /// Log protocol, rule 24.

@@ -22,8 +22,6 @@ pub(super) enum Push {
     Message(Vec<u8>, Vec<u8>),
     /// From here on messages of this channel are heard.
     Subscribed(Vec<u8>),
-    /// Messages of this channel are heard no more: it was asked for, or the channel's slot moved to another server.
-    Unsubscribed(Vec<u8>),
     /// The connection ended: what was published since then is lost.
     Gone,
 }
@@ -120,7 +118,6 @@ fn read(info: PushInfo) -> Option<Push> {
     match info.kind {
         PushKind::Message | PushKind::SMessage => Some(Push::Message(data.next()??, data.next()??)),
         PushKind::Subscribe | PushKind::SSubscribe => Some(Push::Subscribed(data.next()??)),
-        PushKind::Unsubscribe | PushKind::SUnsubscribe => Some(Push::Unsubscribed(data.next()??)),
         PushKind::Disconnection => Some(Push::Gone),
         _ => None,
     }

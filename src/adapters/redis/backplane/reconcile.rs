@@ -74,7 +74,6 @@ impl Hearing<'_> {
                 push = self.pushes.next() => match push {
                     Push::Message(channel, payload) => self.shared.hear(&channel, &payload),
                     Push::Subscribed(channel) => self.confirm(&channel),
-                    Push::Unsubscribed(channel) => self.lose(&channel),
                     Push::Gone => return,
                 },
                 () = self.shared.changed.notified() => {}
@@ -122,13 +121,6 @@ impl Hearing<'_> {
         if lock(&self.shared.wanted).confirm(room) {
             self.looks.push_back((room, true));
             self.shared.confirmed.notify_waiters();
-        }
-    }
-
-    /// A room is heard no more. One that is wanted is asked for again: its slot lives at another server now (rule 24).
-    fn lose(&self, channel: &[u8]) {
-        if let Some(room) = room_of(channel) {
-            lock(&self.shared.wanted).lose(room);
         }
     }
 

@@ -59,14 +59,6 @@ impl Wanted {
         true
     }
 
-    /// Redis says that a room is heard no more. One that was taken back and is asked for again already is asked for once
-    /// more than needed, which does no harm.
-    pub(super) fn lose(&mut self, room: RoomId) {
-        if let Some(found) = self.rooms.get_mut(&room) {
-            found.state = State::Wanted;
-        }
-    }
-
     /// The rooms to ask Redis for, from now on asked for; and those to take back.
     ///
     /// A room that was left and is wanted again is taken back first: the two commands keep their order.
@@ -116,24 +108,6 @@ mod tests {
         assert!(wanted.leave(room));
         assert_eq!(wanted.difference(), (vec![], vec![room]));
         assert!(!wanted.confirm(room), "late");
-    }
-
-    /// Rule 24.
-    #[test]
-    fn a_room_that_redis_lets_go_of_is_asked_for_again_if_it_is_wanted() {
-        let room = RoomId::new(5).unwrap();
-        let mut wanted = Wanted::default();
-        wanted.want(room);
-        wanted.difference();
-        wanted.confirm(room);
-        wanted.lose(room);
-        assert!(!wanted.is_confirmed(room));
-        assert_eq!(wanted.difference(), (vec![room], vec![]));
-        wanted.confirm(room);
-        wanted.leave(room);
-        wanted.difference();
-        wanted.lose(room);
-        assert_eq!(wanted.difference(), (vec![], vec![]), "it was asked for");
     }
 
     /// Rule 30.

@@ -52,8 +52,7 @@ async fn hear(shared: &Shared, mut ears: Ears, mut pushes: Pushes, backoff: &mut
                         shared.hears.send_replace(true);
                     }
                 }
-                // Its channels live at another server now.
-                Push::Gone | Push::Unsubscribed(_) => return,
+                Push::Gone => return,
             },
             _ = probing.tick() => {
                 if unheard {
