@@ -14,6 +14,9 @@
 
 mod account;
 mod alone;
+#[path = "../api/backend/cluster.rs"]
+#[expect(dead_code, reason = "the nodes of these tests are processes")]
+mod backend;
 #[path = "../cassandra/server.rs"]
 #[expect(dead_code, reason = "the tests of the adapter use more of it")]
 mod cassandra;
