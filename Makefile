@@ -42,7 +42,7 @@ cluster: ## Starts Redis, Cassandra and three nodes that share them, until Ctrl-
 .PHONY: test
 test: web loadtest/peers/node_modules/.package-lock.json ## Runs every test: Rust, browser, examples, faults
 	@scripts/need faults redis cassandra
-	@$(STEP) "Rust tests" cargo test $(WORKSPACE)
+	@$(STEP) "Rust tests" cargo test $(WORKSPACE) --no-fail-fast
 	@$(STEP) "Rust doc tests" cargo test --workspace --locked --doc
 	@scripts/need chromium
 	@$(STEP) "browser tests" env BOBCHAT_BIN="$(CURDIR)/$(SERVER_DEV)" npm --prefix web run e2e
