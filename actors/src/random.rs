@@ -34,31 +34,47 @@ pub(crate) type RandomState = foldhash::fast::RandomState;
 pub(crate) type RandomState = foldhash::fast::FixedState;
 
 #[cfg(feature = "planted-bugs")]
-pub use seeded::seed;
+pub use seeded::{SplitMix64, seed};
 
 #[cfg(feature = "planted-bugs")]
 mod seeded {
     use std::cell::Cell;
 
+    /// A generator of numbers that look random and follow from a seed (Steele, Lea and Flood, "Fast splittable
+    /// pseudorandom number generators", 2014): small, and good enough to draw schedules from.
+    #[derive(Debug, Clone, Copy)]
+    pub struct SplitMix64(u64);
+
+    impl SplitMix64 {
+        /// What follows from `seed`.
+        #[must_use]
+        pub const fn new(seed: u64) -> Self {
+            Self(seed)
+        }
+
+        /// Draws a number.
+        pub const fn draw(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            word ^ (word >> 31)
+        }
+    }
+
     thread_local! {
-        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+        static STATE: Cell<Option<SplitMix64>> = const { Cell::new(None) };
     }
 
     /// From here on this thread draws what follows from `seed`; with `None` what the system gives.
     pub fn seed(seed: Option<u64>) {
-        STATE.set(seed);
+        STATE.set(seed.map(SplitMix64::new));
     }
 
-    /// SplitMix64 (Steele, Lea and Flood, 2014); `false` where no seed was given.
+    /// `false` where no seed was given.
     pub(super) fn fill(bytes: &mut [u8]) -> bool {
         let Some(mut state) = STATE.get() else { return false };
         for chunk in bytes.chunks_mut(8) {
-            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-            let mut word = state;
-            word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            word ^= word >> 31;
-            chunk.iter_mut().zip(word.to_le_bytes()).for_each(|(byte, drawn)| *byte = drawn);
+            chunk.iter_mut().zip(state.draw().to_le_bytes()).for_each(|(byte, drawn)| *byte = drawn);
         }
         STATE.set(Some(state));
         true

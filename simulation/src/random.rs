@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): small, and good enough to draw schedules from.
+use bobchat_actors::random::SplitMix64;
+
+/// What one part of a run draws.
 #[derive(Debug, Clone)]
-pub struct Random(u64);
+pub struct Random(SplitMix64);
 
 impl Random {
-    /// What one part of a run draws: parts that have different streams do not disturb each other.
+    /// Parts that have different streams do not disturb each other.
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03));
-        random.draw();
-        random
+        let start = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ stream.wrapping_mul(0xD1B5_4A32_D192_ED03);
+        let mut numbers = SplitMix64::new(start);
+        // The first follows from the start alone, which is alike for streams of one seed.
+        numbers.draw();
+        Self(numbers)
     }
 
     /// Draws a number.
     pub fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
+        self.0.draw()
     }
 
     /// Draws a number below `limit`; 0 where that is 0.

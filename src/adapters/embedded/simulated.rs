@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bobchat_actors::ports::Clock;
+use bobchat_actors::random::SplitMix64;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use redb::{BackendError, Builder, Database, StorageBackend};
@@ -41,7 +42,7 @@ struct Disk {
     has_power: bool,
     /// Operations until the power fails.
     cut_after: Option<u32>,
-    random: u64,
+    random: SplitMix64,
 }
 
 /// A file: what reads give, and how to get back to what was synced.
@@ -78,7 +79,8 @@ impl SimulatedDisk {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let (store, journal) = (Content::default(), Content::default());
-        Self(Arc::new(Mutex::new(Disk { store, journal, life: 0, has_power: true, cut_after: None, random: seed })))
+        let random = SplitMix64::new(seed);
+        Self(Arc::new(Mutex::new(Disk { store, journal, life: 0, has_power: true, cut_after: None, random })))
     }
 
     /// Has the power fail at the write or sync of this number, from now on.
@@ -115,7 +117,7 @@ impl SimulatedDisk {
 
     /// How long a commit takes.
     fn pause(&self) -> Duration {
-        Duration::from_millis(1 + self.lock().draw() % 8)
+        Duration::from_millis(1 + self.lock().random.draw() % 8)
     }
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
@@ -125,14 +127,6 @@ impl SimulatedDisk {
 }
 
 impl Disk {
-    /// SplitMix64.
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let word = (self.random ^ (self.random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        word ^ (word >> 31)
-    }
-
     fn content(&mut self, name: Name) -> &mut Content {
         match name {
             Name::Store => &mut self.store,
@@ -161,10 +155,10 @@ impl Disk {
             changes.iter().rev().for_each(|change| self.content(name).undo(change));
             for change in changes {
                 let sectors = change.after.len().div_ceil(SECTOR_BYTES);
-                let survive = match self.draw() % 3 {
+                let survive = match self.random.draw() % 3 {
                     0 => 0,
                     1 => change.after.len(),
-                    _ => usize::try_from(self.draw()).unwrap_or(0) % (sectors + 1) * SECTOR_BYTES,
+                    _ => usize::try_from(self.random.draw()).unwrap_or(0) % (sectors + 1) * SECTOR_BYTES,
                 };
                 let after = change.after.get(..survive).unwrap_or(&change.after).to_vec();
                 self.content(name).put(change.offset, &after);
