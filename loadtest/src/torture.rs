@@ -23,7 +23,7 @@ mod door;
 mod history;
 mod judge;
 mod nemesis;
-mod outbox;
+pub mod outbox;
 mod person;
 mod plan;
 mod planted;

@@ -1,23 +1,25 @@
 //! A client as docs/protocol.md asks for: it sends under keys and sends again what has no answer, comes back with its
 //! cursors, and drops what a `reset` takes from it.
 
+mod arrive;
+mod visit;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use bobchat_loadtest::torture::Kind;
+use bobchat_loadtest::torture::outbox::{Outbox, Refusal, Waits};
 use bobchat_proto::ids::Position;
 use bobchat_proto::wire::client_frame::Request;
 use bobchat_proto::wire::server_frame::Body;
-use bobchat_proto::wire::{self, ClientFrame, event, ok};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use bobchat_proto::wire::{self, event, ok};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use crate::connection::Connection;
-use crate::http;
-use crate::outbox::{Outbox, Refusal};
+use self::visit::{Asked, Stream, Visit};
 use crate::random::Random;
-use crate::schedule::{Act, Deed, PREPARED_AFTER, ROOMS};
+use crate::schedule::{Act, Deed, PREPARED_AFTER};
 use crate::world::{Wish, World};
 
 /// How often it looks at what is due.
@@ -31,20 +33,11 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 /// for the simulated network sends nothing twice.
 const PING_EVERY: Duration = Duration::from_millis(700);
 
+/// When it sends again. A run is short: nobody waits as long as a busy server may ask.
+const WAITS: Waits = Waits { unasked: Duration::from_millis(50), most: Duration::from_millis(500) };
+
 /// Seqs before its cursor that it reads again.
 const LOOK_BACK: u64 = 5;
-
-/// What was asked for on a connection.
-#[derive(Debug, Clone)]
-enum Asked {
-    Send { number: u64 },
-    Subscribe,
-    Join { room: u64 },
-    Leave { room: u64 },
-    Newest { known: Option<Position> },
-    Events,
-    Ping,
-}
 
 /// Where it stands in a room.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,41 +46,6 @@ struct Membership {
     wanted: bool,
     /// Whether it was told that it is one.
     told: Option<bool>,
-}
-
-/// One connection, signed in.
-struct Visit {
-    connection: Connection,
-    asked: BTreeMap<u64, (Asked, Instant)>,
-    next_id: u64,
-    /// The newest own message of each room that was acknowledged here.
-    known: BTreeMap<u64, Position>,
-    /// Rooms whose stream has begun.
-    streams: BTreeMap<u64, Stream>,
-    hangs_up: bool,
-    pinged: Instant,
-}
-
-/// A room's stream on a connection.
-#[derive(Debug, Clone, Copy, Default)]
-struct Stream {
-    /// It was asked for, or asked for again, since the last wish to leave.
-    is_wanted: bool,
-    /// It brought the event that says that this client left.
-    has_ended: bool,
-}
-
-impl Visit {
-    async fn ask(&mut self, asked: Asked, request: Request) -> anyhow::Result<()> {
-        let id = self.next_id;
-        self.next_id += 1;
-        self.asked.insert(id, (asked, Instant::now()));
-        self.connection.send(&ClientFrame { id, request: Some(request) }).await
-    }
-
-    fn is_asked(&self, is: impl Fn(&Asked) -> bool) -> bool {
-        self.asked.values().any(|(asked, _)| is(asked))
-    }
 }
 
 /// One client.
@@ -125,7 +83,7 @@ impl Person {
             rooms: Vec::new(),
             memberships: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(WAITS),
             world,
         }
     }
@@ -148,47 +106,6 @@ impl Person {
         }
     }
 
-    async fn sign_up(&mut self) {
-        let body = serde_json::json!({ "name": format!("client {}", self.number) });
-        loop {
-            match http::ask::<wire::TokenGrant>(self.node, "POST", "/guests", None, Some(&body)).await {
-                Ok(grant) => {
-                    self.user = grant.user.map(|user| user.id).unwrap_or_default();
-                    self.token = grant.access_token;
-                    break;
-                }
-                Err(error) => self.world.story.tell(|| format!("client {} cannot sign up: {error:#}", self.number)),
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// The first client makes the rooms; the others wait for them.
-    async fn find_rooms(&mut self) {
-        if self.number == 0 {
-            let mut rooms = Vec::new();
-            while rooms.len() < ROOMS {
-                let body = serde_json::json!({ "name": format!("room {}", rooms.len()) });
-                match http::ask::<wire::RoomCreateOk>(self.node, "POST", "/rooms", Some(&self.token), Some(&body)).await
-                {
-                    Ok(made) => rooms.extend(made.room.map(|room| room.id)),
-                    Err(error) => {
-                        self.world.story.tell(|| format!("no room: {error:#}"));
-                        sleep(Duration::from_millis(100)).await;
-                    }
-                }
-            }
-            *self.world.token.borrow_mut() = Some(self.token.clone());
-            *self.world.rooms.borrow_mut() = rooms;
-        }
-        while self.world.rooms.borrow().is_empty() {
-            sleep(TICK).await;
-        }
-        self.rooms = self.world.rooms.borrow().clone();
-        let told = (self.number == 0).then_some(true);
-        self.memberships = self.rooms.iter().map(|room| (*room, Membership { wanted: true, told })).collect();
-    }
-
     /// One connection, from its handshake to its end. `Ok`: it went by itself.
     async fn visit(&mut self) -> anyhow::Result<()> {
         let mut visit = self.sign_in().await?;
@@ -206,31 +123,6 @@ impl Person {
                 }
             }
         }
-    }
-
-    async fn sign_in(&mut self) -> anyhow::Result<Visit> {
-        let connection = Connection::open(self.node).await?;
-        let (asked, known, streams) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut visit =
-            Visit { connection, asked, next_id: 2, known, streams, hangs_up: false, pinged: Instant::now() };
-        let joined: Vec<u64> = self.rooms.iter().copied().filter(|room| self.is_told(*room)).collect();
-        let at_once = if self.random.once_in(2) { joined.len() } else { 0 };
-        let (with_auth, later) = joined.split_at(at_once);
-        let cursors = with_auth.iter().map(|room| self.cursor(*room)).collect();
-        let auth = Request::Auth(wire::Auth { token: self.token.clone(), cursors });
-        visit.connection.send(&ClientFrame { id: 1, request: Some(auth) }).await?;
-        let welcomed = timeout(PATIENCE, welcome(&mut visit.connection)).await.context("no answer to auth")??;
-        self.world.witness.borrow_mut().connected(self.number);
-        for room in with_auth {
-            visit.streams.insert(*room, Stream { is_wanted: true, has_ended: false });
-        }
-        for subscribed in &welcomed.subscribed {
-            self.resumed(&mut visit, subscribed).await?;
-        }
-        for room in later {
-            self.subscribe(&mut visit, *room).await?;
-        }
-        Ok(visit)
     }
 
     fn is_told(&self, room: u64) -> bool {
@@ -376,7 +268,7 @@ impl Person {
         let key = self.key(number);
         self.world.story.tell(|| format!("{key} is refused: {}", error.code));
         match self.outbox.refused(number, error) {
-            Refusal::Again => {}
+            Refusal::Again { .. } => {}
             Refusal::NoMember { sure } => {
                 let mut witness = self.world.witness.borrow_mut();
                 if sure {
@@ -500,17 +392,6 @@ impl Person {
             standing.is_there = is_there;
             standing.pending = self.outbox.count();
             standing.cursors.clone_from(&self.cursors);
-        }
-    }
-}
-
-async fn welcome(connection: &mut Connection) -> anyhow::Result<wire::AuthOk> {
-    loop {
-        match connection.hear().await?.body {
-            Some(Body::Ok(wire::Ok { result: Some(ok::Result::Auth(auth)) })) => return Ok(auth),
-            // Signals may come before the answer.
-            Some(Body::Typing(_) | Body::Presence(_) | Body::Membership(_)) => {}
-            other => bail!("instead of the answer to auth: {other:?}"),
         }
     }
 }

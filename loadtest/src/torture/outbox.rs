@@ -1,26 +1,30 @@
 //! A client's messages that are not acknowledged.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
+use tokio::time::Instant;
 
-use crate::time::wall_micros;
-
-/// A server that is busy may ask for more patience than a short run has.
-const WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// How soon a message is sent again whose outcome is unknown.
-const AGAIN: Duration = Duration::from_millis(100);
+/// When a message is sent again that was refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// After what said nothing of it.
+    pub unasked: Duration,
+    /// At the latest: a server that is busy may ask for more patience than a short run has.
+    pub most: Duration,
+}
 
 /// A message that is not acknowledged.
 #[derive(Debug, Clone)]
-pub(super) struct Outgoing {
-    pub(super) room: u64,
-    pub(super) text: String,
+pub struct Outgoing {
+    /// Where it is said.
+    pub room: u64,
+    /// What.
+    pub text: String,
     /// When it was made, until it was sent once.
-    pub(super) made_at: Option<i64>,
+    pub made_at: Option<i64>,
     /// Whether an answer may have been lost: then a refusal no longer says that it was not added.
     unsure: bool,
     /// When to send it; absent while an answer is waited for.
@@ -29,48 +33,64 @@ pub(super) struct Outgoing {
 
 /// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// It is sent again. `sure`: it was certainly not added, now or before.
-    Again { sure: bool },
-    /// The client is no member there. `sure`: it was certainly not added before either.
-    NoMember { sure: bool },
+pub enum Refusal {
+    /// It is sent again.
+    Again {
+        /// It was certainly not added, now or before.
+        sure: bool,
+    },
+    /// The client is no member there.
+    NoMember {
+        /// It was certainly not added before either.
+        sure: bool,
+    },
     /// Not a refusal that a client of these may get.
     Wrong,
 }
 
 /// The messages of one client, in the order in which they were made.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
+#[derive(Debug)]
+pub struct Outbox {
     messages: BTreeMap<u64, Outgoing>,
     made: u64,
+    waits: Waits,
 }
 
 impl Outbox {
-    pub(super) fn len(&self) -> usize {
+    /// Without messages.
+    #[must_use]
+    pub const fn new(waits: Waits) -> Self {
+        Self { messages: BTreeMap::new(), made: 0, waits }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.messages.len()
     }
 
     /// The room of a message.
-    pub(super) fn room(&self, number: u64) -> Option<u64> {
+    #[must_use]
+    pub fn room(&self, number: u64) -> Option<u64> {
         self.messages.get(&number).map(|message| message.room)
     }
 
     /// How many are on their way.
-    pub(super) fn on_the_way(&self) -> usize {
+    #[must_use]
+    pub fn on_the_way(&self) -> usize {
         self.messages.values().filter(|message| message.due.is_none()).count()
     }
 
     /// Makes a message that is due now; gives its number.
-    pub(super) fn make(&mut self, room: u64, text: String) -> u64 {
+    pub fn make(&mut self, room: u64, text: String, made_at: i64) -> u64 {
         self.made += 1;
         let due = Some(Instant::now());
-        let made_at = Some(wall_micros());
-        self.messages.insert(self.made, Outgoing { room, text, made_at, unsure: false, due });
+        self.messages.insert(self.made, Outgoing { room, text, made_at: Some(made_at), unsure: false, due });
         self.made
     }
 
     /// Takes what is due; it is on its way from now on.
-    pub(super) fn take_due(&mut self) -> Vec<(u64, Outgoing)> {
+    pub fn take_due(&mut self) -> Vec<(u64, Outgoing)> {
         let now = Instant::now();
         let due = self.messages.iter_mut().filter(|(_, message)| message.due.is_some_and(|due| due <= now));
         due.map(|(number, message)| {
@@ -83,7 +103,7 @@ impl Outbox {
     }
 
     /// The connection is gone, and with it the answers.
-    pub(super) fn lose_answers(&mut self) {
+    pub fn lose_answers(&mut self) {
         for message in self.messages.values_mut() {
             // What waited for its time was not on its way.
             message.unsure |= message.due.is_none();
@@ -92,14 +112,14 @@ impl Outbox {
     }
 
     /// A message was acknowledged, or is given up.
-    pub(super) fn remove(&mut self, number: u64) {
+    pub fn remove(&mut self, number: u64) {
         self.messages.remove(&number);
     }
 
     /// A message was refused: plans its next try.
-    pub(super) fn refused(&mut self, number: u64, error: &wire::Error) -> Refusal {
+    pub fn refused(&mut self, number: u64, error: &wire::Error) -> Refusal {
         let Some(message) = self.messages.get_mut(&number) else { return Refusal::Wrong };
-        let wait = error.retry_after_ms.map_or(AGAIN, Duration::from_millis).min(WAIT_MAX);
+        let wait = error.retry_after_ms.map_or(self.waits.unasked, Duration::from_millis).min(self.waits.most);
         message.due = Some(Instant::now() + wait);
         match ErrorCode::parse(&error.code) {
             Some(ErrorCode::Busy | ErrorCode::Unavailable | ErrorCode::RateLimited) => {}

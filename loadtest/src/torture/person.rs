@@ -21,6 +21,7 @@ use super::rest::Account;
 use super::shared::{Shared, Standing, Wish};
 use super::socket::{Heard, Socket, is_broken_protocol};
 use crate::check::Kind;
+use crate::time::wall_micros;
 
 /// Messages of one client that are not acknowledged: more are not made.
 const WINDOW: usize = 32;
@@ -156,7 +157,7 @@ impl Person {
     fn tell_all(&self) {
         self.stands(|standing| {
             standing.connected = true;
-            standing.pending = self.outbox.len() + self.rooms_outside();
+            standing.pending = self.outbox.count() + self.rooms_outside();
             standing.cursors.clone_from(&self.cursors);
         });
     }
@@ -439,7 +440,7 @@ impl Person {
         }
         let Some(room) = self.some_room() else { return };
         let burst = 1 + self.random.below(BURST_MAX);
-        for _ in 0..burst.min(WINDOW.saturating_sub(self.outbox.len())) {
+        for _ in 0..burst.min(WINDOW.saturating_sub(self.outbox.count())) {
             self.say(room);
         }
         self.next_message = Instant::now() + Duration::from_secs_f64(burst as f64 / self.rate);
@@ -448,7 +449,7 @@ impl Person {
     /// Makes a message, which goes with the next that are due.
     pub(super) fn say(&mut self, room: u64) {
         let text = format!("client {} says something of {}", self.number, self.random.below(1 << 30));
-        let number = self.outbox.make(room, text.clone());
+        let number = self.outbox.make(room, text.clone(), wall_micros());
         self.tell(Fact::Send { room, key: self.key(number), text });
     }
 

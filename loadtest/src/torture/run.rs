@@ -15,7 +15,7 @@ use super::history::deed::Deed;
 use super::history::fact::Fact;
 use super::history::meta::Meta;
 use super::history::writer::Writer;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Waits};
 use super::person::Person;
 use super::plan::Plan;
 use super::random::Random;
@@ -23,6 +23,9 @@ use super::rest::{Account, Rest, is_temporary};
 use super::shared::{Progress, Shared, Sink, Standing, Wish};
 use super::verdict::Verdict;
 use crate::check::Kind;
+
+/// When clients send again. A run is short: nobody waits as long as a busy server may ask.
+const WAITS: Waits = Waits { unasked: Duration::from_millis(100), most: Duration::from_secs(2) };
 
 /// How often it is looked whether something has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -84,7 +87,7 @@ impl Torture {
                 random: Random::new(plan.seed, number as u64),
                 shared: shared.clone(),
                 wish: wishes.clone(),
-                outbox: Outbox::default(),
+                outbox: Outbox::new(WAITS),
                 cursors: HashMap::new(),
                 tries: 0,
                 next_message: Instant::now(),
