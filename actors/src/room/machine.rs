@@ -2,16 +2,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{EventId, Ordinal, RoomId, Sequence, UserId};
+use bobchat_proto::ids::{EventId, Ordinal, Sequence, UserId};
 use bobchat_proto::wire::{self, event::Body};
 use prost::Message as _;
 use tokio::time::Instant;
 
 use super::ring::Ring;
-use super::{Command, Decision, Key, RoomState, body_hash, decide};
+use super::{Command, Decision, Key, RoomState, decide};
 use crate::operations::Acting;
 use crate::plant::{self, Bug};
 use crate::ports::{Append, AppendError, Cursor, NewEvent, Outcome, Placement, Unavailable, judge_cursor, owner};
+use pending::Pending;
 
 /// Commands that may wait in a room. A window of 32 from each of a hundred busy members; whoever comes
 /// after that is told `busy`.
@@ -71,30 +72,6 @@ pub enum Effect<T> {
     Reset,
     /// The room is loaded again with more events behind what subscribers have seen: write those after this seq to them.
     CatchUp(Sequence),
-}
-
-#[derive(Debug)]
-struct Pending<T> {
-    ticket: T,
-    acting: Acting,
-    command: Command,
-    /// The client's idempotency key.
-    key: Option<Key>,
-    /// The identifier of its event, once it is decided.
-    id: u64,
-    deadline: Instant,
-    attempts: u8,
-    /// Whether an attempt had an unknown outcome: it may stand in the log, whatever a later one is told.
-    uncertain: bool,
-}
-
-impl<T> Pending<T> {
-    /// An attempt was made: from now on it is a repeat, whatever the client says of its key (rule 8).
-    fn sent_before(&mut self) {
-        if let Some(key) = &mut self.key {
-            key.made_at = None;
-        }
-    }
 }
 
 /// What the machine is waiting for.
@@ -179,17 +156,7 @@ impl<T> Machine<T> {
         if self.waiting.len() >= PENDING_MAX {
             return Err((ticket, busy(BUSY_RETRY)));
         }
-        let deadline = now + COMMAND_DEADLINE;
-        self.waiting.push_back(Pending {
-            ticket,
-            acting,
-            command,
-            key,
-            id: 0,
-            deadline,
-            attempts: 0,
-            uncertain: false,
-        });
+        self.waiting.push_back(Pending::new(ticket, acting, command, key, now + COMMAND_DEADLINE));
         Ok(())
     }
 
@@ -228,7 +195,7 @@ impl<T> Machine<T> {
                 pending.id = id;
             }
             let changes_state = !matches!(body, Body::Message(_));
-            let new = new_event(self.state.id, &pending, body);
+            let new = pending.event(self.state.id, body);
             bytes += new.event.encoded_len();
             events.push(new);
             self.in_flight.push(pending);
@@ -414,7 +381,7 @@ impl<T> Machine<T> {
             self.phase = Phase::Appending;
             let again = self.in_flight.iter().filter_map(|pending| {
                 match decide(&self.state, &pending.acting, &pending.command) {
-                    Ok(Decision::Append(body)) => Some(new_event(self.state.id, pending, body)),
+                    Ok(Decision::Append(body)) => Some(pending.event(self.state.id, body)),
                     // The state is the one that the batch was decided on, so is the decision.
                     Ok(Decision::Nothing) | Err(_) => None,
                 }
@@ -432,25 +399,6 @@ impl<T> Machine<T> {
         let answer = |uncertain: bool| if uncertain { unknown() } else { error.clone() };
         refused.map(|pending| Effect::Reply(pending.ticket, Err(answer(pending.uncertain)))).collect()
     }
-}
-
-fn new_event<T>(room: RoomId, pending: &Pending<T>, body: Body) -> NewEvent {
-    let body_hash = body_hash(&body);
-    // Without a client's key the event gets one from here, so that an append whose outcome is unknown can
-    // be repeated. `~` keeps it apart from what clients may choose by chance.
-    let (key, made_at) = match &pending.key {
-        Some(key) => (key.text.clone(), key.made_at),
-        None => (format!("~{}", pending.id), None),
-    };
-    let event = wire::Event {
-        room: room.get(),
-        id: pending.id,
-        author: pending.acting.user.get(),
-        key: Some(key),
-        body: Some(body),
-        ..wire::Event::default()
-    };
-    NewEvent { event, body_hash, made_at }
 }
 
 fn placement_of(event: &wire::Event) -> Placement {
@@ -489,6 +437,7 @@ fn conflict() -> wire::Error {
 }
 
 mod follow;
+mod pending;
 
 #[cfg(test)]
 mod tests;

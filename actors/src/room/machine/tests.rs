@@ -1,7 +1,7 @@
 use super::*;
 use crate::ports::projection::{advance, empty_head, place};
 use crate::ports::{Head, Span};
-use bobchat_proto::ids::{Epoch, Position};
+use bobchat_proto::ids::{Epoch, Position, RoomId};
 use bobchat_proto::wire::RoomSettings;
 
 const OWNER: u64 = 1;
