@@ -364,6 +364,22 @@ impl Nodes {
             .collect()
     }
 
+    /// Asks some nodes, known to have a lease or not, and gives what was answered until `deadline` has passed.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: too many questions wait for answers.
+    pub(crate) async fn ask_some(
+        &self,
+        nodes: Vec<NodeLife>,
+        request: NodeRequest,
+        deadline: Duration,
+    ) -> Result<Vec<NodeReply>, Unavailable> {
+        let asked = nodes.len();
+        let answers = self.gather(nodes, None, request, deadline).await?;
+        self.metrics.node_requests_unanswered.inc_by(asked.saturating_sub(answers.len()) as u64);
+        Ok(answers.into_values().collect())
+    }
+
     /// Asks `to`, then again those that are silent, until all of `expected` have answered or the time is over.
     async fn gather(
         &self,

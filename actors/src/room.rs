@@ -28,7 +28,8 @@ pub use decide::{Command, Decision, decide};
 pub use frames::Frames;
 pub use machine::{Answer, Effect, Machine};
 pub use messages::{
-    Ask, Attach, Attached, Detach, Heard, Inquire, Inquired, Inspect, Inspected, Key, NodesChanged, TypingHint,
+    Ask, Attach, Attached, Detach, FirstPlaces, Heard, Inquire, Inquired, Inspect, Inspected, Key, NodesChanged,
+    TypingHint,
 };
 pub use state::{RoomState, listed};
 pub(crate) use subscribers::reset_frames;

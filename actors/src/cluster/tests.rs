@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bobchat_proto::ids::{Epoch, Position, Sequence};
+use bobchat_proto::ids::{Epoch, Sequence};
 use bobchat_proto::wire::{self, event::Body};
 use futures_util::FutureExt as _;
 use prometheus_client::registry::Registry;
@@ -12,10 +11,7 @@ use super::*;
 use crate::ports::contract;
 use crate::ports::contract::{BEGIN_MICROS, Make, Stores, Subject};
 use crate::ports::memory::{ManualClock, MemoryEventStore, MemoryLiveLog, MemoryStore};
-use crate::ports::{
-    AdvanceError, Append, AppendError, FenceError, Fenced, Incarnation, LiveAppend, LiveAppended, LiveHead,
-    LiveRefusal, LiveTail, NewEvent, Opening, Outcome, Raiser, RoomLog as _, Unavailable,
-};
+use crate::ports::{Append, AppendError, NewEvent, Outcome, Raiser, RoomLog as _};
 use crate::room::body_hash;
 
 /// What of the events is stored when a subject is opened again.
@@ -244,65 +240,13 @@ async fn a_closed_room_stays_closed_when_its_log_is_raised() {
     assert!(matches!(bench.say("hello", None).await, Err(AppendError::Closed)));
 }
 
-/// A live log that takes an append, does not answer, and forgets everything.
-struct Deaf(Arc<MemoryLiveLog>);
-
-#[async_trait]
-impl LiveLog for Deaf {
-    async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
-        self.0.append(append).await?;
-        self.0.flush_all();
-        Err(LiveRefusal::Unknown(Unavailable::new("planted")))
-    }
-
-    async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {
-        self.0.fence(room, epoch).await
-    }
-
-    async fn open(&self, opening: Opening) -> Result<(), FenceError> {
-        self.0.open(opening).await
-    }
-
-    async fn advance(&self, room: RoomId, through: Position) -> Result<(), AdvanceError> {
-        self.0.advance(room, through).await
-    }
-
-    async fn head(&self, room: RoomId) -> Result<Option<LiveHead>, Unavailable> {
-        self.0.head(room).await
-    }
-
-    async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Option<LiveTail>, Unavailable> {
-        self.0.tail(room, after, limit).await
-    }
-
-    async fn unarchived(&self, limit: usize) -> Result<Vec<RoomId>, Unavailable> {
-        self.0.unarchived(limit).await
-    }
-
-    async fn claim(&self, room: RoomId, holder: u64, lasts: Duration) -> Result<bool, Unavailable> {
-        self.0.claim(room, holder, lasts).await
-    }
-
-    async fn incarnation(&self) -> Result<Incarnation, Unavailable> {
-        self.0.incarnation().await
-    }
-
-    async fn time(&self) -> Result<i64, Unavailable> {
-        self.0.time().await
-    }
-}
-
 /// Rule 9.
 #[tokio::test(start_paused = true)]
 async fn what_may_have_been_appended_stays_unknown_through_a_raise() {
     let bench = Bench::new();
     bench.cluster.open(ROOM).await.expect("it opens");
-    let ports = ClusterPorts {
-        live: Arc::new(Deaf(Arc::clone(&bench.live))),
-        ..ports(&bench.clock, &bench.live, &bench.store)
-    };
-    let deaf = Cluster::new(ports, ClusterOptions::default(), ClusterMetrics::register(&mut Registry::default()));
-    let answer = say_by(&deaf, "hello", None).await;
+    bench.live.forget_in_next_append(drop);
+    let answer = bench.say("hello", None).await;
     assert!(matches!(answer, Err(AppendError::Unknown(_))), "never busy, nor cold: {answer:?}");
     assert_eq!(bench.row().epoch, Epoch(2), "it was raised all the same");
 }

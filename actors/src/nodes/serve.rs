@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bobchat_proto::ids::UserId;
+use bobchat_proto::ids::{Position, RoomId, UserId};
 use bobchat_proto::wire::{self, server_frame::Body};
 use futures_util::future::{join, join3};
 use futures_util::{StreamExt as _, stream};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Asked, Change};
 use crate::core::Core;
 use crate::ports::{NodeLife, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice, Unavailable};
-use crate::room::{Frames, NodesChanged};
+use crate::room::{FirstPlaces, Frames, NodesChanged};
 use crate::user::{SignOut, Tell};
 
 /// Rooms that hear at once that nodes came or are gone, and the pause after them: each may ask all nodes something.
@@ -23,6 +23,10 @@ const ANSWERED_AT_ONCE: usize = 16;
 /// How long a sign-out waits for the other nodes: with what its request takes otherwise it stays below the 5 s in
 /// which connections have to be closed everywhere, and a node that was silent for a moment is asked twice.
 pub const SIGN_OUT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How long a room waits to hear from the nodes that follow it where its events stood before the log was lost: a node
+/// whose connections to Redis were cut with this one's is back by then, and less than a command may take is spent.
+const PLACES_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What came of a sign-out.
 #[derive(Debug, Default)]
@@ -92,6 +96,7 @@ impl Core {
         let reply = match request {
             NodeRequest::Status => NodeReply::Status(self.status()),
             NodeRequest::SignOut(who) => NodeReply::SignedOut { connections: self.sign_out_here(who).await },
+            NodeRequest::Places { room, ids } => NodeReply::Places(self.places_here(room, ids).await),
         };
         self.nodes.answer(from, id, reply).await;
     }
@@ -112,7 +117,7 @@ impl Core {
         let others = self.nodes.ask_all(NodeRequest::Status, deadline).await;
         let others = others.into_iter().map(|(peer, reply)| match reply {
             Some(NodeReply::Status(status)) => shown(peer, Some(status)),
-            Some(NodeReply::SignedOut { .. }) | None => shown(peer, None),
+            Some(NodeReply::SignedOut { .. } | NodeReply::Places(_)) | None => shown(peer, None),
         });
         let mut nodes: Vec<_> = others.chain([shown(self.nodes.own(), Some(self.status()))]).collect();
         nodes.sort_unstable_by_key(|node| node.id);
@@ -131,7 +136,7 @@ impl Core {
                 Some(NodeReply::SignedOut { connections }) => {
                     signed_out.connections = signed_out.connections.saturating_add(connections);
                 }
-                Some(NodeReply::Status(_)) | None => {
+                Some(NodeReply::Status(_) | NodeReply::Places(_)) | None => {
                     tracing::warn!(
                         node.id = %peer.life.node,
                         node.address = peer.address,
@@ -143,6 +148,27 @@ impl Core {
             }
         }
         signed_out
+    }
+
+    /// Where some other nodes saw events of a room first, as far as they answer.
+    pub(crate) async fn places_at(&self, nodes: Vec<NodeLife>, room: RoomId, ids: Vec<u64>) -> Vec<(u64, Position)> {
+        let answers = self.nodes.ask_some(nodes, NodeRequest::Places { room, ids }, PLACES_DEADLINE).await;
+        let answers = answers.unwrap_or_else(|error| {
+            tracing::warn!(room.id = %room, error = %error, "could not ask where events stood that were lost");
+            Vec::new()
+        });
+        let places = answers.into_iter().map(|reply| match reply {
+            NodeReply::Places(places) => places,
+            NodeReply::Status(_) | NodeReply::SignedOut { .. } => Vec::new(),
+        });
+        places.flatten().collect()
+    }
+
+    /// Where this node saw events of a room first; of a room that nobody receives here nothing.
+    async fn places_here(&self, room: RoomId, ids: Vec<u64>) -> Vec<(u64, Position)> {
+        let Some(actor) = self.rooms.find(room) else { return Vec::new() };
+        // Past the bound of its mailbox: seldom, and it is waited for.
+        actor.send(FirstPlaces { ids }).await.unwrap_or_default()
     }
 
     /// Tells all devices of a user, at all nodes, that their list of rooms changed; a hint.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bobchat_proto::ids::{DeviceId, NodeId, UserId};
+use bobchat_proto::ids::{DeviceId, NodeId, Position, RoomId, UserId};
 use bobchat_proto::wire;
 
 use super::{Alone, Unavailable};
@@ -86,6 +86,13 @@ pub enum NodeRequest {
     Status,
     /// Close the connections of who signed out.
     SignOut(SignedOutDevice),
+    /// Where did you see these events of a room?
+    Places {
+        /// The room.
+        room: RoomId,
+        /// The identifiers of its events: no more than one batch has.
+        ids: Vec<u64>,
+    },
 }
 
 /// A device that signed out, or all devices of a user.
@@ -107,6 +114,8 @@ pub enum NodeReply {
         /// How many.
         connections: u32,
     },
+    /// Events that were seen, by identifier, and where they stood first.
+    Places(Vec<(u64, Position)>),
 }
 
 /// Takes what other nodes say. Must not block.

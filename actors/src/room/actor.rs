@@ -240,6 +240,7 @@ impl Room {
                 Effect::Fill(after) => self.fill(after, context),
                 Effect::Reload => self.load(context),
                 Effect::Retry(batch) => self.append(batch, span.clone(), Some(RETRY_AFTER), context),
+                Effect::AskOthers(ids) => self.ask_others(ids, context),
                 Effect::Lost(events) => self.worker.core.log.put_back(self.id, events),
                 Effect::Reset => self.reset_subscribers(context),
                 Effect::CatchUp(after) => self.catch_subscribers_up(after, context),

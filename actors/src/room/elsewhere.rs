@@ -1,15 +1,15 @@
-//! What a room's actor tells other nodes of its people, and shows of theirs.
+//! What a room's actor tells other nodes of its people, and shows of theirs; and what it asks them of its log.
 
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler};
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, MessageResult};
 use bobchat_proto::ids::UserId;
 use bobchat_proto::limits::PRESENT_USERS_MAX;
 use tokio::time::Instant;
 
 use super::delivery::PRESENCE_USERS_MAX;
-use super::{NodesChanged, Room, RoomState};
+use super::{FirstPlaces, NodesChanged, Room, RoomState};
 use crate::ports::{NodePresence, Unavailable};
 
 /// How long changes are gathered before the other nodes are told: what comes back at once is told once.
@@ -120,6 +120,30 @@ impl Room {
                 room.show_elsewhere(changed);
             });
         }
+    }
+}
+
+impl Room {
+    /// Asks the nodes that follow the room where events stood which its log has lost, then goes on.
+    pub(super) fn ask_others(&self, ids: Vec<u64>, context: &mut Context<Self>) {
+        let (core, room, nodes) = (self.worker.core.clone(), self.id, self.presence.nodes().collect());
+        let asking = async move { core.places_at(nodes, room, ids).await };
+        // Not waited for: two rooms may ask each other.
+        context.spawn(wrap_future::<_, Self>(asking).map(|places, room, context| {
+            let Some(machine) = &mut room.machine else { return };
+            let effects = machine.others_told(&places);
+            room.carry_out(effects, &tracing::Span::none(), context);
+            room.schedule_flush(context);
+            room.stop_when_idle(context);
+        }));
+    }
+}
+
+impl Handler<FirstPlaces> for Room {
+    type Result = MessageResult<FirstPlaces>;
+
+    fn handle(&mut self, asked: FirstPlaces, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.machine.as_ref().map(|machine| machine.first_places(&asked.ids)).unwrap_or_default())
     }
 }
 

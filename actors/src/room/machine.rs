@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{EventId, Ordinal, Sequence, UserId};
+use bobchat_proto::ids::{EventId, Ordinal, Position, Sequence, UserId};
 use bobchat_proto::wire::{self, event::Body};
 use prost::Message as _;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use super::{Command, Decision, Key, RoomState, decide};
 use crate::operations::Acting;
 use crate::plant::{self, Bug};
 use crate::ports::{Append, AppendError, Cursor, NewEvent, Outcome, Placement, Unavailable, judge_cursor, owner};
+use doubt::first_place;
 use pending::Pending;
 
 /// Commands that may wait in a room. A window of 32 from each of a hundred busy members; whoever comes
@@ -70,6 +71,9 @@ pub enum Effect<T> {
     Lost(Vec<wire::Event>),
     /// Subscribers have seen what the log has lost: they load the newest page (rule 17).
     Reset,
+    /// These may have been appended to a log that is lost now. Ask the nodes that follow the room whether they heard of
+    /// them, then call [`Machine::others_told`].
+    AskOthers(Vec<u64>),
     /// The room is loaded again with more events behind what subscribers have seen: write those after this seq to them.
     CatchUp(Sequence),
 }
@@ -85,6 +89,8 @@ enum Phase {
     Filling,
     /// Its state.
     Reloading,
+    /// What other nodes heard of its commands.
+    Asking,
 }
 
 /// The decisions of one room, apart from their effects.
@@ -107,6 +113,8 @@ pub struct Machine<T> {
     phase: Phase,
     /// Set when the log has events that the room has not seen, while a batch is with it.
     missed: bool,
+    /// Where events stood that the log has lost after the room had applied them, by their identifiers.
+    lost: Vec<(u64, Position)>,
 }
 
 impl<T> Machine<T> {
@@ -116,7 +124,7 @@ impl<T> Machine<T> {
         let ring = Ring::new(state.applied());
         let decided_on = state.head.state_seq;
         let (waiting, in_flight) = (VecDeque::new(), Vec::new());
-        Self { state, ring, waiting, in_flight, decided_on, phase: Phase::Ready, missed: false }
+        Self { state, ring, waiting, in_flight, decided_on, phase: Phase::Ready, missed: false, lost: Vec::new() }
     }
 
     /// The room's state.
@@ -269,6 +277,7 @@ impl<T> Machine<T> {
         let mut effects = Vec::new();
         let lost: Vec<wire::Event> = ring.into_events().filter(|event| !self.owns(event)).collect();
         if !lost.is_empty() {
+            self.lost = lost.iter().map(|event| (event.id, first_place(event))).collect();
             effects.push(Effect::Lost(lost));
         }
         match judge_cursor(&self.state.spans, self.state.head.position, before) {
@@ -276,6 +285,7 @@ impl<T> Machine<T> {
             Cursor::Good(_) => {}
             Cursor::Lost | Cursor::Never => effects.push(Effect::Reset),
         }
+        self.ask_others(&mut effects);
         effects
     }
 
@@ -369,10 +379,8 @@ impl<T> Machine<T> {
 
     /// The same batch again, under the same keys: whatever the first attempt did, it is done once.
     fn retry_or_give_up(&mut self, now: Instant) -> Vec<Effect<T>> {
-        for pending in &mut self.in_flight {
-            pending.uncertain = true;
-            pending.sent_before();
-        }
+        let epoch = self.state.head.position.epoch;
+        self.in_flight.iter_mut().for_each(|pending| pending.in_doubt(epoch));
         if self.in_flight.iter().any(|pending| pending.deadline > now) {
             if self.decided_on != self.state.head.state_seq {
                 // Another node has changed the state meanwhile: the log would refuse what was decided before.
@@ -436,6 +444,7 @@ fn conflict() -> wire::Error {
     ErrorCode::IdempotencyConflict.error("the key was used for another body").with_field("key")
 }
 
+mod doubt;
 mod follow;
 mod pending;
 

@@ -66,6 +66,14 @@ pub struct NodesChanged {
     pub own: bool,
 }
 
+/// Where did you see these events first? Answered with those that were seen lately.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(u64, Position)>")]
+pub struct FirstPlaces {
+    /// The identifiers of the events.
+    pub ids: Vec<u64>,
+}
+
 /// What may I see?
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Inspected, wire::Error>")]

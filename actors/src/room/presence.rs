@@ -72,6 +72,11 @@ impl Presence {
         !self.peers.is_empty()
     }
 
+    /// The other nodes that follow the room, as far as they are known.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeLife> {
+        self.peers.keys().copied()
+    }
+
     /// Whether a user is at another node.
     pub(super) fn is_elsewhere(&self, user: UserId) -> bool {
         self.peers.values().any(|peer| peer.counts && peer.users.contains(&user))

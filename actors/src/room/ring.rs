@@ -37,7 +37,12 @@ impl Ring {
         }
     }
 
-    /// All events that are held.
+    /// All events that are held, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &wire::Event> {
+        self.events.iter()
+    }
+
+    /// The same, at its end.
     pub(super) fn into_events(self) -> impl Iterator<Item = wire::Event> {
         self.events.into_iter()
     }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use bobchat_actors::cluster::{Cluster, ClusterMetrics, ClusterOptions, ClusterPorts};
 use bobchat_actors::hub::{SessionId, Subscriber};
+use bobchat_actors::nodes::NodePort;
 use bobchat_actors::operations::Acting;
-use bobchat_actors::ports::memory::{MemoryEventStore, MemoryLiveLog, MemoryNetwork, MemoryStore, ToldLog};
-use bobchat_actors::ports::{Clock, Directory as _, Listener, LiveLog as _, RoomLog};
+use bobchat_actors::ports::memory::{
+    MemoryBackplane, MemoryEventStore, MemoryLiveLog, MemoryNetwork, MemoryNodes, MemoryStore, ToldLog,
+};
+use bobchat_actors::ports::{Clock, Directory as _, Listener, LiveLog as _, NodeListener, RoomLog, Told};
 use bobchat_actors::room::{Attach, Attached};
 use bobchat_proto::codec::Format;
-use bobchat_proto::ids::{RoomId, UserId};
+use bobchat_proto::ids::{NodeId, RoomId, UserId};
 use bobchat_proto::record;
 use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
 use prometheus_client::registry::Registry;
@@ -20,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::node::{NOW_MICROS, PATIENCE, Rooms, TestNode};
 use crate::person::Person;
+use crate::presence::wait_for;
 
 /// Goes on from a fixed time, as fast as the test's own time does.
 struct RunningClock(Instant);
@@ -34,6 +38,7 @@ impl Clock for RunningClock {
 struct Node {
     node: TestNode,
     cluster: Arc<Cluster>,
+    end: Arc<MemoryBackplane>,
 }
 
 /// What all nodes share.
@@ -42,6 +47,7 @@ struct Shared {
     live: Arc<MemoryLiveLog>,
     store: Arc<MemoryEventStore>,
     network: Arc<MemoryNetwork>,
+    links: Arc<MemoryNodes>,
     options: ClusterOptions,
 }
 
@@ -54,7 +60,7 @@ impl Shared {
             let user = record::User { handle: handle.to_owned(), name: handle.to_owned(), ..record::User::default() };
             store.create_user(UserId::new(id).unwrap(), user, None).await.unwrap();
         }
-        Self { clock, live, store, network: Arc::default(), options }
+        Self { clock, live, store, network: Arc::default(), links: Arc::default(), options }
     }
 
     async fn node(&self, number: u64) -> Node {
@@ -72,14 +78,21 @@ impl Shared {
         let log = Arc::new(ToldLog::new(cluster.clone(), end.clone()));
         let rooms = Rooms { log, history: cluster.clone(), directory: cluster.clone(), clock: self.clock.clone() };
         let credentials = MemoryStore::new(self.clock.clone());
-        let node = TestNode::over(rooms, &credentials, end.clone()).await;
+        let (node_id, link) = (NodeId::new(number).unwrap(), self.links.join(NodeId::new(number).unwrap()));
+        let port = NodePort { link: link.clone(), node: node_id, ..NodePort::alone("1.0", "here") };
+        let node = TestNode::over(rooms, &credentials, end.clone(), port).await;
         let core = node.worker.core.clone();
+        let asked: Arc<dyn NodeListener> = core.clone();
+        link.listen(Arc::downgrade(&asked));
+        core.join_nodes().await.unwrap();
+        let answering = core.clone();
+        actix::spawn(async move { answering.tend_nodes().await });
         let listener: Arc<dyn Listener> = core.clone();
         end.listen(Arc::downgrade(&listener));
         actix::spawn(async move { core.catch_up().await });
         let tended = cluster.clone();
         actix::spawn(async move { tended.tend().await });
-        Node { node, cluster }
+        Node { node, cluster, end }
     }
 }
 
@@ -392,4 +405,23 @@ async fn what_comes_again_is_for_those_who_were_there_live_resumed_and_read() {
         assert_eq!(keys_read(&mut ada, room).await, for_ada, "read");
         assert_eq!(keys_read(&mut bob, room).await, for_bob, "read");
     }
+}
+
+/// Log protocol, rule 16: some have seen what nobody was told of.
+#[actix::test]
+async fn what_was_lost_before_its_author_was_answered_says_where_others_saw_it() {
+    let mut pair = Pair::start(unarchived()).await;
+    let (room, id) = (pair.room, pair.room_id());
+    wait_for(&mut pair.ada, room, &[2, 3]).await;
+    let (bobs, (seen, was_seen)) = (pair.nodes[1].end.clone(), std::sync::mpsc::channel());
+    pair.shared.live.forget_in_next_append(move |events| {
+        bobs.hear(id, Told::Events(events.clone()));
+        seen.send(events).unwrap();
+    });
+    pair.ada_says(0..1).await;
+    let [first] = &was_seen.recv().unwrap()[..] else { panic!("one was appended") };
+    let said = pair.agree().await;
+    let [again] = &said[..] else { panic!("it is there once: {said:?}") };
+    assert_eq!((again.id, again.epoch), (first.id, first.epoch + 1));
+    assert_eq!(again.first, Some(first.position().into()));
 }

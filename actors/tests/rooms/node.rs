@@ -90,15 +90,16 @@ impl TestNode {
     ) -> Self {
         let Stores { clock, store } = stores;
         let rooms = Rooms { log, history: store.clone(), directory: store.clone(), clock: clock.clone() };
-        Self::of(rooms, store, backplane, nodes).await
+        Self::over(rooms, store, backplane, nodes).await
     }
 
-    /// A node whose rooms are kept elsewhere than what else it knows.
-    pub(crate) async fn over(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>) -> Self {
-        Self::of(rooms, store, backplane, NodePort::alone("test", "memory")).await
-    }
-
-    async fn of(rooms: Rooms, store: &Arc<MemoryStore>, backplane: Arc<dyn Backplane>, nodes: NodePort) -> Self {
+    /// A node whose rooms may be kept elsewhere than what else it knows.
+    pub(crate) async fn over(
+        rooms: Rooms,
+        store: &Arc<MemoryStore>,
+        backplane: Arc<dyn Backplane>,
+        nodes: NodePort,
+    ) -> Self {
         let Rooms { log, history, directory, clock } = rooms;
         let log = TrickyLog { inner: log, panic_after_append: AtomicBool::new(false), before_head: Mutex::default() };
         let log = Arc::new(log);

@@ -38,7 +38,7 @@ async fn present(person: &mut Person, room: u64) -> (Vec<u64>, u64) {
     }
 }
 
-async fn wait_for(person: &mut Person, room: u64, expected: &[u64]) {
+pub(crate) async fn wait_for(person: &mut Person, room: u64, expected: &[u64]) {
     let begin = Instant::now();
     loop {
         let (users, count) = present(person, room).await;

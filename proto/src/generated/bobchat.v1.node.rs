@@ -17,7 +17,7 @@ pub struct Lease {
 ///
 /// It may be lost, and whoever can publish can forge it: a node believes an answer only where it waits for one, and
 /// does nothing for a frame that would be wrong to do twice.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
     /// The version of this message; a node refuses what it does not know.
     #[prost(uint32, tag = "1")]
@@ -38,7 +38,7 @@ pub struct Frame {
 /// Nested message and enum types in `Frame`.
 pub mod frame {
     /// What it tells.
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Body {
         /// Wants an answer.
         #[prost(message, tag = "5")]
@@ -58,19 +58,19 @@ pub mod frame {
     }
 }
 /// A question.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Request {
     /// Names it among those of its node; the answer repeats it.
     #[prost(fixed64, tag = "1")]
     pub id: u64,
     /// What is asked.
-    #[prost(oneof = "request::Body", tags = "2, 3")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4")]
     pub body: ::core::option::Option<request::Body>,
 }
 /// Nested message and enum types in `Request`.
 pub mod request {
     /// What is asked.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Body {
         /// What do you do now?
         #[prost(message, tag = "2")]
@@ -78,6 +78,9 @@ pub mod request {
         /// Close connections.
         #[prost(message, tag = "3")]
         SignOut(super::SignOut),
+        /// Where did you see these events?
+        #[prost(message, tag = "4")]
+        PlacesAsked(super::PlacesAsked),
     }
 }
 /// What do you do now?
@@ -93,20 +96,30 @@ pub struct SignOut {
     #[prost(fixed64, optional, tag = "2")]
     pub device: ::core::option::Option<u64>,
 }
+/// Where did you see these events of a room? Asked by a node that may have appended them to a log that is lost.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlacesAsked {
+    /// The room.
+    #[prost(fixed64, tag = "1")]
+    pub room: u64,
+    /// The identifiers of its events.
+    #[prost(fixed64, repeated, tag = "2")]
+    pub ids: ::prost::alloc::vec::Vec<u64>,
+}
 /// An answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reply {
     /// The question's.
     #[prost(fixed64, tag = "1")]
     pub id: u64,
     /// What is answered.
-    #[prost(oneof = "reply::Body", tags = "2, 3")]
+    #[prost(oneof = "reply::Body", tags = "2, 3, 4")]
     pub body: ::core::option::Option<reply::Body>,
 }
 /// Nested message and enum types in `Reply`.
 pub mod reply {
     /// What is answered.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Body {
         /// What the node does now.
         #[prost(message, tag = "2")]
@@ -114,6 +127,9 @@ pub mod reply {
         /// The connections are told to close.
         #[prost(message, tag = "3")]
         SignedOut(super::SignedOut),
+        /// Where the node saw the events.
+        #[prost(message, tag = "4")]
+        Places(super::Places),
     }
 }
 /// Connections were told to close.
@@ -122,6 +138,23 @@ pub struct SignedOut {
     /// How many.
     #[prost(uint32, tag = "1")]
     pub connections: u32,
+}
+/// The events that a node saw, of those it was asked for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Places {
+    /// In no order.
+    #[prost(message, repeated, tag = "1")]
+    pub places: ::prost::alloc::vec::Vec<Place>,
+}
+/// Where an event stood first.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Place {
+    /// The event's identifier.
+    #[prost(fixed64, tag = "1")]
+    pub id: u64,
+    /// Where it stood.
+    #[prost(message, optional, tag = "2")]
+    pub first: ::core::option::Option<super::Position>,
 }
 /// The sender took a lease, or gave it back.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -11,7 +11,7 @@ use super::live_room::LiveRoom;
 use crate::log::Plant;
 use crate::ports::{
     AdvanceError, Clock, FenceError, Fenced, Incarnation, LiveAppend, LiveAppended, LiveHead, LiveLog, LiveRefusal,
-    LiveTail, Opening, Unavailable,
+    LiveTail, Opening, Outcome, Unavailable,
 };
 
 /// Stored events that a log keeps all the same, for those who are a little behind.
@@ -37,7 +37,11 @@ struct State {
     rooms: BTreeMap<RoomId, LiveRoom>,
     /// Who archives a room, and until when.
     claims: BTreeMap<RoomId, (u64, i64)>,
+    /// Sees what the next append adds, before it is lost.
+    last_witness: Option<Witness>,
 }
+
+type Witness = Box<dyn FnOnce(Vec<wire::Event>) + Send>;
 
 /// What a server held at one moment: what a replica that lags behind has.
 #[derive(Clone)]
@@ -61,7 +65,13 @@ impl MemoryLiveLog {
     /// The same, keeping `tail` stored events of each room.
     #[must_use]
     pub fn with_tail(clock: Arc<dyn Clock>, tail: u64) -> Arc<Self> {
-        let state = State { life: new_life(), reachable: true, rooms: BTreeMap::new(), claims: BTreeMap::new() };
+        let state = State {
+            life: new_life(),
+            reachable: true,
+            rooms: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            last_witness: None,
+        };
         Arc::new(Self { clock, tail, state: Mutex::new(state) })
     }
 
@@ -108,6 +118,11 @@ impl MemoryLiveLog {
         }
     }
 
+    /// The next append is taken and shown to `witness`, and before it is answered everything is lost.
+    pub fn forget_in_next_append(&self, witness: impl FnOnce(Vec<wire::Event>) + Send + 'static) {
+        self.state().last_witness = Some(Box::new(witness));
+    }
+
     /// Whether the server answers. While it does not, nothing that is asked of it is done.
     pub fn set_reachable(&self, reachable: bool) {
         self.state().reachable = reachable;
@@ -139,7 +154,16 @@ impl LiveLog for MemoryLiveLog {
         let mut state = self.reached().map_err(LiveRefusal::Unknown)?;
         let life = state.life;
         let room = state.rooms.get_mut(&append.append.room).ok_or(LiveRefusal::Cold)?;
-        room.append(append, life, now)
+        let answer = room.append(append, life, now)?;
+        let Some(witness) = state.last_witness.take() else { return Ok(answer) };
+        state.rooms.clear();
+        drop(state);
+        let appended = answer.outcomes.into_iter().filter_map(|outcome| match outcome {
+            Outcome::Appended(event) => Some(event),
+            Outcome::Repeated(_) | Outcome::Conflict => None,
+        });
+        witness(appended.collect());
+        Err(LiveRefusal::Unknown(Unavailable::new("everything was lost before the answer")))
     }
 
     async fn fence(&self, room: RoomId, epoch: Epoch) -> Result<Fenced, FenceError> {

@@ -17,7 +17,7 @@ impl<T> Machine<T> {
             return effects;
         }
         events.retain(|event| event.epoch == epoch);
-        if matches!(self.phase, Phase::Ready | Phase::Appending) {
+        if matches!(self.phase, Phase::Ready | Phase::Appending | Phase::Asking) {
             self.apply_all(events, &mut effects);
         }
         effects

@@ -1,6 +1,6 @@
 //! A command on its way.
 
-use bobchat_proto::ids::RoomId;
+use bobchat_proto::ids::{Epoch, Position, RoomId};
 use bobchat_proto::wire::{self, event::Body};
 use tokio::time::Instant;
 
@@ -21,11 +21,15 @@ pub(super) struct Pending<T> {
     pub(super) attempts: u8,
     /// Whether an attempt had an unknown outcome: it may stand in the log, whatever a later one is told.
     pub(super) uncertain: bool,
+    /// The epoch of the first such attempt, until it is known whether others heard of it.
+    pub(super) doubt: Option<Epoch>,
+    /// Where an attempt stood that others heard of, in a log that was lost since.
+    pub(super) first: Option<Position>,
 }
 
 impl<T> Pending<T> {
     pub(super) fn new(ticket: T, acting: Acting, command: Command, key: Option<Key>, deadline: Instant) -> Self {
-        Self { ticket, acting, command, key, id: 0, deadline, attempts: 0, uncertain: false }
+        Self { ticket, acting, command, key, id: 0, deadline, attempts: 0, uncertain: false, doubt: None, first: None }
     }
 
     /// An attempt was made: from now on it is a repeat, whatever the client says of its key (rule 8).
@@ -33,6 +37,13 @@ impl<T> Pending<T> {
         if let Some(key) = &mut self.key {
             key.made_at = None;
         }
+    }
+
+    /// An attempt in this epoch has an unknown outcome.
+    pub(super) fn in_doubt(&mut self, epoch: Epoch) {
+        self.uncertain = true;
+        self.doubt.get_or_insert(epoch);
+        self.sent_before();
     }
 
     /// The event that it became.
@@ -49,6 +60,7 @@ impl<T> Pending<T> {
             id: self.id,
             author: self.acting.user.get(),
             key: Some(key),
+            first: self.first.map(Into::into),
             body: Some(body),
             ..wire::Event::default()
         };

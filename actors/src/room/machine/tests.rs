@@ -414,3 +414,62 @@ fn what_was_sent_once_is_a_repeat_and_keeps_its_identifier() {
     let [Effect::Retry(third)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!((third.events[0].made_at, third.events[0].event.id), (None, first.event.id));
 }
+
+/// A command that may have been appended to a log that is lost, and the room in the epoch after that.
+fn in_doubt_when_the_log_is_lost() -> (Bench, wire::Event, Vec<Effect<u32>>) {
+    let mut bench = Bench::new();
+    bench.say(1, OWNER);
+    let lost = bench.batch().1.unwrap().events.remove(0).event;
+    bench.answer(Err(AppendError::Unknown(Unavailable::new("planted"))));
+    bench.answer(Err(AppendError::StaleEpoch));
+    let epoch = bench.machine.state().head.position.epoch;
+    let mut state = bench.machine.state().clone();
+    state.head.position.epoch = Epoch(epoch.0 + 1);
+    state.spans.push(Span { epoch: Epoch(epoch.0 + 1), base: Sequence(2) });
+    let effects = bench.machine.reloaded(state);
+    (bench, lost, effects)
+}
+
+/// Rule 16.
+#[test]
+fn what_others_saw_before_the_log_was_lost_says_where_it_stood() {
+    let (mut bench, lost, effects) = in_doubt_when_the_log_is_lost();
+    assert_eq!(effects, [Effect::AskOthers(vec![lost.id])]);
+    assert_eq!(bench.batch(), (Vec::new(), None), "it waits for what they say");
+    let place = |epoch, seq| Position { epoch: Epoch(epoch), seq: Sequence(seq) };
+    let places = [(lost.id, place(1, 7)), (lost.id, place(1, 6)), (lost.id + 1, place(1, 2)), (lost.id, place(2, 1))];
+    assert_eq!(bench.machine.others_told(&places), []);
+    let again = bench.batch().1.unwrap().events.remove(0).event;
+    assert_eq!((again.id, again.first), (lost.id, Some(place(1, 6).into())), "the earliest of a log before");
+}
+
+#[test]
+fn what_nobody_saw_stands_where_it_comes_to_stand_and_nobody_is_asked_twice() {
+    let (mut bench, lost, _) = in_doubt_when_the_log_is_lost();
+    assert_eq!(bench.machine.told_head(None), [], "looked at afterwards");
+    assert_eq!(bench.machine.others_told(&[]), [Effect::Fill(Sequence(1))]);
+    bench.machine.filled(Vec::new(), false);
+    let again = bench.batch().1.unwrap().events.remove(0).event;
+    assert_eq!((again.id, again.first), (lost.id, None));
+    bench.answer(Err(AppendError::StaleEpoch));
+    let state = bench.machine.state().clone();
+    assert_eq!(bench.machine.reloaded(state), []);
+}
+
+#[test]
+fn a_room_says_where_it_saw_events_also_when_its_log_lost_them() {
+    let mut bench = Bench::new();
+    let mut seen = bench.foreign(50);
+    bench.machine.heard(vec![seen.clone()]);
+    let (ids, position) = ([50, 51], seen.position());
+    assert_eq!(bench.machine.first_places(&ids), [(50, position)]);
+    let mut state = bench.machine.state().clone();
+    let epoch = Epoch(position.epoch.0 + 1);
+    state.head.position = Position { epoch, seq: Sequence(1) };
+    state.spans.push(Span { epoch, base: Sequence(2) });
+    bench.machine.reloaded(state);
+    assert_eq!(bench.machine.first_places(&ids), [(50, position)], "put back, and not there yet");
+    (seen.epoch, seen.first) = (epoch.0, Some(position.into()));
+    bench.machine.heard(vec![seen]);
+    assert_eq!(bench.machine.first_places(&ids), [(50, position)], "there again");
+}

@@ -1,14 +1,15 @@
 //! What nodes publish for one another, and what of it is believed.
 
 use bobchat_actors::ports::{NodeLife, NodeReply, NodeRequest, Packet, SignedOutDevice};
-use bobchat_proto::ids::{DeviceId, NodeId, UserId};
+use bobchat_proto::ids::{DeviceId, NodeId, Position, RoomId, UserId};
 use bobchat_proto::node::{self, Frame, frame::Body, reply, request};
 use prost::Message as _;
 
 /// The version of what is published: nodes of another one are not understood, and do not answer.
 const FRAME_VERSION: u32 = 1;
 
-/// The largest thing that is said is a room as it stands in lists: two texts of some hundred letters.
+/// The largest things that are said: a room as it stands in lists, which is two texts of some hundred letters, and the
+/// places of the events of one batch.
 const FRAME_BYTES_MAX: usize = 16 * 1024;
 
 /// Why a frame is thrown away.
@@ -63,6 +64,7 @@ fn write_request(request: NodeRequest) -> request::Body {
         NodeRequest::SignOut(SignedOutDevice { user, device }) => {
             request::Body::SignOut(node::SignOut { user: user.get(), device: device.map(DeviceId::get) })
         }
+        NodeRequest::Places { room, ids } => request::Body::PlacesAsked(node::PlacesAsked { room: room.get(), ids }),
     }
 }
 
@@ -70,6 +72,10 @@ fn write_reply(reply: NodeReply) -> reply::Body {
     match reply {
         NodeReply::Status(status) => reply::Body::Status(status),
         NodeReply::SignedOut { connections } => reply::Body::SignedOut(node::SignedOut { connections }),
+        NodeReply::Places(places) => {
+            let place = |(id, first): (u64, Position)| node::Place { id, first: Some(first.into()) };
+            reply::Body::Places(node::Places { places: places.into_iter().map(place).collect() })
+        }
     }
 }
 
@@ -114,6 +120,9 @@ fn read_request(body: request::Body) -> Option<NodeRequest> {
             let device = device.map(DeviceId::new).transpose().ok()?;
             NodeRequest::SignOut(SignedOutDevice { user: UserId::new(user).ok()?, device })
         }
+        request::Body::PlacesAsked(node::PlacesAsked { room, ids }) => {
+            NodeRequest::Places { room: RoomId::new(room).ok()?, ids }
+        }
     })
 }
 
@@ -121,11 +130,16 @@ fn read_reply(body: reply::Body) -> NodeReply {
     match body {
         reply::Body::Status(status) => NodeReply::Status(status),
         reply::Body::SignedOut(node::SignedOut { connections }) => NodeReply::SignedOut { connections },
+        reply::Body::Places(node::Places { places }) => {
+            let place = |node::Place { id, first }| first.map(|first| (id, Position::from(first)));
+            NodeReply::Places(places.into_iter().filter_map(place).collect())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bobchat_proto::ids::{Epoch, Sequence};
     use bobchat_proto::wire;
     use proptest::prelude::*;
 
@@ -148,6 +162,19 @@ mod tests {
         Body::Request(node::Request { id: 1, body })
     }
 
+    /// As large as any.
+    fn places(count: u64) -> Vec<(u64, Position)> {
+        let first = Position { epoch: Epoch(u64::from(u32::MAX)), seq: Sequence(1 << 53) };
+        (0..count).map(|number| (u64::MAX - number, first)).collect()
+    }
+
+    #[test]
+    fn what_is_known_of_a_whole_batch_is_heard() {
+        let reply = Packet::Reply { id: 1, reply: NodeReply::Places(places(512)) };
+        let heard = read(id(1), &write(from(), None, reply.clone()));
+        assert_eq!(heard, Ok(Heard::Packet(from(), reply)));
+    }
+
     #[test]
     fn what_is_said_is_what_is_heard() {
         let (user, device) = (UserId::new(5).unwrap(), DeviceId::new(6).ok());
@@ -159,6 +186,11 @@ mod tests {
             Packet::Ask { id: 2, request: NodeRequest::SignOut(SignedOutDevice { user, device }) },
             Packet::Ask { id: 3, request: NodeRequest::SignOut(SignedOutDevice { user, device: None }) },
             Packet::Reply { id: u64::MAX, reply: NodeReply::SignedOut { connections: 9 } },
+            Packet::Ask {
+                id: 4,
+                request: NodeRequest::Places { room: RoomId::new(9).unwrap(), ids: vec![1, u64::MAX] },
+            },
+            Packet::Reply { id: 4, reply: NodeReply::Places(places(2)) },
             Packet::Membership { user, signal },
         ] {
             for to in [None, Some(id(1))] {
@@ -173,6 +205,8 @@ mod tests {
     #[test]
     fn what_contradicts_itself_or_is_for_another_is_refused() {
         let membership = Body::Membership(node::Membership { user: 5, signal: None });
+        let body = Some(request::Body::PlacesAsked(node::PlacesAsked { room: 0, ids: vec![1] }));
+        let places_asked = Body::Request(node::Request { id: 1, body });
         for broken in [
             Frame { to: Some(3), ..said() },
             Frame { node: 0, ..said() },
@@ -180,6 +214,7 @@ mod tests {
             Frame { body: Some(Body::Request(node::Request { id: 1, body: None })), ..said() },
             Frame { body: Some(Body::Reply(node::Reply { id: 1, body: None })), ..said() },
             Frame { body: Some(sign_out(0, None)), ..said() },
+            Frame { body: Some(places_asked), ..said() },
             Frame { body: Some(sign_out(1, Some(0))), ..said() },
             Frame { body: Some(membership), ..said() },
             Frame { body: Some(Body::Probe(node::Probe {})), ..said() },
