@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{Position, RoomId};
+use bobchat_proto::ids::{Epoch, Position, RoomId};
 use bobchat_proto::limits::PAGE_ITEMS_MAX;
 use bobchat_proto::wire::{self, ResetReason};
 
@@ -94,7 +94,7 @@ pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acti
 
 /// Sends what is visible after `after` up to `end`, at the pace of the client; returns `end`, or where it
 /// was when the connection closed, or when the log turned out to have another epoch than that of `end`: then only the
-/// room can say whether it still has what the client was sent last.
+/// room can say whether it still has what the client was sent last, and what follows.
 async fn replay(
     worker: &Worker,
     outlet: &Outlet,
@@ -123,9 +123,25 @@ async fn replay(
             after = last;
         }
         if !page.has_more {
-            return end;
+            if after.seq >= end.seq || is_in_epoch(worker, room, end.epoch).await {
+                return end;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+            return after;
         }
         std::future::poll_fn(|context| outlet.poll_below(LOW_WATER, context)).await;
     }
     after
+}
+
+/// Whether a room's log still stands in an epoch, so that nothing but what is not shown was missing from a page of it. A
+/// log that was lost is opened again by the asking.
+async fn is_in_epoch(worker: &Worker, room: RoomId, epoch: Epoch) -> bool {
+    match worker.core.log.head(room).await {
+        Ok(head) => head.is_some_and(|head| head.position.epoch == epoch),
+        Err(error) => {
+            tracing::warn!(room.id = %room, error = %error, "could not read where a room's log stands");
+            false
+        }
+    }
 }

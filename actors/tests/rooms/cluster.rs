@@ -425,3 +425,32 @@ async fn what_was_lost_before_its_author_was_answered_says_where_others_saw_it()
     assert_eq!((again.id, again.epoch), (first.id, first.epoch + 1));
     assert_eq!(again.first, Some(first.position().into()));
 }
+
+/// Log protocol, rule 27.
+#[actix::test]
+async fn who_resumes_far_behind_while_the_log_is_lost_goes_on_without_a_reset() {
+    let mut pair = Pair::start(unarchived()).await;
+    let room = pair.room;
+    let begin = pair.shared.live.head(pair.room_id()).await.unwrap().unwrap().head.position;
+    pair.ada_says(0..5).await;
+    // Has loaded the room, and holds none of its events.
+    let node = pair.shared.node(3).await;
+    let mut phone = Person::sign_in(&node.node.worker, 3).await;
+    phone.subscribe(room).await;
+    pair.shared.live.flush_all();
+    // Opened again, and who holds what was lost has not put it back yet.
+    let opened = pair.nodes[1].cluster.head(pair.room_id()).await.unwrap().unwrap().position;
+    assert_eq!((opened.epoch.0, opened.seq), (2, begin.seq));
+    let said: Vec<_> = (0..5).map(|number| format!("ada-{number}")).collect();
+    let (beats, id) = (node.end.clone(), pair.room_id());
+    actix::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            beats.hear(id, Told::Head(None));
+        }
+    });
+    let mut person = Person::sign_in(&node.node.worker, 2).await;
+    person.ok(Request::Subscribe(wire::Subscribe { room, cursor: Some(begin.into()) })).await;
+    assert_eq!(heard(&mut person, "ada-4").await, said);
+    assert!(!person.was_reset(), "it had nothing that was lost");
+}

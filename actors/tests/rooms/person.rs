@@ -152,7 +152,12 @@ impl Person {
         }
     }
 
-    /// Whether no event has come, nor comes within a round trip.
+    /// Whether it was told, and did not wait for it, that a stream broke off.
+    pub(crate) fn was_reset(&mut self) -> bool {
+        self.read();
+        self.heard.iter().any(|frame| matches!(frame.body, Some(Body::Reset(_))))
+    }
+
     /// The next person who types.
     pub(crate) async fn typing(&mut self) -> wire::TypingSignal {
         match self.wait_for(|frame| matches!(frame.body, Some(Body::Typing(_)))).await {
