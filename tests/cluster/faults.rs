@@ -13,7 +13,7 @@ mod subscriber;
 
 use bobchat_loadtest::torture::{Client, Torture, Verdict};
 
-use crate::run::{AGREED_WITHIN, PATIENCE, must_be_clean, plan};
+use crate::run::{PATIENCE, agreed_within, must_be_clean, plan};
 use crate::set::Set;
 
 /// The rooms of a run, by number.
@@ -51,7 +51,7 @@ fn begin(set: &Set) -> Torture {
 
 /// The fault has ended: all agree in time, all go on, and every promise was kept.
 fn end(mut torture: Torture) -> Verdict {
-    let agreed = torture.settle(AGREED_WITHIN).unwrap();
+    let agreed = torture.settle(agreed_within()).unwrap();
     println!("agreed after {:.2} s", agreed.as_secs_f64());
     torture.stage(AFTER);
     torture.talk(100, PATIENCE).unwrap();

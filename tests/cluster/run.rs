@@ -8,8 +8,9 @@ use bobchat_loadtest::torture::{Client, Plan, Torture, Verdict};
 /// How long anything may take that has no bound of its own; on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long all may take to agree after a fault ended: what is promised.
-pub(crate) const AGREED_WITHIN: Duration = Duration::from_secs(10);
+/// How long all may take to agree after a fault ended, as is promised: measured by `make torture-cluster`, which has the
+/// machine for itself. Elsewhere they only have to agree in the end.
+const AGREED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a busy machine of two cores may add to what is promised in seconds.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);
@@ -31,17 +32,24 @@ pub(crate) fn must_be_clean(torture: Torture) -> Verdict {
 
 /// Ends a run: all agree in time.
 pub(crate) fn judge(mut torture: Torture) -> Verdict {
-    torture.settle(AGREED_WITHIN).unwrap();
+    torture.settle(agreed_within()).unwrap();
     let verdict = torture.finish().unwrap();
     println!("{verdict}");
     verdict
 }
 
+/// How long all may take to agree after a fault ended.
+pub(crate) fn agreed_within() -> Duration {
+    if is_measured() { AGREED_WITHIN } else { PATIENCE }
+}
+
+/// Whether the run is to show in what time things happen.
+fn is_measured() -> bool {
+    std::env::var_os("BOBCHAT_TORTURE").is_some()
+}
+
 /// How long a fault lasts: as long as is promised when `make torture` asks for it, else long enough to outlast every
 /// deadline that a request has.
 pub(crate) fn lasting(promised: Duration) -> Duration {
-    match std::env::var_os("BOBCHAT_TORTURE") {
-        Some(_) => promised,
-        None => promised.min(Duration::from_secs(12)),
-    }
+    if is_measured() { promised } else { promised.min(Duration::from_secs(12)) }
 }

@@ -6,7 +6,7 @@ use super::{AFTER, begin};
 use crate::cassandra;
 use crate::pool::{self, Standing};
 use crate::redis::RedisServer;
-use crate::run::{AGREED_WITHIN, PATIENCE, judge};
+use crate::run::{PATIENCE, agreed_within, judge};
 use crate::set::Set;
 
 fn lose_redis_and_a_node(redis: &mut RedisServer, set: &mut Set, torture: &mut Torture) {
@@ -16,7 +16,7 @@ fn lose_redis_and_a_node(redis: &mut RedisServer, set: &mut Set, torture: &mut T
     redis.run();
     set.nodes[0].run();
     set.nodes[0].wait_until_ready();
-    torture.settle(AGREED_WITHIN).unwrap();
+    torture.settle(agreed_within()).unwrap();
     torture.stage(AFTER);
     torture.talk(100, PATIENCE).unwrap();
 }

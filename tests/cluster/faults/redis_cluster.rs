@@ -1,7 +1,7 @@
 use crate::cassandra;
 use crate::redis::{RedisServer, eventually};
 use crate::redis_cluster::RedisCluster;
-use crate::run::{AGREED_WITHIN, BUSY, PATIENCE};
+use crate::run::{PATIENCE, agreed_within};
 use crate::set::Set;
 
 use super::{FAULT, HOT, begin, end};
@@ -41,7 +41,7 @@ fn a_primary_of_a_redis_cluster_is_killed_and_its_replica_takes_its_place() {
     let replica = replica_of(killed, &cluster);
     cluster.servers[killed].kill();
     wait_until_promoted(&cluster.servers[replica]);
-    let agreed = torture.settle(AGREED_WITHIN + BUSY).unwrap();
+    let agreed = torture.settle(agreed_within()).unwrap();
     println!("agreed {:.2} s after the first promotion", agreed.as_secs_f64());
     cluster.servers[killed].run();
     RedisCluster::wait(&cluster.servers);
@@ -55,7 +55,7 @@ fn a_primary_of_a_redis_cluster_is_killed_and_its_replica_takes_its_place() {
     cluster.servers[killed].kill();
     cluster.servers[replica].resume();
     wait_until_promoted(&cluster.servers[replica]);
-    let agreed = torture.settle(AGREED_WITHIN + BUSY).unwrap();
+    let agreed = torture.settle(agreed_within()).unwrap();
     println!("agreed {:.2} s after the second promotion", agreed.as_secs_f64());
     end(torture);
 }
