@@ -109,6 +109,13 @@ impl Person {
         self.subscribe(visit, room).await
     }
 
+    /// A leaving that was never answered came about, perhaps after it was told that it is back: the stream has ended.
+    pub(super) fn hears_its_leaving(&mut self, room: u64) {
+        if let Some(door) = self.doors.get_mut(&room).filter(|door| door.side == Side::Inside) {
+            *door = Door { side: Side::Joining, due: Instant::now() };
+        }
+    }
+
     fn stands_at(&mut self, room: u64, side: Side) {
         let (from, to) = STAYS_MS;
         let due = Instant::now() + self.random.millis(from, to);

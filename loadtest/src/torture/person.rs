@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bobchat_proto::codec::Format;
 use bobchat_proto::ids::Position;
-use bobchat_proto::wire::{self, ClientFrame, client_frame::Request, ok, server_frame::Body};
+use bobchat_proto::wire::{self, ClientFrame, client_frame::Request, event, ok, server_frame::Body};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -328,6 +328,9 @@ impl Person {
     fn event(&mut self, event: wire::Event) {
         let cursor = self.cursors.entry(event.room).or_default();
         *cursor = (*cursor).max(place(&event));
+        if matches!(&event.body, Some(event::Body::Left(left)) if left.user == self.account.user) {
+            self.hears_its_leaving(event.room);
+        }
         self.shared.lock().tell(self.number, Fact::Live, vec![event]);
     }
 
