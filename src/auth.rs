@@ -7,6 +7,9 @@
 //! - [`external`]: tokens that other sites sign.
 //! - [`accounts`]: users as they come to be.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod access;
 mod accounts;
 mod authenticator;

@@ -6,6 +6,9 @@
 //!
 //! `config.toml` in the repository lists every key; a test holds it against this module.
 
+// Reads what people wrote: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod auth;
 mod cassandra;
 mod cluster;

@@ -9,6 +9,9 @@
 //! - [`admin`]: the operator's listener.
 //! - [`error`], [`failure`]: the one shape of errors over HTTP.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod address;
 pub mod admin;
 pub mod assets;

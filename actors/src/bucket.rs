@@ -1,6 +1,9 @@
 //! Token buckets: how often something may happen, with a burst. They read the monotonic clock, so a step
 //! of the time of day neither opens nor shuts them.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,5 +1,8 @@
 //! Names that people choose: what is allowed in one, and the handle that is made of it.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use bobchat_proto::limits::USER_NAME_CHARS_MAX;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -103,9 +106,9 @@ fn is_forbidden(character: char) -> bool {
 }
 
 fn has_too_many_marks(line: &str) -> bool {
-    let mut in_a_row = 0;
+    let mut in_a_row = 0_usize;
     line.nfd().any(|character| {
-        in_a_row = if is_combining_mark(character) { in_a_row + 1 } else { 0 };
+        in_a_row = if is_combining_mark(character) { in_a_row.saturating_add(1) } else { 0 };
         in_a_row > MARKS_IN_A_ROW_MAX
     })
 }

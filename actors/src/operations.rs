@@ -1,6 +1,9 @@
 //! Everything a client can ask: one operation each. An operation takes who acts, decides permission itself,
 //! and cannot be called without one; WebSocket and REST are thin edges over [`perform`].
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod ask;
 mod messages;
 mod nodes;

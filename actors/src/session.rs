@@ -6,6 +6,9 @@
 //! - [`Session`]: the actor. Signs the connection in, checks rates, hands requests to
 //!   [`crate::operations`], answers, and lets it receive rooms.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 mod actor;
 mod auth;
 mod catch_up;

@@ -129,7 +129,7 @@ const ERROR_BYTES_MAX: usize = 256;
 fn brief(mut text: String) -> String {
     const CUT: &str = "..";
     if text.len() > ERROR_BYTES_MAX {
-        let end = (0..=ERROR_BYTES_MAX - CUT.len()).rev().find(|end| text.is_char_boundary(*end));
+        let end = (0..=ERROR_BYTES_MAX.saturating_sub(CUT.len())).rev().find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or_default());
         text.push_str(CUT);
     }

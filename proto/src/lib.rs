@@ -12,6 +12,9 @@
 //! - [`error`]: every error code and close code, one table each.
 //! - [`limits`]: every limit of the protocol, with its reason.
 
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod codec;
 pub mod error;
 pub mod ids;

@@ -119,7 +119,7 @@ pub(super) fn verify(token: &str, expected: &Expected<'_>, now: i64) -> Result<C
     let claims = jsonwebtoken::decode::<Claims>(token, expected.key, &validation).map_err(|_| Refused::Invalid)?.claims;
     let now = now / MICROS_PER_SECOND;
     let begins = claims.nbf.unwrap_or(0).max(claims.iat.unwrap_or(0));
-    if begins > now + LEEWAY_SECONDS || claims.exp < 0 || claims.sub.is_empty() {
+    if begins > now.saturating_add(LEEWAY_SECONDS) || claims.exp < 0 || claims.sub.is_empty() {
         return Err(Refused::Invalid);
     }
     if claims.exp.saturating_add(LEEWAY_SECONDS) <= now { Err(Refused::Expired) } else { Ok(claims) }

@@ -80,7 +80,8 @@ impl SigningKeys {
         clock: Arc<dyn Clock>,
         token_lifetime: Duration,
     ) -> Result<Self, Unavailable> {
-        let verifies_for_micros = micros(token_lifetime) + LEEWAY_SECONDS * MICROS_PER_SECOND;
+        let verifies_for_micros =
+            micros(token_lifetime).saturating_add(LEEWAY_SECONDS.saturating_mul(MICROS_PER_SECOND));
         let ring = RwLock::new(KeyRing::default());
         let reloaded = tokio::sync::Mutex::new(Instant::now());
         let keys = Self { credentials, clock, verifies_for_micros, ring, reloaded };
@@ -93,7 +94,7 @@ impl SigningKeys {
     /// one is taken. To be called every hour or so.
     pub(super) async fn rotate(&self) -> Result<(), Unavailable> {
         let now = self.clock.now_micros();
-        if self.ring().last().is_some_and(|newest| newest.signs_until - now > micros(REPLACED_BEFORE)) {
+        if self.ring().last().is_some_and(|newest| newest.signs_until.saturating_sub(now) > micros(REPLACED_BEFORE)) {
             return Ok(());
         }
         let fresh = generate(now).map_err(Unavailable::new)?;

@@ -29,6 +29,8 @@ const SECRET_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 const BODY_BYTES: usize = DEVICE_BYTES + GENERATION_BYTES + SECRET_BYTES;
 const TOKEN_BYTES: usize = BODY_BYTES + TAG_BYTES;
+/// A token as it is written: base64 without padding.
+const TOKEN_LETTERS: usize = (TOKEN_BYTES * 8).div_ceil(6);
 
 /// A refresh token as its bearer has it.
 #[derive(Clone, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl RefreshToken {
     /// Reads a token; `None` when it has not the form of one.
     pub(super) fn decode(text: &str) -> Option<Self> {
         // Measured before it is decoded: the text is as long as a client likes.
-        if text.len() != TOKEN_BYTES.div_ceil(3) * 4 - (3 - TOKEN_BYTES % 3) % 3 {
+        if text.len() != TOKEN_LETTERS {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;

@@ -49,8 +49,12 @@ impl Auth {
         let auth = reader.section("auth", |section| Self {
             issuer: section.get_if("issuer", "bobchat".to_owned(), |text| not_empty(text)),
             audience: section.get_if("audience", "bobchat".to_owned(), |text| not_empty(text)),
-            access_token_lifetime: section.within("access_token_lifetime", 15 * MINUTE, MINUTE..=DAY),
-            refresh_token_lifetime: section.within("refresh_token_lifetime", 30 * DAY, MINUTE..=3650 * DAY),
+            access_token_lifetime: section.within("access_token_lifetime", MINUTE.saturating_mul(15), MINUTE..=DAY),
+            refresh_token_lifetime: section.within(
+                "refresh_token_lifetime",
+                DAY.saturating_mul(30),
+                MINUTE..=DAY.saturating_mul(3650),
+            ),
             guests: section.get("guests", true),
             external: section.tables("external", read_external).into_iter().flatten().collect(),
         });
@@ -99,7 +103,7 @@ fn read_external(section: &mut Section<'_>) -> Option<ExternalIssuer> {
         (Some(path), None) => Some(KeySource::KeyFile(path)),
         (None, Some(path)) => Some(KeySource::JwksFile(path)),
         (first, second) => {
-            let given = usize::from(first.is_some()) + usize::from(second.is_some());
+            let given = [first, second].iter().flatten().count();
             section.fault("key_file, jwks_file", format_args!("{given} given"), "exactly one of the two is required");
             None
         }

@@ -48,7 +48,7 @@ impl Cassandra {
 
     fn read_section(section: &mut Section<'_>) -> Option<Self> {
         let nodes: Vec<CassandraNode> = section.get("nodes", Vec::new());
-        let second = Duration::from_secs(1);
+        let seconds = Duration::from_secs;
         let connections = section.within("connections_per_node", 2_u64, 1..=64);
         let cassandra = Self {
             keyspace: section.get("keyspace", Keyspace::default()),
@@ -60,8 +60,8 @@ impl Cassandra {
                 .ok()
                 .and_then(NonZeroUsize::new)
                 .unwrap_or(NonZeroUsize::MIN),
-            request_timeout: section.within("request_timeout", 6 * second, second..=60 * second),
-            connect_timeout: section.within("connect_timeout", 3 * second, second / 10..=60 * second),
+            request_timeout: section.within("request_timeout", seconds(6), seconds(1)..=seconds(60)),
+            connect_timeout: section.within("connect_timeout", seconds(3), Duration::from_millis(100)..=seconds(60)),
             nodes,
         };
         (!cassandra.nodes.is_empty()).then_some(cassandra)

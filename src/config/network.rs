@@ -16,11 +16,11 @@ impl Network {
         match (self.base, address.to_canonical()) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
                 let distance = u32::from(base) ^ u32::from(address);
-                distance.checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
+                distance.checked_shr(u32::BITS.saturating_sub(self.prefix.into())).unwrap_or(0) == 0
             }
             (IpAddr::V6(base), IpAddr::V6(address)) => {
                 let distance = u128::from(base) ^ u128::from(address);
-                distance.checked_shr(128 - u32::from(self.prefix)).unwrap_or(0) == 0
+                distance.checked_shr(u128::BITS.saturating_sub(self.prefix.into())).unwrap_or(0) == 0
             }
             _ => false,
         }

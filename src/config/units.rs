@@ -38,7 +38,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 fn show(amount: u64, units: &[(&str, u64)], smallest: &str) -> String {
     let whole = units.iter().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     let (unit, factor) = whole.copied().unwrap_or((smallest, 1));
-    format!("{}{unit}", amount / factor)
+    format!("{}{unit}", amount.checked_div(factor).unwrap_or(amount))
 }
 
 #[cfg(test)]

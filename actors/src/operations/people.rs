@@ -25,7 +25,8 @@ pub(super) async fn members(
     let inspected = ask_room(&worker, room, || Inspect { acting, presence: false }).await??;
     inspected.role.ok_or_else(not_a_member)?;
     let directory = &worker.core.directory;
-    let mut rows = directory.members(room, after, limit + 1).await.map_err(|error| unavailable(&error))?;
+    let mut rows =
+        directory.members(room, after, limit.saturating_add(1)).await.map_err(|error| unavailable(&error))?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let users = find(&worker.core, rows.iter().map(|(user, _)| *user).collect()).await?;

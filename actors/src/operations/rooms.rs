@@ -68,7 +68,7 @@ pub(crate) async fn list(
 ) -> Result<wire::RoomListOk, wire::Error> {
     let limit = parse::limit(request.limit)?;
     let after = request.after.map(parse::room).transpose()?;
-    let rows = worker.core.directory.rooms_of(acting.user, after, limit + 1).await;
+    let rows = worker.core.directory.rooms_of(acting.user, after, limit.saturating_add(1)).await;
     let mut rows = rows.map_err(|error| unavailable(&error))?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
@@ -84,7 +84,7 @@ pub(super) async fn search(
 ) -> Result<wire::RoomSearchOk, wire::Error> {
     let limit = parse::limit(request.limit)?;
     let after = request.after.map(parse::room).transpose()?;
-    let found = worker.core.directory.search(&request.query, after, limit + 1).await;
+    let found = worker.core.directory.search(&request.query, after, limit.saturating_add(1)).await;
     let mut rows = found.map_err(|error| unavailable(&error))?;
     let has_more = rows.len() > limit;
     rows.truncate(limit);
@@ -97,7 +97,7 @@ pub(super) async fn search(
 
 /// The asker's role in a room of a list: a page of their rooms that begins and ends there.
 async fn role_in(worker: &Worker, user: UserId, row: &RoomRow) -> Result<Option<Role>, wire::Error> {
-    let before = RoomId::new(row.id.get() - 1).ok();
+    let before = RoomId::new(row.id.get().saturating_sub(1)).ok();
     let rows = worker.core.directory.rooms_of(user, before, 1).await.map_err(|error| unavailable(&error))?;
     let here = rows.into_iter().find(|(found, _)| found.id == row.id);
     Ok(here.and_then(|(_, membership)| Role::try_from(membership.role).ok()))

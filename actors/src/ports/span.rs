@@ -1,3 +1,6 @@
+// Reads what strangers send: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use bobchat_proto::ids::{Epoch, Position, Sequence};
 
 /// One unbroken run of a room's log: from `base` up to where the next one begins.

@@ -237,9 +237,9 @@ impl Session {
     fn renew(&mut self, id: u64, acting: Acting, renew: wire::AuthRenew, context: &mut Context<Self>) {
         let core = self.worker.core.clone();
         let judging = async move { core.authenticator.authenticate(&renew.token).await };
-        self.in_flight += 1;
+        self.in_flight = self.in_flight.saturating_add(1);
         context.spawn(wrap_future::<_, Self>(judging).map(move |judged, session, _| {
-            session.in_flight -= 1;
+            session.in_flight = session.in_flight.saturating_sub(1);
             let answer = judged.and_then(|identity| session.renewed(acting, &identity));
             session.reply(Some(id), answer.map(ok::Result::AuthRenew));
         }));
@@ -268,9 +268,9 @@ impl Session {
             self.stop_receiving(room, context);
         }
         let inquiring = catch_up::inquire(self.worker.clone(), acting, subscribe);
-        self.in_flight += 1;
+        self.in_flight = self.in_flight.saturating_add(1);
         context.spawn(wrap_future::<_, Self>(inquiring).map(move |inquired, session, context| {
-            session.in_flight -= 1;
+            session.in_flight = session.in_flight.saturating_sub(1);
             match inquired {
                 Ok((room, inquired)) => {
                     session.reply(Some(id), Ok(ok::Result::Subscribe(inquired.answer)));
@@ -326,9 +326,9 @@ impl Session {
         performed: impl Future<Output = Result<ok::Result, wire::Error>> + 'static,
         context: &mut Context<Self>,
     ) {
-        self.in_flight += 1;
+        self.in_flight = self.in_flight.saturating_add(1);
         context.spawn(wrap_future::<_, Self>(performed).map(move |answer, session, _| {
-            session.in_flight -= 1;
+            session.in_flight = session.in_flight.saturating_sub(1);
             session.reply(Some(id), answer);
         }));
     }

@@ -55,7 +55,7 @@ pub fn single(id: Option<u64>, body: Body, format: Format) -> Bytes {
 #[must_use]
 pub fn close(code: CloseCode) -> Bytes {
     let mut out = BytesMut::with_capacity(64);
-    append_header(CLOSE, 2 + code.reason().len(), &mut out);
+    append_header(CLOSE, code.reason().len().saturating_add(2), &mut out);
     out.put_u16(code.code());
     out.extend_from_slice(code.reason().as_bytes());
     out.freeze()
@@ -64,13 +64,13 @@ pub fn close(code: CloseCode) -> Bytes {
 /// The answer to a ping.
 #[must_use]
 pub fn pong(payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(2 + payload.len());
+    let mut out = BytesMut::with_capacity(payload.len().saturating_add(2));
     append_raw(PONG, payload, &mut out);
     out.freeze()
 }
 
 fn append_header(first: u8, length: usize, out: &mut BytesMut) {
-    out.reserve(10 + length);
+    out.reserve(length.saturating_add(10));
     out.put_u8(first);
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short < 126 => out.put_u8(short),

@@ -1,5 +1,8 @@
 //! What is published on a room's channel, and what of it is believed.
 
+// Reads what anybody may have published: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use bobchat_actors::ports::{NodeLife, NodePresence, Told, WhoIsHere};
 use bobchat_proto::backplane::{Frame, Presence};
 use bobchat_proto::ids::{NodeId, RoomId, UserId};

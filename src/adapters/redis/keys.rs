@@ -3,6 +3,9 @@
 //! A room lives in one of 256 logical shards, which is the hash tag of all its keys: a script may use all of them,
 //! on a cluster too, and a shard's sets are one key each (log protocol, rule 3).
 
+// Reads what anybody may have published: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use bobchat_proto::ids::{NodeId, RoomId};
 
 /// Logical shards: far more than servers, so that they spread evenly, and few enough to ask each of them.

@@ -139,7 +139,7 @@ impl Parameters {
                 let message = format!("there is no such parameter; there are: {}", names.join(", "));
                 return Err(Failure::in_field(name.as_str(), message));
             }
-            if self.0.iter().skip(index + 1).any(|(other, _)| other == name) {
+            if self.0.iter().skip(index.saturating_add(1)).any(|(other, _)| other == name) {
                 return Err(Failure::in_field(name.as_str(), "the parameter may be given once"));
             }
         }
@@ -234,7 +234,7 @@ async fn read(mut payload: Payload) -> Result<BytesMut, Failure> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Failure::new(ErrorCode::InvalidRequest, "the body did not arrive whole"))?;
-        if body.len() + chunk.len() > FRAME_BYTES_MAX {
+        if body.len().saturating_add(chunk.len()) > FRAME_BYTES_MAX {
             return Err(too_large());
         }
         body.extend_from_slice(&chunk);

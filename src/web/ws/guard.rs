@@ -174,7 +174,8 @@ impl Guard {
 
     /// The memory that is kept for an unfinished message.
     pub fn buffered_bytes(&self) -> usize {
-        self.control.capacity() + self.message.as_ref().map_or(0, |message| message.payload.capacity())
+        let message = self.message.as_ref().map_or(0, |message| message.payload.capacity());
+        self.control.capacity().saturating_add(message)
     }
 
     fn advance(&mut self, input: &mut BytesMut) -> Result<Option<Incoming>, Violation> {
@@ -267,7 +268,7 @@ impl Guard {
             return Some(chunk.freeze());
         }
         if !chunk.is_empty() {
-            self.control.reserve_exact(chunk.len() + frame.missing());
+            self.control.reserve_exact(chunk.len().saturating_add(frame.missing()));
             self.control.extend_from_slice(&chunk);
         }
         complete.then(|| std::mem::take(&mut self.control).into())
@@ -332,11 +333,12 @@ impl Message {
 
     /// Keeps bytes of the message; `missing` is what its frame has declared beyond them.
     fn append(&mut self, bytes: &[u8], missing: usize) -> Result<(), Violation> {
-        let needed = self.payload.len() + bytes.len();
+        let needed = self.payload.len().saturating_add(bytes.len());
         if needed > self.payload.capacity() {
             // Doubles as vectors do, but not beyond what was declared, which is within the limit.
-            let capacity = needed.max(self.payload.capacity() * 2).min(needed + missing);
-            self.payload.reserve_exact(capacity - self.payload.len());
+            let doubled = self.payload.capacity().saturating_mul(2);
+            let capacity = needed.max(doubled).min(needed.saturating_add(missing));
+            self.payload.reserve_exact(capacity.saturating_sub(self.payload.len()));
         }
         self.payload.extend_from_slice(bytes);
         if self.is_text { self.check_utf8() } else { Ok(()) }
@@ -345,11 +347,12 @@ impl Message {
     /// Fails as soon as the text cannot become UTF-8 any more.
     fn check_utf8(&mut self) -> Result<(), Violation> {
         let unchecked = self.payload.get(self.checked..).unwrap_or_default();
-        self.checked += match std::str::from_utf8(unchecked) {
+        let good = match std::str::from_utf8(unchecked) {
             Ok(text) => text.len(),
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
             Err(_) => return Err(Violation::InvalidUtf8),
         };
+        self.checked = self.checked.saturating_add(good);
         Ok(())
     }
 
@@ -419,7 +422,7 @@ impl Held {
         let count = free.len().min(input.len());
         let (filled, missing) = free.split_at_mut(count);
         input.copy_to_slice(filled);
-        self.length += count;
+        self.length = self.length.saturating_add(count);
         let complete = missing.is_empty();
         complete.then(|| self.bytes())
     }

@@ -63,8 +63,8 @@ impl Strangers {
         if counts.all >= STRANGERS_MAX {
             return Err(Crowded::Server);
         }
-        counts.by_address.insert(address, count + 1);
-        counts.all += 1;
+        counts.by_address.insert(address, count.saturating_add(1));
+        counts.all = counts.all.saturating_add(1);
         Ok(Place { strangers: self.clone(), address })
     }
 }
@@ -72,9 +72,9 @@ impl Strangers {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.strangers.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all -= 1;
+        counts.all = counts.all.saturating_sub(1);
         if let Some(count) = counts.by_address.get_mut(&self.address) {
-            *count -= 1;
+            *count = count.saturating_sub(1);
             if *count == 0 {
                 counts.by_address.remove(&self.address);
             }

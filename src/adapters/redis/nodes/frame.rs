@@ -1,5 +1,8 @@
 //! What nodes publish for one another, and what of it is believed.
 
+// Reads what anybody may have published: a sum that does not fit has to be decided about.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 use bobchat_actors::ports::{NodeLife, NodeReply, NodeRequest, Packet, SignedOutDevice};
 use bobchat_proto::ids::{DeviceId, NodeId, Position, RoomId, UserId};
 use bobchat_proto::node::{self, Frame, frame::Body, reply, request};
