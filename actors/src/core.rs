@@ -17,6 +17,7 @@ use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::IdGenerator;
 use crate::metrics::Metrics;
 use crate::nodes::{GoneDevices, NodePort, Nodes};
+use crate::operations::Entering;
 use crate::ports::{Authenticator, Backplane, Clock, Directory, History, Listener, RoomLog, Told};
 use crate::registry::Registry;
 use crate::room::{Heard, Room};
@@ -128,6 +129,8 @@ pub struct Core {
     pub budget: Arc<OutboundBudget>,
     /// Devices that signed out just now.
     pub(crate) gone_devices: GoneDevices,
+    /// Rooms that users are about to enter.
+    pub(crate) entering: Entering,
     hubs: Mutex<Vec<HubLink>>,
     sessions_made: AtomicU64,
     sessions_live: AtomicUsize,
@@ -164,6 +167,7 @@ impl Core {
             nodes,
             budget: Arc::new(budget),
             gone_devices: GoneDevices::default(),
+            entering: Entering::default(),
             hubs: Mutex::default(),
             sessions_made: AtomicU64::new(0),
             sessions_live: AtomicUsize::new(0),

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod ask;
+mod entering;
 mod messages;
 mod nodes;
 pub mod parse;
@@ -24,6 +25,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::worker::Worker;
 
 pub(crate) use ask::ask_room;
+pub(crate) use entering::Entering;
 pub use nodes::{NODES_DEADLINE, nodes};
 pub(crate) use rooms::list as room_list;
 pub use welcome::{SYSTEM_USER, WELCOME_ROOM, prepare_welcome, welcome};

@@ -25,6 +25,7 @@ mod memory;
 mod model;
 mod node;
 mod process;
+mod quotas;
 mod rest;
 mod resume;
 mod server;

@@ -7,6 +7,7 @@ use bobchat_proto::ids::{RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self, Role, event::Body as EventBody};
 
 use super::ask::{ask, ask_room, unavailable};
+use super::entering::Entrance;
 use super::{Acting, parse};
 use crate::ports::RoomRow;
 use crate::room::{Command, Inspect, Key, TypingHint, listed};
@@ -25,12 +26,11 @@ pub(super) async fn create(
     let proposed = parse::room(proposed)?;
     let room = core.directory.claim_room(acting.user, &key, proposed).await.map_err(|error| unavailable(&error))?;
     let existing = core.directory.room(room).await.map_err(|error| unavailable(&error))?;
-    if existing.is_none() {
-        // A repeat of what reached the limit is no room more.
-        check_room_limit(&worker, acting.user).await?;
-    }
+    // A repeat of what reached the limit is no room more.
+    let entrance = if existing.is_none() { Some(Entrance::reserve(core, acting.user).await?) } else { None };
     core.log.open(room).await.map_err(|error| unavailable(&error))?;
     ask(&worker, acting, room, Command::Create(settings.clone()), Some(Key::repeated(key))).await?;
+    drop(entrance);
     if room != proposed {
         check_same_creation(&worker, room, settings).await?;
     }
@@ -122,8 +122,9 @@ pub(super) async fn join(
     request: wire::RoomJoin,
 ) -> Result<wire::RoomJoinOk, wire::Error> {
     let room = parse::room(request.room)?;
-    check_room_limit(&worker, acting.user).await?;
+    let entrance = Entrance::reserve(&worker.core, acting.user).await?;
     ask(&worker, acting, room, Command::Join, None).await?;
+    drop(entrance);
     let room = inspect(&worker, acting, room).await?;
     tell(&worker, acting.user, &room, true);
     Ok(wire::RoomJoinOk { room: Some(room) })
@@ -141,8 +142,9 @@ pub(super) async fn invite(
     if known.is_empty() {
         return Err(ErrorCode::NotFound.error("there is no such user").with_field("user"));
     }
-    check_room_limit(&worker, user).await?;
+    let entrance = Entrance::reserve(&worker.core, user).await?;
     ask(&worker, acting, room, Command::Invite(user), None).await?;
+    drop(entrance);
     let theirs = inspect(&worker, Acting { user, device: None, admin: false }, room).await?;
     tell(&worker, user, &theirs, true);
     Ok(wire::RoomInviteOk { room: Some(inspect(&worker, acting, room).await?) })
@@ -176,12 +178,6 @@ pub(super) async fn typing(
 async fn inspect(worker: &Rc<Worker>, acting: Acting, room: RoomId) -> Result<wire::Room, wire::Error> {
     let inspected = ask_room(worker, room, || Inspect { acting, presence: false }).await??;
     Ok(inspected.room)
-}
-
-async fn check_room_limit(worker: &Worker, user: UserId) -> Result<(), wire::Error> {
-    let max = worker.core.options.rooms_per_user;
-    let count = worker.core.directory.room_count_of(user).await.map_err(|error| unavailable(&error))?;
-    if count < max { Ok(()) } else { Err(ErrorCode::RoomLimit.error(format!("at most {max} rooms a user"))) }
 }
 
 /// Tells all devices of a user that their list of rooms changed.
