@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::client::{Client, PATIENCE};
 use crate::rest::Http;
 use crate::server::TestServer;
-use crate::sockets::{close_code, raw, raw_at};
+use crate::sockets::{BROKEN_FRAMES, close_code, raw, raw_at};
 
 /// What a server answers to a handshake with further headers: its status, its head and what of the body is there.
 async fn shake_hands(address: SocketAddr, headers: &str) -> (u16, String) {
@@ -97,6 +97,39 @@ async fn a_head_that_comes_byte_by_byte_is_not_waited_for() {
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(begin.elapsed() > Duration::from_secs(2), "{:?}: an honest client may be slow", begin.elapsed());
+}
+
+/// How long the server may take to end a connection that broke the rules.
+const ENDED_WITHIN: Duration = Duration::from_millis(100);
+
+/// A machine that is busy with other things delays some ends, a server that waits for something all of them.
+#[tokio::test]
+async fn who_breaks_the_rules_is_gone_within_a_tenth_of_a_second() {
+    let server = TestServer::start();
+    let floods = [
+        ("an endless chain of fragments", [[0x01, 0x80, 0, 0, 0, 0], [0x00, 0x80, 0, 0, 0, 0]].concat(), 1009),
+        ("ten thousand pings", vec![0x89, 0x80, 0, 0, 0, 0], 4129),
+    ];
+    let floods = floods.map(|(name, frames, code)| (name, repeated(&frames), code));
+    let frames = BROKEN_FRAMES.map(|(name, bytes, code)| (name, bytes.to_vec(), code));
+    for (name, bytes, code) in frames.into_iter().chain(floods) {
+        let mut taken = Vec::new();
+        while taken.last().is_none_or(|taken| *taken > ENDED_WITHIN) {
+            assert!(taken.len() < 20, "{name}: {taken:?}");
+            let mut stream = raw(server.address).await;
+            let begin = Instant::now();
+            // The server may have closed before all of it is out.
+            let _ = stream.write_all(&bytes).await;
+            assert_eq!(close_code(&mut stream).await, Some(code), "{name}");
+            taken.push(begin.elapsed());
+        }
+    }
+}
+
+/// The last frame ten thousand times, behind those before it.
+fn repeated(frames: &[u8]) -> Vec<u8> {
+    let (before, last) = frames.split_at(frames.len() - 6);
+    [before, &last.repeat(10_000)].concat()
 }
 
 #[tokio::test]

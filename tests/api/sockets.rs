@@ -52,19 +52,21 @@ pub(crate) async fn close_code(stream: &mut TcpStream) -> Option<u16> {
     None
 }
 
+/// What is wrong with a frame, the frame, and the code that the connection ends with.
+pub(crate) const BROKEN_FRAMES: [(&str, &[u8], u16); 7] = [
+    ("a frame that declares 1 TiB", &[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1009),
+    ("more than strangers may send", &[0x81, 0xfe, 0x10, 0x01, 1, 2, 3, 4], 1009),
+    ("an unmasked frame", &[0x81, 0x02, b'{', b'}'], 1002),
+    ("a reserved bit", &[0xc1, 0x80, 0, 0, 0, 0], 1002),
+    ("bad UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28], 1007),
+    ("a ping of 126 bytes", &[0x89, 0xfe, 0, 126, 0, 0, 0, 0], 1002),
+    ("binary where JSON was agreed on", &[0x82, 0x80, 0, 0, 0, 0], 1003),
+];
+
 #[tokio::test]
 async fn broken_frames_end_the_connection_with_the_right_code() {
     let server = TestServer::start();
-    let cases: [(&str, &[u8], u16); 7] = [
-        ("a frame that declares 1 TiB", &[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4], 1009),
-        ("more than strangers may send", &[0x81, 0xfe, 0x10, 0x01, 1, 2, 3, 4], 1009),
-        ("an unmasked frame", &[0x81, 0x02, b'{', b'}'], 1002),
-        ("a reserved bit", &[0xc1, 0x80, 0, 0, 0, 0], 1002),
-        ("bad UTF-8", &[0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28], 1007),
-        ("a ping of 126 bytes", &[0x89, 0xfe, 0, 126, 0, 0, 0, 0], 1002),
-        ("binary where JSON was agreed on", &[0x82, 0x80, 0, 0, 0, 0], 1003),
-    ];
-    for (name, bytes, code) in cases {
+    for (name, bytes, code) in BROKEN_FRAMES {
         let mut stream = raw(server.somewhere()).await;
         stream.write_all(bytes).await.unwrap();
         assert_eq!(close_code(&mut stream).await, Some(code), "{name}");
