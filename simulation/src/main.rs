@@ -1,6 +1,7 @@
 //! Runs seeds of the simulation from the command line: `make simulate SEEDS=2000`.
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,6 +20,9 @@ struct Arguments {
     /// One seed, run once
     #[arg(long)]
     seed: Option<u64>,
+    /// A file with one schedule, as a line of regressions.txt has it: run once
+    #[arg(long)]
+    schedule: Option<PathBuf>,
     /// The first of many seeds
     #[arg(long, default_value_t = 1)]
     from: u64,
@@ -35,6 +39,9 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(file) = &arguments.schedule {
+        return replay(file, &arguments);
+    }
     let sites: Vec<Site> = match &arguments.site {
         None => Site::ALL.to_vec(),
         Some(name) => Site::ALL.into_iter().filter(|site| site.name() == name).collect(),
@@ -47,11 +54,33 @@ fn main() -> ExitCode {
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Runs the schedule of a file.
+fn replay(file: &Path, arguments: &Arguments) -> ExitCode {
+    let read = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let schedule: Result<Schedule, String> =
+        read.and_then(|text| text.trim().parse().map_err(|error: serde_json::Error| error.to_string()));
+    let schedule = match schedule {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            println!("{} holds no schedule: {error}", file.display());
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = run(&schedule, arguments.plant, arguments.story());
+    println!("{outcome:#?}");
+    if outcome.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+impl Arguments {
+    const fn story(&self) -> Story {
+        if self.tell { Story::Told } else { Story::Silent }
+    }
+}
+
 fn is_clean(site: Site, arguments: &Arguments) -> bool {
     let bug = arguments.plant;
     if let Some(seed) = arguments.seed {
-        let story = if arguments.tell { Story::Told } else { Story::Silent };
-        let outcome = run(&Schedule::of(site, seed), bug, story);
+        let outcome = run(&Schedule::of(site, seed), bug, arguments.story());
         println!("{} seed {seed}: {outcome:#?}", site.name());
         let clean = outcome.broken.is_empty();
         if !clean && !arguments.tell {

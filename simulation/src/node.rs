@@ -123,7 +123,9 @@ async fn start(world: &Rc<World>, number: usize) -> anyhow::Result<Public> {
         connections_per_user: 1_000,
         ..CoreOptions::default()
     };
-    let core = Core::new(ports, options, Metrics::register(&mut Registry::default()));
+    let metrics = Metrics::register(&mut Registry::default());
+    world.holes_filled.borrow_mut().push(metrics.holes_filled.clone());
+    let core = Core::new(ports, options, metrics);
     if let Some((cluster, backplane)) = stores.shared {
         tend(world, number, &core, cluster, backplane);
     }

@@ -13,8 +13,10 @@ use bobchat_actors::plant::{self, Bug};
 use bobchat_actors::random;
 use bobchat_proto::ids::RoomId;
 use bobchat_proto::wire;
+use prometheus_client::metrics::counter::Counter;
 use turmoil::{Builder, Sim};
 
+use crate::frames;
 use crate::judge::judge;
 use crate::node;
 use crate::person::Person;
@@ -50,6 +52,8 @@ pub struct Outcome {
     pub delivered: u64,
     /// Sends that were refused because a room's live log was full.
     pub full: u64,
+    /// Holes in what nodes heard that their rooms filled from the log.
+    pub holes_filled: u64,
     /// How long it took, in simulated time.
     pub lasted: Duration,
 }
@@ -147,15 +151,16 @@ fn simulate(schedule: &Schedule, story: Story) -> Outcome {
     let witness = world.witness.borrow();
     let (acknowledged, delivered) = (witness.acknowledged(), witness.delivered());
     drop(witness);
-    let full = world.full.borrow().iter().map(|count| count.get()).sum();
-    let outcome = Outcome { broken: world.all_broken(), acknowledged, delivered, full, lasted };
+    let sum = |counters: &RefCell<Vec<Counter>>| counters.borrow().iter().map(|count| count.get()).sum();
+    let (full, holes_filled) = (sum(&world.full), sum(&world.holes_filled));
+    let outcome = Outcome { broken: world.all_broken(), acknowledged, delivered, full, holes_filled, lasted };
     drop(sim);
     outcome
 }
 
 fn failed(invariant: &'static str, what: String) -> Outcome {
     let broken = vec![Broken { invariant, what }];
-    Outcome { broken, acknowledged: 0, delivered: 0, full: 0, lasted: Duration::ZERO }
+    Outcome { broken, acknowledged: 0, delivered: 0, full: 0, holes_filled: 0, lasted: Duration::ZERO }
 }
 
 fn place_name(place: usize) -> String {
@@ -246,6 +251,7 @@ fn begin(sim: &mut Sim<'_>, world: &World, fault: Fault) {
         Fault::Apart(number) => set_link(world, number, true, |link| &link.apart),
         Fault::AnswersLost(number) => set_link(world, number, true, |link| &link.loses_answers),
         Fault::Unheard => world.network.is_cut.store(true, Ordering::Relaxed),
+        Fault::FramesLost(once_in) => frames::lose(world, once_in),
     }
 }
 
@@ -279,6 +285,7 @@ fn end(sim: &mut Sim<'_>, world: &World, fault: Fault) {
         Fault::Apart(number) => set_link(world, number, false, |link| &link.apart),
         Fault::AnswersLost(number) => set_link(world, number, false, |link| &link.loses_answers),
         Fault::Unheard => world.network.is_cut.store(false, Ordering::Relaxed),
+        Fault::FramesLost(_) => frames::lose_none(world),
         Fault::LogEmptied
         | Fault::LogRolledBack
         | Fault::LogRestarted

@@ -1,7 +1,11 @@
 //! What happens in a run: what clients do, and what is done to the servers. A seed says all of it, and each piece can
 //! be left out, so that a run that fails can be made short.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
 
@@ -27,7 +31,8 @@ const ACTS_MAX: usize = 16;
 const TROUBLES_MAX: usize = 5;
 
 /// What the servers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Site {
     /// One node with the embedded store, on a disk that loses what was not synced.
     Alone,
@@ -59,9 +64,10 @@ impl Site {
 }
 
 /// Something that a client does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// Since [`PREPARED_AFTER`].
+    /// Since [`PREPARED_AFTER`], in whole milliseconds.
+    #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
     /// Who.
     pub client: usize,
@@ -72,7 +78,8 @@ pub struct Act {
 }
 
 /// What a client does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Deed {
     /// Says so many things at once, also in a room that it is no member of: then it has to be refused.
     Say(usize),
@@ -89,18 +96,21 @@ pub enum Deed {
 }
 
 /// Something that goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
-    /// Since [`PREPARED_AFTER`].
+    /// Since [`PREPARED_AFTER`], in whole milliseconds.
+    #[serde(rename = "at_ms", with = "millis")]
     pub at: Duration,
     /// How long, where it lasts; a node that ended starts again then.
+    #[serde(rename = "lasts_ms", with = "millis")]
     pub lasts: Duration,
     /// What.
     pub what: Fault,
 }
 
 /// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// A node's process ends, with all that it held.
     Kill(usize),
@@ -133,10 +143,13 @@ pub enum Fault {
     AnswersLost(usize),
     /// Nodes do not hear what others appended.
     Unheard,
+    /// Of what nodes tell each other one frame in so many is lost and as many are late, each on its way to each node: one
+    /// misses what another one hears, and hears the new before the old.
+    FramesLost(usize),
 }
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// What else is drawn, the delays, is drawn from it.
     pub seed: u64,
@@ -172,6 +185,36 @@ impl Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    /// Writes the run whole, as one line that [`Schedule::from_str`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = serde_json::Error;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        serde_json::from_str(line)
+    }
+}
+
+/// Times as they are drawn.
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        time.as_millis().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
 fn act(client: usize, random: &mut Random) -> Act {
     let at = random.millis(0, ACTED_FOR);
     let room = random.below(ROOMS);
@@ -190,7 +233,8 @@ fn trouble(site: Site, random: &mut Random) -> Trouble {
     let (at, lasts) = (random.millis(0, ACTED_FOR), random.millis(50, 1_200));
     let node = random.below(site.nodes());
     let half = random.below(2);
-    let what = match (site, random.below(16)) {
+    let kinds = if site == Site::Cluster { 18 } else { 16 };
+    let what = match (site, random.below(kinds)) {
         (Site::Alone, 0..=3) => Fault::Kill(node),
         (Site::Alone, 4..=11) => Fault::PowerCut(1 + random.below(12) as u32),
         (Site::Alone, 12 | 13) => Fault::Parted(half, node),
@@ -208,7 +252,24 @@ fn trouble(site: Site, random: &mut Random) -> Trouble {
         (Site::Cluster, 12) => Fault::StoreInterrupted(random.below(8)),
         (Site::Cluster, 13) => Fault::Apart(node),
         (Site::Cluster, 14) => Fault::AnswersLost(node),
-        (Site::Cluster, _) => Fault::Unheard,
+        (Site::Cluster, 15) => Fault::Unheard,
+        (Site::Cluster, _) => Fault::FramesLost(2 + random.below(5)),
     };
     Trouble { at, lasts, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_written_down_is_the_same_run() {
+        for (site, seed) in (1..200).flat_map(|seed| Site::ALL.map(|site| (site, seed))) {
+            let schedule = Schedule::of(site, seed);
+            let line = schedule.to_string();
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(line.parse::<Schedule>().unwrap(), schedule);
+        }
+        assert!("{}".parse::<Schedule>().is_err());
+    }
 }

@@ -12,7 +12,7 @@ use crate::schedule::{Schedule, Site};
 use crate::shrink::shrink;
 use crate::world::Story;
 
-/// Seeds that failed once, each with its site and why: `simulation/regressions.txt`.
+/// What failed once: `simulation/regressions.txt`.
 const REGRESSIONS: &str = include_str!("../regressions.txt");
 
 /// A run that broke something.
@@ -42,6 +42,7 @@ impl Failure {
             let _ = writeln!(text, "the least that breaks \"{}\":", first.invariant);
             let troubles = least.troubles.iter().map(|trouble| format!("  {trouble:?}\n"));
             text.extend(troubles.chain(least.acts.iter().map(|act| format!("  {act:?}\n"))));
+            let _ = writeln!(text, "as a line of simulation/regressions.txt:\n{least}");
         }
         text
     }
@@ -85,16 +86,31 @@ pub fn try_seeds(
     failures
 }
 
-/// The seeds that failed once.
+/// A run that found something once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regression {
+    /// All of it.
+    pub schedule: Schedule,
+    /// What it finds where that bug is planted; nothing where it was a bug of its own, which is mended.
+    pub planted: Option<Bug>,
+}
+
+/// The runs that are kept.
 ///
 /// # Errors
 /// A line that is none.
-pub fn regressions() -> Result<Vec<(Site, u64)>, String> {
+pub fn regressions() -> Result<Vec<Regression>, String> {
     let lines = REGRESSIONS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let parse = |line: &str| {
-        let mut words = line.split_whitespace();
-        let site = words.next().and_then(|name| Site::ALL.into_iter().find(|site| site.name() == name));
-        site.zip(words.next()?.parse().ok())
+    lines.map(|line| regression(line).map_err(|why| format!("{why}: {line:?}"))).collect()
+}
+
+/// Reads `NAME-OF-A-BUG {..}` or `{..}`.
+fn regression(line: &str) -> Result<Regression, String> {
+    let (name, schedule) = line.split_at(line.find('{').ok_or("no schedule")?);
+    let schedule = schedule.parse().map_err(|error| format!("not a schedule: {error}"))?;
+    let planted = match name.trim() {
+        "" => None,
+        name => Some(name.parse().map_err(|_| "no such bug")?),
     };
-    lines.map(|line| parse(line).ok_or_else(|| format!("not a site and a seed: {line:?}"))).collect()
+    Ok(Regression { schedule, planted })
 }

@@ -83,6 +83,8 @@ pub struct World {
     pub clusters: RefCell<Vec<Option<Arc<Cluster>>>>,
     /// How often each node, in each of its lives, found a live log full.
     pub full: RefCell<Vec<Counter>>,
+    /// How many holes rooms filled, of each node in each of its lives.
+    pub holes_filled: RefCell<Vec<Counter>>,
     /// What the live log held a while ago.
     pub replica: RefCell<LiveImage>,
     /// Holds all that clients hear against what was promised.
@@ -118,6 +120,7 @@ impl World {
             links: (0..nodes).map(link).collect(),
             clusters: RefCell::new(vec![None; nodes]),
             full: RefCell::default(),
+            holes_filled: RefCell::default(),
             replica: RefCell::new(live.image()),
             live,
             clock,

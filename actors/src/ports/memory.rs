@@ -27,7 +27,7 @@ use bobchat_proto::ids::{DeviceId, RoomId};
 use bobchat_proto::record;
 
 use super::{Clock, WorkerLease};
-pub use backplane::{MemoryBackplane, MemoryNetwork, ToldLog};
+pub use backplane::{Carrier, MemoryBackplane, MemoryNetwork, OnItsWay, ToldLog};
 pub use clock::ManualClock;
 pub use event_store::MemoryEventStore;
 pub use live_log::{LiveImage, MemoryLiveLog};

@@ -14,6 +14,24 @@ pub struct MemoryNetwork {
     nodes: Mutex<Vec<Arc<MemoryBackplane>>>,
     /// While set, everything that is told is lost.
     pub is_cut: AtomicBool,
+    carrier: Mutex<Option<Arc<Carrier>>>,
+}
+
+/// Decides about what is told, each on its way to each node: whether and when it arrives.
+pub type Carrier = dyn Fn(OnItsWay) + Send + Sync;
+
+/// What one node told, on its way to another one. Dropped, it is lost.
+pub struct OnItsWay {
+    to: Arc<MemoryBackplane>,
+    room: RoomId,
+    told: Told,
+}
+
+impl OnItsWay {
+    /// Lets the node hear it.
+    pub fn arrive(self) {
+        self.to.hear(self.room, self.told);
+    }
 }
 
 /// One node's end of a [`MemoryNetwork`].
@@ -38,12 +56,25 @@ impl MemoryNetwork {
         backplane
     }
 
+    /// From now on `carrier` decides about what is told; without one all of it arrives at once.
+    pub fn carry_by(&self, carrier: Option<Arc<Carrier>>) {
+        *lock(&self.carrier) = carrier;
+    }
+
     fn tell(&self, from: usize, room: RoomId, told: &Told) {
         if self.is_cut.load(Ordering::Relaxed) {
             return;
         }
         let others: Vec<_> = lock(&self.nodes).iter().filter(|node| node.number != from).cloned().collect();
-        others.iter().for_each(|node| node.hear(room, told.clone()));
+        // Whoever hears may tell in turn: no lock is held meanwhile.
+        let carrier = lock(&self.carrier).clone();
+        for to in others {
+            let told = OnItsWay { to, room, told: told.clone() };
+            match &carrier {
+                Some(carrier) => carrier(told),
+                None => told.arrive(),
+            }
+        }
     }
 }
 
