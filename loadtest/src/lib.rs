@@ -25,6 +25,7 @@ mod load;
 mod machine;
 mod message;
 mod metrics;
+mod ports;
 mod process;
 mod redis;
 mod run;

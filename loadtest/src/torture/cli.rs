@@ -242,7 +242,7 @@ impl Order {
             Store::Cluster => &Fault::CLUSTER,
         };
         if self.faults.is_empty() {
-            let needs_own = |fault: &Fault| *fault == Fault::CassandraPause && self.cassandra.is_some();
+            let needs_own = |fault: &Fault| fault.is_of_cassandra() && self.cassandra.is_some();
             return Ok(possible.iter().copied().filter(|fault| !needs_own(fault)).collect());
         }
         let names = || possible.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::cli::{Order, Store};
 use super::history::meta::{End, FORMAT, Meta};
@@ -124,6 +124,7 @@ fn wanted(order: &Order, folder: &std::path::Path) -> site::Wanted {
             nodes: order.nodes,
             redis: order.redis_server.clone(),
             cassandra: order.cassandra.clone(),
+            kills_cassandra: faults.contains(&Fault::CassandraKill),
             ack: order.ack.clone(),
         }),
     }
@@ -201,8 +202,11 @@ impl Order {
                 "disk-full mounts a small disk, which takes root: leave it out of --faults, or run as root"
             );
         }
-        let foreign = self.cassandra.is_some() && faults.contains(&Fault::CassandraPause);
-        ensure!(!foreign, "cassandra-pause is for a Cassandra of the run's own: leave --cassandra out, or the fault");
+        let foreign = faults.iter().find(|fault| self.cassandra.is_some() && fault.is_of_cassandra());
+        if let Some(fault) = foreign {
+            let fault = fault.name();
+            bail!("{fault} is for a Cassandra of the run's own: leave --cassandra out, or the fault");
+        }
         Ok(())
     }
 }

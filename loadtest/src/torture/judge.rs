@@ -37,7 +37,8 @@ pub fn judge(folder: &Path) -> anyhow::Result<Judgement> {
     let History { meta, deeds, logs, .. } = history;
     check.finish(&logs);
     for deed in &deeds {
-        if let Some(took) = deed.recovery_ms.filter(|took| *took > meta.recovery_max_ms) {
+        let bound = meta.recovery_max_ms + deed.noticed_within_ms;
+        if let Some(took) = deed.recovery_ms.filter(|took| *took > bound) {
             let told = deed.told();
             check.violations.add(Kind::Unsettled, || format!("{told}: no ack for {:.2} s after it", took / 1e3));
         }

@@ -1,10 +1,9 @@
 //! Servers as their operator runs them: processes at fixed places, that can be killed, paused and started again.
 //!
-//! - [`mod@node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk. [`ports`]: places that stay free.
+//! - [`mod@node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk.
 
 pub(super) mod disk;
 pub(super) mod node;
-pub(super) mod ports;
 pub(super) mod redis;
 
 use std::net::SocketAddr;
@@ -42,6 +41,8 @@ pub(super) struct WantedCluster {
     pub(super) redis: PathBuf,
     /// `host:port` of one that runs; none: one is started.
     pub(super) cassandra: Option<String>,
+    /// Whether the Cassandra that is started will be killed and started again.
+    pub(super) kills_cassandra: bool,
     /// `log` or `history`.
     pub(super) ack: String,
 }
@@ -86,7 +87,8 @@ impl Site {
         let (cassandra, address) = match &cluster.cassandra {
             Some(address) => (None, address.clone()),
             None => {
-                let started = Cassandra::start(&wanted.folder.join("cassandra"), Manner::Quick)?;
+                let manner = if cluster.kills_cassandra { Manner::Killable } else { Manner::Quick };
+                let started = Cassandra::start(&wanted.folder.join("cassandra"), manner)?;
                 let address = started.address();
                 (Some(started), address)
             }
@@ -129,6 +131,14 @@ impl Site {
     /// When the run has none.
     pub(super) fn redis(&mut self) -> anyhow::Result<&mut RedisServer> {
         self.redis.as_mut().context("this run has no Redis")
+    }
+
+    /// The Cassandra of a cluster.
+    ///
+    /// # Errors
+    /// When the run has none of its own.
+    pub(super) fn cassandra(&mut self) -> anyhow::Result<&mut Cassandra> {
+        self.cassandra.as_mut().context("this run has no Cassandra of its own")
     }
 }
 

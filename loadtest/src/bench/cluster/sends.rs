@@ -46,7 +46,7 @@ pub(super) async fn measure(bench: &mut Bench, row: Row, rooms: usize) -> anyhow
     let processes = [
         ("node", node.process()),
         ("its Redis", site.redis.process()),
-        ("Cassandra", bench.cassandra.process()),
+        ("Cassandra", bench.cassandra.process()?),
         ("harness", Process::own()),
     ];
     let seconds = bench.options.seconds;

@@ -35,6 +35,9 @@ pub(in super::super) struct Deed {
     /// How long it took from its end until a message was acknowledged there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(in super::super) recovery_ms: Option<f64>,
+    /// How long of that it may take until those that it was done to notice its end.
+    #[serde(default)]
+    pub(in super::super) noticed_within_ms: f64,
 }
 
 /// Something that was counted, which is as it should be only if a fault bit.

@@ -60,6 +60,7 @@ fn kill(bites: bool) -> Deed {
         ends: true,
         loses_redis: false,
         recovery_ms: Some(150.0),
+        noticed_within_ms: 0.0,
     }
 }
 
@@ -136,6 +137,9 @@ fn a_recovery_that_takes_too_long_is_found() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), 3, &Deed { recovery_ms: Some(2_500.0), ..kill(true) }, &meta());
     assert_eq!(judge(folder.path()).unwrap().verdict.invariants(), ["I9 liveness"]);
+    let noticed_late = Deed { recovery_ms: Some(2_500.0), noticed_within_ms: 1_000.0, ..kill(true) };
+    write(folder.path(), 3, &noticed_late, &meta());
+    assert!(judge(folder.path()).unwrap().is_proof());
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(in super::super) enum Fault {
     RedisFull,
     /// SIGSTOP to Cassandra. Only to one that the run started.
     CassandraPause,
+    /// SIGKILL to Cassandra; it is started again over its data. Only to one that the run started.
+    CassandraKill,
 }
 
 /// What a fault is done to: two at once are never done to the same.
@@ -68,13 +70,19 @@ const FULL_RUN: Duration = Duration::from_secs(300);
 /// The least that a length is scaled down to.
 const SCALE_MIN: f64 = 0.15;
 
+/// How long Cassandra takes from when it is started until it serves; on a busy machine it is longer.
+pub(super) const CASSANDRA_STARTS_FOR: Duration = Duration::from_secs(15);
+
+/// A node's driver tries a Cassandra that took no connection again after so long at most, and no setting changes that.
+const CASSANDRA_TRIED_EVERY: Duration = Duration::from_secs(10);
+
 impl Fault {
     /// What a node that is alone can meet.
     pub(in super::super) const EMBEDDED: [Self; 5] =
         [Self::Kill, Self::Pause, Self::Restart, Self::DiskFull, Self::Storm];
 
     /// What a cluster can meet.
-    pub(in super::super) const CLUSTER: [Self; 13] = [
+    pub(in super::super) const CLUSTER: [Self; 14] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -88,6 +96,7 @@ impl Fault {
         Self::RedisSubscribers,
         Self::RedisFull,
         Self::CassandraPause,
+        Self::CassandraKill,
     ];
 
     /// Its name, as the command line has it.
@@ -96,13 +105,26 @@ impl Fault {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether it is done to Cassandra, which has to be the run's own for it.
+    pub(in super::super) const fn is_of_cassandra(self) -> bool {
+        matches!(self, Self::CassandraPause | Self::CassandraKill)
+    }
+
+    /// How long it may take after its end until those that it was done to notice.
+    pub(in super::super) const fn noticed_within(self) -> Duration {
+        match self {
+            Self::CassandraKill => CASSANDRA_TRIED_EVERY,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// Whom it is done to.
     pub(in super::super) fn target(self, nodes: usize, random: &mut Random) -> Target {
         match self {
             Self::Kill | Self::Pause | Self::Restart | Self::Roll => Target::Node(random.below(nodes)),
             Self::DiskFull => Target::Disk,
             Self::Storm => Target::Clients,
-            Self::CassandraPause => Target::Cassandra,
+            Self::CassandraPause | Self::CassandraKill => Target::Cassandra,
             _ => Target::Redis,
         }
     }
@@ -121,6 +143,7 @@ impl Fault {
             Self::RedisFull => scaled(15.0),
             Self::RedisPause => scaled(35.0),
             Self::CassandraPause => scaled(60.0),
+            Self::CassandraKill => scaled(45.0) + CASSANDRA_STARTS_FOR,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::super::shared::Progress;
 use super::super::site::Site;
 use super::super::site::node::told;
 use super::Nemesis;
-use super::fault::{Fault, Target};
+use super::fault::{CASSANDRA_STARTS_FOR, Fault, Target};
 use super::schedule::Planned;
 
 /// How long a crash waits for messages to be on their way: in the middle of a burst it does most harm.
@@ -29,6 +29,9 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 
 /// After that, messages count as not acknowledged any more.
 const RECOVERY_GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// How a shell says that what it ran was killed: 128 and the number of the signal.
+const KILLED: i32 = 128 + 9;
 
 /// What Redis may hold when it is full: less than it needs.
 const REDIS_FULL: &str = "1mb";
@@ -103,6 +106,12 @@ impl Strike {
                 self.count = redis.number(&["DBSIZE"])?;
                 redis.call(&["FLUSHALL"])?;
             }
+            Fault::CassandraKill => {
+                let cassandra = nemesis.site.cassandra()?;
+                self.pid = cassandra.pid();
+                let status = cassandra.kill()?;
+                self.proof.push(Proof::holds("its starter ended with", told(status), status.code() == Some(KILLED)));
+            }
             Fault::RedisForgetRoom => self.forget_room(nemesis)?,
             Fault::RedisSubscribers => self.cut_subscribers(nemesis.site)?,
             Fault::RedisFull => {
@@ -137,7 +146,7 @@ impl Strike {
     fn stand_still(&self, site: &mut Site, signal: Signal) -> anyhow::Result<()> {
         match self.planned.target {
             Target::Redis => site.redis()?.signal(signal),
-            Target::Cassandra => site.cassandra.as_ref().context("no Cassandra of this run")?.process().signal(signal),
+            Target::Cassandra => site.cassandra()?.process()?.signal(signal),
             _ => self.node(site)?.signal(signal),
         }
     }
@@ -146,7 +155,7 @@ impl Strike {
     fn state(&self, site: &mut Site) -> anyhow::Result<String> {
         match self.planned.target {
             Target::Redis => site.redis()?.process()?.state(),
-            Target::Cassandra => site.cassandra.as_ref().context("no Cassandra of this run")?.process().state(),
+            Target::Cassandra => site.cassandra()?.process()?.state(),
             _ => crate::process::Process::new(self.node(site)?.pid().context("the node has ended")?).state(),
         }
     }
@@ -215,11 +224,28 @@ impl Strike {
             Fault::DiskFull | Fault::RedisFull if passed < self.planned.length + HOLD_MAX => {
                 passed >= self.planned.length && self.refusals(nemesis.torture) > 0
             }
+            Fault::CassandraKill => {
+                passed + CASSANDRA_STARTS_FOR >= self.planned.length && self.has_started_cassandra(nemesis.site)?
+            }
             Fault::Storm if passed < self.planned.length + HOLD_MAX => {
                 passed >= self.planned.length && self.lost(nemesis.torture) >= nemesis.order.clients as u64
             }
             _ => passed >= self.planned.length,
         })
+    }
+
+    /// Starts Cassandra again, and looks whether it serves: it takes its time, and what else is due does not wait for it.
+    fn has_started_cassandra(&mut self, site: &mut Site) -> anyhow::Result<bool> {
+        if site.cassandra()?.is_down() {
+            self.count_what_is_not_stored(site);
+            site.cassandra()?.run()?;
+        }
+        site.cassandra()?.serves()
+    }
+
+    fn count_what_is_not_stored(&mut self, site: &Site) {
+        let waiting: f64 = site.nodes.iter().filter_map(|node| node.metrics().ok()).map(unstored).sum();
+        self.proof.push(Proof::holds("bytes not stored", waiting, waiting > 0.0));
     }
 
     /// Answers since the beginning that said that there is too much of something.
@@ -262,6 +288,13 @@ impl Strike {
                 self.proof.push(Proof::changed("run_id", &self.said, &redis.info("server", "run_id")?));
                 self.proof.push(Proof::count(if lose { "keys lost" } else { "keys kept" }, self.count));
             }
+            Fault::CassandraKill => {
+                let before = self.pid.unwrap_or_default().to_string();
+                let cassandra = nemesis.site.cassandra()?;
+                let after = cassandra.pid().unwrap_or_default().to_string();
+                self.proof.push(Proof::changed("process", &before, &after));
+                self.proof.push(Proof::count("writes found in its commit log", cassandra.replayed()?));
+            }
             Fault::RedisFlush => self.proof.push(Proof::count("keys deleted", self.count)),
             Fault::RedisForgetRoom => {
                 let what = format!("keys of room {} deleted", self.said);
@@ -282,8 +315,7 @@ impl Strike {
         self.proof.push(Proof::holds("state", &state, state == "T"));
         let now = nemesis.torture.progress();
         if self.planned.target == Target::Cassandra {
-            let waiting: f64 = nemesis.site.nodes.iter().filter_map(|node| node.metrics().ok()).map(unstored).sum();
-            self.proof.push(Proof::holds("bytes not stored", waiting, waiting > 0.0));
+            self.count_what_is_not_stored(nemesis.site);
         } else {
             let quiet = self.quiet.as_ref().unwrap_or(&now);
             let (acked, earlier) = (self.acks(&now) - self.acks(quiet), self.acks(&self.before));
@@ -343,6 +375,7 @@ impl Strike {
             ends: matches!(fault, Fault::Kill),
             loses_redis: matches!(fault, Fault::RedisLose | Fault::RedisFlush | Fault::RedisForgetRoom),
             recovery_ms: Some(recovered.as_secs_f64() * 1e3),
+            noticed_within_ms: fault.noticed_within().as_secs_f64() * 1e3,
         }
     }
 }

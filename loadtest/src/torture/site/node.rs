@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 
-use super::ports::free_address;
 use crate::bench::child::guarded;
 use crate::metrics::Metrics;
+use crate::ports::free_address;
 use crate::process::Process;
 
 /// A node that is not ready by then has failed; on a busy machine, in a debug build.

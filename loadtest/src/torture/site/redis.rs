@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
-use super::ports::free_address;
 use crate::bench::child::guarded;
+use crate::ports::free_address;
 use crate::process::Process;
 use crate::redis::{Connection, Value};
 

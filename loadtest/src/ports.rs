@@ -15,7 +15,7 @@ const COUNT: u32 = 18_000;
 ///
 /// # Errors
 /// When none is free.
-pub(in super::super) fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Runs at the same time look in different places.
     let begin = std::process::id().wrapping_mul(131) % COUNT;
