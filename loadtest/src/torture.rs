@@ -8,7 +8,7 @@
 //!
 //! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
 //! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection. [`door`]:
-//!   rooms that it leaves and joins.
+//!   rooms that it leaves and joins. [`over_rest`]: a client without a WebSocket, whose requests [`http`] carries.
 //! - [`history`]: all that happened, on disk, and [`mod@judge`], who reads nothing else.
 //! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`mod@conduct`]: both under clients.
 //! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
@@ -21,9 +21,11 @@ pub(crate) mod cli;
 mod conduct;
 mod door;
 mod history;
+mod http;
 mod judge;
 mod nemesis;
 pub mod outbox;
+mod over_rest;
 mod person;
 mod plan;
 mod planted;
@@ -40,7 +42,7 @@ pub use crate::check::Kind;
 pub use cli::{Order, Store};
 pub use conduct::conduct;
 pub use judge::{Judgement, judge};
-pub use plan::{Client, Habit, Plan};
+pub use plan::{Client, Habit, Over, Plan};
 pub use planted::{CASES, Case};
 pub use run::Torture;
 pub use verdict::Verdict;

@@ -40,6 +40,10 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     /// Those that were acknowledged.
     pub(super) acked: u64,
+    /// Clients that say everything over REST.
+    pub(super) clients_over_rest: u64,
+    /// Messages of theirs that were acknowledged.
+    pub(super) acked_over_rest: u64,
     /// Acknowledged messages that stand nowhere in the end.
     pub(super) lost: u64,
     /// Those of them that are of the one class that docs/guarantees.md names.
@@ -83,6 +87,8 @@ pub(super) struct Check {
     excused: HashSet<String>,
     /// Who each client is.
     users: HashMap<usize, u64>,
+    /// Those who say everything over REST.
+    over_rest: HashSet<usize>,
     /// Where each client stands in each room that it ever asked to leave.
     members: HashMap<(usize, u64), Member>,
     /// What was shown to clients that were out.

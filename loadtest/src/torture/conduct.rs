@@ -30,6 +30,9 @@ const DOOR_ONCE_IN: usize = 4;
 /// One client in so many moves from node to node, or comes back to the only one.
 const ROAMS_ONCE_IN: usize = 3;
 
+/// One client in so many says and reads everything over REST; some of them move from node to node.
+const REST_ONCE_IN: usize = 5;
+
 /// How long it may take until messages are acknowledged again, in seconds.
 const RECOVERY_EMBEDDED: f64 = 2.0;
 const RECOVERY_CLUSTER: f64 = 10.0;
@@ -170,7 +173,8 @@ fn clients(order: &Order) -> Vec<Client> {
             _ => Client::of(number % order.nodes),
         };
         let client = client.in_rooms(&rooms);
-        if uses_door { client.in_and_out_of(&[door]) } else { client }
+        let client = if uses_door { client.in_and_out_of(&[door]) } else { client };
+        if number % REST_ONCE_IN == REST_ONCE_IN - 1 { client.over_rest() } else { client }
     };
     (0..order.clients).map(client).collect()
 }

@@ -70,6 +70,9 @@ fn doubts(meta: &Meta, deeds: &[Deed], verdict: &Verdict, no_logs: bool) -> Vec<
         let acked = verdict.acked();
         doubts.push(format!("{acked} messages were acknowledged; {} are the least that say anything", meta.acks_min));
     }
+    if verdict.tally.clients_over_rest > 0 && verdict.tally.acked_over_rest == 0 {
+        doubts.push("no message was acknowledged over REST".to_owned());
+    }
     for deed in deeds.iter().filter(|deed| !deed.has_bitten()) {
         doubts.push(format!("a fault did not bite: {}: {}", deed.told(), deed.proofs()));
     }

@@ -31,6 +31,16 @@ pub struct Outgoing {
     due: Option<Instant>,
 }
 
+impl Outgoing {
+    /// It is on its way from now on.
+    fn take(&mut self) -> Self {
+        self.due = None;
+        let sent = self.clone();
+        self.made_at = None;
+        sent
+    }
+}
+
 /// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -93,13 +103,15 @@ impl Outbox {
     pub fn take_due(&mut self) -> Vec<(u64, Outgoing)> {
         let now = Instant::now();
         let due = self.messages.iter_mut().filter(|(_, message)| message.due.is_some_and(|due| due <= now));
-        due.map(|(number, message)| {
-            message.due = None;
-            let sent = message.clone();
-            message.made_at = None;
-            (*number, sent)
-        })
-        .collect()
+        due.map(|(number, message)| (*number, message.take())).collect()
+    }
+
+    /// Takes the first message that is due, for whoever asks one thing after the other; it is on its way from now on.
+    pub fn take_one_due(&mut self) -> Option<(u64, Outgoing)> {
+        let now = Instant::now();
+        let mut messages = self.messages.iter_mut();
+        let (number, message) = messages.find(|(_, message)| message.due.is_some_and(|due| due <= now))?;
+        Some((*number, message.take()))
     }
 
     /// The connection is gone, and with it the answers.

@@ -15,7 +15,7 @@ use super::check::{place, position};
 use super::door::Door;
 use super::history::fact::Fact;
 use super::outbox::{Outbox, Refusal};
-use super::plan::{Client, Habit};
+use super::plan::{Client, Habit, Over};
 use super::random::Random;
 use super::rest::Account;
 use super::shared::{Shared, Standing, Wish};
@@ -26,17 +26,20 @@ use crate::time::wall_micros;
 /// Messages of one client that are not acknowledged: more are not made.
 const WINDOW: usize = 32;
 
+/// The same of a client that waits for each answer before it asks again: in the end all have to be answered.
+const WINDOW_OVER_REST: usize = 6;
+
 /// How often a client looks at what is due.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// How many messages are made in one go, at most.
 const BURST_MAX: usize = 4;
 
 /// Ticks between two reads of history, on average.
-const TICKS_BETWEEN_PAGES: usize = 25;
+pub(super) const TICKS_BETWEEN_PAGES: usize = 25;
 
 /// How far back a client reads again what it has.
-const LOOK_BACK: u64 = 20;
+pub(super) const LOOK_BACK: u64 = 20;
 
 /// One answer in so many that says "surely not added" makes a client give the message up: it must not appear.
 const GIVES_UP_ONCE_IN: usize = 8;
@@ -122,7 +125,11 @@ impl Person {
                 let _ = self.wish.changed().await;
                 continue;
             }
-            if let Err(error) = self.visit().await
+            let ended = match self.plan.over {
+                Over::WebSocket => self.visit().await,
+                Over::Rest => self.visit_over_rest().await,
+            };
+            if let Err(error) = ended
                 && is_broken_protocol(&error)
             {
                 self.fault(Kind::Protocol, format!("{error:#}"));
@@ -133,7 +140,7 @@ impl Person {
         }
     }
 
-    fn is_away(&self, wish: Wish) -> bool {
+    pub(super) fn is_away(&self, wish: Wish) -> bool {
         matches!(wish, Wish::Talk { stage } if self.plan.away.contains(&stage))
     }
 
@@ -154,7 +161,7 @@ impl Person {
     }
 
     /// Tells where it is: after everything that changes it.
-    fn tell_all(&self) {
+    pub(super) fn tell_all(&self) {
         self.stands(|standing| {
             standing.connected = true;
             standing.pending = self.outbox.count() + self.rooms_outside();
@@ -163,7 +170,7 @@ impl Person {
     }
 
     /// Where to go: home, or the next one when home does not answer; anywhere for somebody who roams.
-    fn choose_node(&mut self) -> anyhow::Result<(usize, SocketAddr)> {
+    pub(super) fn choose_node(&mut self) -> anyhow::Result<(usize, SocketAddr)> {
         let number = match self.plan.habit {
             Habit::Stays(home) => home + self.tries,
             Habit::Roams => self.random.below(self.nodes.len()),
@@ -269,7 +276,7 @@ impl Person {
     }
 
     /// Counts an error, and takes it for a fault unless it says that it passes.
-    fn refused(&self, error: &wire::Error, what: &str) {
+    pub(super) fn refused(&self, error: &wire::Error, what: &str) {
         self.tell(Fact::Refused { code: error.code.clone() });
         if !error.temporary {
             self.fault(Kind::Refused, format!("{what}: {}: {}", error.code, error.message));
@@ -368,6 +375,12 @@ impl Person {
             // Without its stream a connection is of no use.
             return if matches!(asked, Asked::Subscribe) { bail!("subscribe: {}", error.code) } else { Ok(()) };
         };
+        self.send_refused(number, error);
+        Ok(())
+    }
+
+    /// A message was refused: it is sent again, or given up.
+    pub(super) fn send_refused(&mut self, number: u64, error: &wire::Error) {
         match self.outbox.refused(number, error) {
             Refusal::Again { sure } => {
                 self.tell(Fact::Refused { code: error.code.clone() });
@@ -391,11 +404,15 @@ impl Person {
                 self.outbox.remove(number);
             }
         }
-        Ok(())
     }
 
     pub(super) fn is_talking(&self) -> bool {
         matches!(*self.wish.borrow(), Wish::Talk { .. })
+    }
+
+    /// Whether it was told to lose its connection.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.shared.lock().storms != self.storms
     }
 
     /// Does what is due. `true`: it is time to go.
@@ -406,7 +423,7 @@ impl Person {
         if wish == Wish::End || self.is_away(wish) || moves_on {
             return Ok(true);
         }
-        if self.shared.lock().storms != self.storms {
+        if self.is_cut_off() {
             bail!("its network is gone");
         }
         if visit.asked.values().any(|(_, since)| since.elapsed() > self.patience) {
@@ -437,13 +454,14 @@ impl Person {
         format!("c{}-{number}", self.number)
     }
 
-    fn make_messages(&mut self) {
+    pub(super) fn make_messages(&mut self) {
         if self.next_message > Instant::now() || self.rate <= 0.0 {
             return;
         }
         let Some(room) = self.some_room() else { return };
         let burst = 1 + self.random.below(BURST_MAX);
-        for _ in 0..burst.min(WINDOW.saturating_sub(self.outbox.count())) {
+        let window = if self.plan.over == Over::Rest { WINDOW_OVER_REST } else { WINDOW };
+        for _ in 0..burst.min(window.saturating_sub(self.outbox.count())) {
             self.say(room);
         }
         self.next_message = Instant::now() + Duration::from_secs_f64(burst as f64 / self.rate);
@@ -457,7 +475,7 @@ impl Person {
     }
 
     /// One of the rooms that it is in.
-    fn some_room(&mut self) -> Option<u64> {
+    pub(super) fn some_room(&mut self) -> Option<u64> {
         let room = *self.rooms.get(self.random.below(self.rooms.len()))?;
         self.is_inside(room).then_some(room)
     }

@@ -35,6 +35,17 @@ pub struct Client {
     pub away: Range<u32>,
     /// The rooms that it leaves and joins again and again, by number.
     pub doors: Vec<usize>,
+    /// How it talks to nodes.
+    pub over: Over,
+}
+
+/// How a client talks to nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// A connection that brings it all that happens.
+    WebSocket,
+    /// Requests: it says and reads, and nothing is brought to it. It uses no doors.
+    Rest,
 }
 
 /// Where a client goes.
@@ -50,13 +61,13 @@ impl Client {
     /// A client of a node, in all rooms, always there.
     #[must_use]
     pub const fn of(node: usize) -> Self {
-        Self { habit: Habit::Stays(node), rooms: None, away: 0..0, doors: Vec::new() }
+        Self { habit: Habit::Stays(node), rooms: None, away: 0..0, doors: Vec::new(), over: Over::WebSocket }
     }
 
     /// A client that moves between nodes at random.
     #[must_use]
     pub const fn roaming() -> Self {
-        Self { habit: Habit::Roams, rooms: None, away: 0..0, doors: Vec::new() }
+        Self { habit: Habit::Roams, rooms: None, away: 0..0, doors: Vec::new(), over: Over::WebSocket }
     }
 
     /// Is in these rooms alone.
@@ -70,6 +81,13 @@ impl Client {
     #[must_use]
     pub fn in_and_out_of(mut self, rooms: &[usize]) -> Self {
         self.doors = rooms.to_vec();
+        self
+    }
+
+    /// Says and reads everything over REST.
+    #[must_use]
+    pub fn over_rest(mut self) -> Self {
+        (self.over, self.doors) = (Over::Rest, Vec::new());
         self
     }
 

@@ -17,7 +17,7 @@ use super::history::meta::Meta;
 use super::history::writer::Writer;
 use super::outbox::{Outbox, Waits};
 use super::person::Person;
-use super::plan::Plan;
+use super::plan::{Over, Plan};
 use super::random::Random;
 use super::rest::{Account, Rest, is_temporary};
 use super::shared::{Progress, Shared, Sink, Standing, Wish};
@@ -75,7 +75,7 @@ impl Torture {
                 rest.join(node, &account, *room)?;
             }
             let door = |room: &usize| rooms.get(*room).map(|id| (*id, Door::inside()));
-            shared.tell(number, Fact::Is { user: account.user });
+            shared.tell(number, Fact::Is { user: account.user, over_rest: client.over == Over::Rest });
             people.push(Person {
                 number,
                 account,

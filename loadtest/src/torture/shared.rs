@@ -48,6 +48,8 @@ pub(super) struct Progress {
     pub(super) errors: BTreeMap<String, u64>,
     /// Connections that were opened.
     pub(super) connections: u64,
+    /// The same, by the node.
+    pub(super) connections_of_node: BTreeMap<usize, u64>,
     /// Connections that ended.
     pub(super) gone: u64,
     /// Requests that got no answer on a connection that went on.
@@ -144,6 +146,7 @@ impl State {
         match fact {
             Fact::Connected { node } => {
                 progress.connections += 1;
+                *progress.connections_of_node.entry(*node).or_insert(0) += 1;
                 if let Some(at) = self.nodes.get_mut(client) {
                     *at = *node;
                 }

@@ -136,7 +136,8 @@ impl std::fmt::Display for BrokenProtocol {
 
 impl std::error::Error for BrokenProtocol {}
 
-fn broken(error: anyhow::Error) -> anyhow::Error {
+/// An error that is the server's fault.
+pub(super) fn broken(error: anyhow::Error) -> anyhow::Error {
     anyhow::Error::new(BrokenProtocol(error))
 }
 

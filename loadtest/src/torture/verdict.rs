@@ -79,9 +79,9 @@ impl Verdict {
     }
 
     fn count_messages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { sent, acked, lost, excused, renumbered, .. } = &self.tally;
+        let Tally { sent, acked, acked_over_rest, lost, excused, renumbered, .. } = &self.tally;
         let seed = self.seed;
-        write!(f, "{sent} messages, {acked} acknowledged, {lost} lost")?;
+        write!(f, "{sent} messages, {acked} acknowledged ({acked_over_rest} over REST), {lost} lost")?;
         if *excused > 0 {
             write!(f, " ({excused} of the class that docs/guarantees.md names)")?;
         }

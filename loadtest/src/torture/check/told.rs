@@ -12,7 +12,13 @@ impl Check {
         self.now = *op;
         let client = *client;
         match fact {
-            Fact::Is { user } => drop(self.users.insert(client, *user)),
+            Fact::Is { user, over_rest } => {
+                self.users.insert(client, *user);
+                if *over_rest {
+                    self.over_rest.insert(client);
+                    self.tally.clients_over_rest += 1;
+                }
+            }
             Fact::Connected { node } => {
                 self.nodes.insert(client, *node);
                 self.connected(client);
@@ -29,7 +35,13 @@ impl Check {
                 self.sending(*room, author, key, text);
             }
             Fact::Again { .. } => self.tally.again += 1,
-            Fact::Ok { key, ack } => self.acked_by(self.nodes.get(&client).copied(), key, ack),
+            Fact::Ok { key, ack } => {
+                let before = self.tally.acked;
+                self.acked_by(self.nodes.get(&client).copied(), key, ack);
+                if self.over_rest.contains(&client) {
+                    self.tally.acked_over_rest += self.tally.acked - before;
+                }
+            }
             Fact::Fail { key } => self.abandoned(key),
             Fact::Info { key } => self.left_open(key),
             Fact::Refused { code } => self.refused(code),

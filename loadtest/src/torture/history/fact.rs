@@ -19,8 +19,12 @@ pub(in super::super) struct Op {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(in super::super) enum Fact {
-    /// Who the client is.
-    Is { user: u64 },
+    /// Who the client is, and whether it says everything over REST.
+    Is {
+        user: u64,
+        #[serde(default)]
+        over_rest: bool,
+    },
     /// It has a new connection, which carries nothing yet.
     Connected { node: usize },
     /// Its connection is gone, and with it the answers to these many messages.

@@ -73,7 +73,7 @@ fn write(folder: &Path, shown: u64, deed: &Deed, meta: &Meta) {
         writer.tell(Op { n, t_ns: n * SECOND / 4 }, client, &fact, events).unwrap();
     };
     for client in 0..2 {
-        tell(client, Fact::Is { user: 50 + client as u64 }, &[]);
+        tell(client, Fact::Is { user: 50 + client as u64, over_rest: false }, &[]);
         tell(client, Fact::Connected { node: 0 }, &[]);
         tell(client, Fact::Subscribed { room: ROOM, after: wire::Position::default() }, &[]);
     }
@@ -130,6 +130,17 @@ fn a_run_proves_nothing_whose_fault_did_not_bite_or_that_has_too_few_acks_or_no_
         assert!(judgement.verdict.is_clean() && !judgement.is_proof(), "{judgement}");
         assert!(judgement.doubts.iter().any(|told| told.contains(doubt)), "{doubt}: {:?}", judgement.doubts);
     }
+}
+
+/// Whoever sends over REST has to have been answered: a client of which nothing was heard broke no promise.
+#[test]
+fn a_run_whose_clients_over_rest_were_never_answered_proves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), 3, &kill(true), &meta());
+    let mut file = std::fs::File::options().append(true).open(folder.path().join("client-001.jsonl")).unwrap();
+    writeln!(file, "{{\"n\": 900, \"t_ns\": 9, \"op\": \"is\", \"user\": 51, \"over_rest\": true}}").unwrap();
+    let judgement = judge(folder.path()).unwrap();
+    assert_eq!(judgement.doubts, ["no message was acknowledged over REST"]);
 }
 
 #[test]

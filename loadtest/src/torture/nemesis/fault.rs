@@ -105,6 +105,11 @@ impl Fault {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether it ends the process of a node.
+    pub(in super::super) const fn ends_a_process(self) -> bool {
+        matches!(self, Self::Kill | Self::Restart | Self::Roll)
+    }
+
     /// Whether it is done to Cassandra, which has to be the run's own for it.
     pub(in super::super) const fn is_of_cassandra(self) -> bool {
         matches!(self, Self::CassandraPause | Self::CassandraKill)
@@ -143,7 +148,7 @@ impl Fault {
             Self::RedisFull => scaled(15.0),
             Self::RedisPause => scaled(35.0),
             Self::CassandraPause => scaled(60.0),
-            Self::CassandraKill => scaled(45.0) + CASSANDRA_STARTS_FOR,
+            Self::CassandraKill => scaled(25.0) + CASSANDRA_STARTS_FOR,
         }
     }
 }

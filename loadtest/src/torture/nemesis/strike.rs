@@ -55,6 +55,9 @@ pub(super) struct Strike {
     done_again: Instant,
     /// When all was whole again, and what was counted then.
     ended: Option<(Instant, u64, Progress)>,
+    /// What was counted when somebody had reached a node again whose process it ended: what had been answered before may
+    /// have waited until then to be read.
+    reached: Option<Progress>,
     recovered: Option<Duration>,
 }
 
@@ -77,6 +80,7 @@ impl Strike {
             said: String::new(),
             done_again: Instant::now(),
             ended: None,
+            reached: None,
             recovered: None,
         };
         strike.strike(nemesis)?;
@@ -333,8 +337,21 @@ impl Strike {
         }
     }
 
-    fn is_acked_since(&self, torture: &Torture) -> bool {
-        self.ended.as_ref().is_some_and(|(_, _, then)| self.acks(&torture.progress()) > self.acks(then))
+    fn is_acked_since(&mut self, torture: &Torture) -> bool {
+        let Some((_, _, then)) = &self.ended else { return false };
+        let now = torture.progress();
+        let then = match (self.planned.target, &self.reached) {
+            (Target::Node(number), None) if self.planned.fault.ends_a_process() => {
+                let reached = |progress: &Progress| progress.connections_of_node.get(&number).copied().unwrap_or(0);
+                if reached(&now) > reached(then) {
+                    self.reached = Some(now);
+                }
+                return false;
+            }
+            (_, Some(reached)) => reached,
+            (_, None) => then,
+        };
+        self.acks(&now) > self.acks(then)
     }
 
     /// Whether another one may begin beside it.
@@ -359,7 +376,7 @@ impl Strike {
     /// What is written down of it.
     pub(super) fn into_deed(mut self, nemesis: &Nemesis<'_>) -> Deed {
         let fault = self.planned.fault;
-        if matches!(fault, Fault::Kill | Fault::Restart | Fault::Roll) {
+        if fault.ends_a_process() {
             self.proof.push(Proof::count("connections lost", self.lost(nemesis.torture)));
         }
         let node = if let Target::Node(number) = self.planned.target { Some(number) } else { None };
