@@ -9,6 +9,7 @@
 //! - [`plan`]: who does what where. [`run`]: a run, from the first room to the verdict.
 //! - [`person`]: one client. [`outbox`]: its messages that are not acknowledged. [`socket`]: its connection. [`door`]:
 //!   rooms that it leaves and joins. [`over_rest`]: a client without a WebSocket, whose requests [`http`] carries.
+//! - [`abuser`]: those who mean harm, between the others.
 //! - [`history`]: all that happened, on disk, and [`mod@judge`], who reads nothing else.
 //! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`mod@conduct`]: both under clients.
 //! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
@@ -16,6 +17,7 @@
 //! - [`witness`]: the promises, for clients that somebody else drives.
 //! - [`rest`]: signing in, rooms, heads and whole logs.
 
+mod abuser;
 mod check;
 pub(crate) mod cli;
 mod conduct;

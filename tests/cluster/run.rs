@@ -20,7 +20,7 @@ pub(crate) fn plan(nodes: Vec<SocketAddr>, rooms: usize, clients: Vec<Client>) -
     // Other choices in each run; a run that failed says which.
     let seed = std::env::var("BOBCHAT_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()));
-    Plan { nodes, rooms, clients, rate: 20.0, patience: Duration::from_secs(5), seed, history: None }
+    Plan { nodes, rooms, clients, abusers: 0, rate: 20.0, patience: Duration::from_secs(5), seed, history: None }
 }
 
 /// Ends a run: all agree in time, and every promise was kept.

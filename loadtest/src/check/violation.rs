@@ -31,6 +31,8 @@ pub enum Kind {
     RealTime,
     /// Somebody who left a room heard what came after, or said something there.
     Removal,
+    /// A connection of somebody who means harm was not ended.
+    Tolerated,
     /// Not everything came to rest in time after the last fault had ended.
     Unsettled,
     /// A message is not what was sent.
@@ -114,6 +116,7 @@ impl Kind {
             Self::Stale => "I7 session",
             Self::Reset | Self::Protocol => "I8 resume",
             Self::Removal => "I10 removal",
+            Self::Tolerated => "I14 isolation",
             Self::Unacked
             | Self::Refused
             | Self::Closed
@@ -137,6 +140,7 @@ impl Kind {
             Self::Phantom => "phantom",
             Self::RealTime => "real time",
             Self::Removal => "removal",
+            Self::Tolerated => "tolerated",
             Self::Unsettled => "unsettled",
             Self::Text => "text",
             Self::Numbers => "numbers",

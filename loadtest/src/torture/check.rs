@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use bobchat_proto::ids::{Epoch, Position, Sequence};
 use bobchat_proto::wire;
 
+use super::abuser::Abuse;
 use super::history::deed::Deed;
 use super::history::fact::Op;
 use crate::check::{Kind, Violations};
@@ -44,6 +45,8 @@ pub(super) struct Tally {
     pub(super) clients_over_rest: u64,
     /// Messages of theirs that were acknowledged.
     pub(super) acked_over_rest: u64,
+    /// Connections of those who mean harm that nodes ended, by what they did.
+    pub(super) thrown_out: BTreeMap<Abuse, u64>,
     /// Acknowledged messages that stand nowhere in the end.
     pub(super) lost: u64,
     /// Those of them that are of the one class that docs/guarantees.md names.

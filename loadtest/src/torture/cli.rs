@@ -279,7 +279,7 @@ impl Loading {
             .collect();
         let (nodes, rooms, rate, seed) = (self.nodes, self.rooms, self.rate, self.seed);
         let mut torture =
-            Torture::start(Plan { nodes, rooms, clients, rate, patience: PATIENCE, seed, history: None })?;
+            Torture::start(Plan { nodes, rooms, clients, abusers: 0, rate, patience: PATIENCE, seed, history: None })?;
         std::thread::sleep(Duration::from_secs_f64(self.seconds));
         torture.settle(Duration::from_secs_f64(self.agree))?;
         let verdict = torture.finish()?;

@@ -33,6 +33,9 @@ const ROAMS_ONCE_IN: usize = 3;
 /// One client in so many says and reads everything over REST; some of them move from node to node.
 const REST_ONCE_IN: usize = 5;
 
+/// For so many clients there is one more who means harm.
+const ABUSER_FOR_CLIENTS: usize = 50;
+
 /// How long it may take until messages are acknowledged again, in seconds.
 const RECOVERY_EMBEDDED: f64 = 2.0;
 const RECOVERY_CLUSTER: f64 = 10.0;
@@ -63,6 +66,7 @@ pub fn conduct(order: &Order) -> anyhow::Result<Judgement> {
         nodes: site.addresses(),
         rooms: order.rooms,
         clients: clients(order),
+        abusers: abusers(order),
         rate: order.rate,
         patience: PATIENCE,
         seed: order.seed,
@@ -142,6 +146,7 @@ fn meta(order: &Order, version: String, planned: &[Planned]) -> Meta {
         store: order.store.name().to_owned(),
         nodes: order.nodes,
         clients: order.clients,
+        abusers: abusers(order),
         rooms: order.rooms,
         seconds: order.secs,
         ack: order.ack.clone(),
@@ -155,6 +160,11 @@ fn meta(order: &Order, version: String, planned: &[Planned]) -> Meta {
             }),
         end: None,
     }
+}
+
+/// 2 % of the clients, and one at least.
+const fn abusers(order: &Order) -> usize {
+    order.clients.div_ceil(ABUSER_FOR_CLIENTS)
 }
 
 /// Each client in two rooms. The last room has a door that some of its people use again and again.

@@ -73,6 +73,9 @@ fn doubts(meta: &Meta, deeds: &[Deed], verdict: &Verdict, no_logs: bool) -> Vec<
     if verdict.tally.clients_over_rest > 0 && verdict.tally.acked_over_rest == 0 {
         doubts.push("no message was acknowledged over REST".to_owned());
     }
+    if meta.abusers > 0 && verdict.tally.thrown_out.is_empty() {
+        doubts.push("nobody who means harm was thrown out".to_owned());
+    }
     for deed in deeds.iter().filter(|deed| !deed.has_bitten()) {
         doubts.push(format!("a fault did not bite: {}: {}", deed.told(), deed.proofs()));
     }

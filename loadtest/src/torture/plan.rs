@@ -14,6 +14,8 @@ pub struct Plan {
     pub rooms: usize,
     /// The clients, each a user of its own. The first one makes the rooms and reads them in the end.
     pub clients: Vec<Client>,
+    /// How many others mean harm: broken and oversized frames, half a handshake, never reading. They are no clients.
+    pub abusers: usize,
     /// Messages a second that a client says, over its rooms.
     pub rate: f64,
     /// How long a client waits for an answer before it takes the connection for lost.

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::ids::Position;
 use tokio::sync::watch;
 
+use super::abuser::Abuser;
 use super::check::{Check, NodeLog};
 use super::door::Door;
 use super::history::deed::Deed;
@@ -62,7 +63,7 @@ impl Torture {
         let make = |number| rest.make_room(node, &owner, &format!("torture {number}"));
         let rooms = (0..plan.rooms).map(make).collect::<anyhow::Result<Vec<_>>>()?;
         let sink = match &plan.history {
-            Some(folder) => Sink::History(Box::new(Writer::begin(folder, accounts.len())?)),
+            Some(folder) => Sink::History(Box::new(Writer::begin(folder, accounts.len() + plan.abusers)?)),
             None => Sink::Check(Box::default()),
         };
         let shared = Shared::new(accounts.len(), sink);
@@ -95,8 +96,18 @@ impl Torture {
                 storms: 0,
             });
         }
+        let make = |number| {
+            let number = people.len() + number;
+            let account = rest.sign_up(node, &format!("abuser {number}"))?;
+            let room = *rooms.first().context("a run needs a room")?;
+            rest.join(node, &account, room)?;
+            let random = Random::new(plan.seed, number as u64);
+            let (nodes, shared, wish) = (plan.nodes.clone(), shared.clone(), wishes.clone());
+            Ok(Abuser { number, account, nodes, room, random, shared, wish })
+        };
+        let abusers = (0..plan.abusers).map(make).collect::<anyhow::Result<Vec<_>>>()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::spawn(move || runtime.block_on(live_all(people)));
+        let thread = std::thread::spawn(move || runtime.block_on(live_all(people, abusers)));
         let settled = Duration::ZERO;
         let (nodes, seed) = (plan.nodes, plan.seed);
         let thread = Some(thread);
@@ -330,10 +341,13 @@ impl Drop for Torture {
     }
 }
 
-async fn live_all(people: Vec<Person>) {
+async fn live_all(people: Vec<Person>, abusers: Vec<Abuser>) {
     let mut living = tokio::task::JoinSet::new();
     for person in people {
         living.spawn(person.live());
+    }
+    for abuser in abusers {
+        living.spawn(abuser.live());
     }
     while let Some(ended) = living.join_next().await {
         if ended.is_err() {

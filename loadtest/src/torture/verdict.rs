@@ -101,6 +101,11 @@ impl Verdict {
         let Tally { delivered, again, moves, resets, connections, unanswered, errors, .. } = &self.tally;
         writeln!(f, "  {delivered} delivered, {again} sent again, {moves} joinings and leavings, {resets} resets,")?;
         writeln!(f, "  {connections} connections, {unanswered} unanswered")?;
+        let thrown_out = self.tally.thrown_out.iter().map(|(abuse, count)| format!("{} x {count}", abuse.told()));
+        let thrown_out = thrown_out.collect::<Vec<_>>().join(", ");
+        if !thrown_out.is_empty() {
+            writeln!(f, "  thrown out: {thrown_out}")?;
+        }
         let mut told = String::new();
         for (code, count) in errors {
             write!(told, " {code} x {count}")?;

@@ -2,8 +2,10 @@
 
 use bobchat_proto::ids::Position;
 
+use super::super::abuser::{Abuse, CUT};
 use super::super::history::fact::{Fact, Told};
 use super::Check;
+use crate::check::Kind;
 
 impl Check {
     /// Takes what a client did or heard.
@@ -55,7 +57,19 @@ impl Check {
                 self.page(events, None);
             }
             Fact::Joining { room } => self.joining(client, *room),
+            Fact::Abused { abuse, from_ns, closed } => self.abused(*abuse, *from_ns, closed.as_deref()),
             Fact::Fault { kind, detail } => self.fault(*kind, || detail.clone()),
+        }
+    }
+
+    /// A node ended the connection of one who meant harm, or bore it for too long. What a fault may have ended, or kept
+    /// from ending, says nothing.
+    fn abused(&mut self, abuse: Abuse, from_ns: u64, closed: Option<&str>) {
+        let disturbed = self.deeds.iter().any(|deed| deed.meets(from_ns, self.now.t_ns));
+        match closed {
+            Some(CUT) | None if disturbed => {}
+            Some(_) => *self.tally.thrown_out.entry(abuse).or_insert(0) += 1,
+            None => self.fault(Kind::Tolerated, || format!("{}: the node bore it", abuse.told())),
         }
     }
 }

@@ -86,7 +86,12 @@ impl Deed {
 
     /// Whether a moment is in it, or so shortly after that it may be of its making.
     pub(in super::super) const fn is_around(&self, t_ns: u64) -> bool {
-        self.from_ns <= t_ns && t_ns <= self.until_ns.saturating_add(AFTERMATH_NS)
+        self.meets(t_ns, t_ns)
+    }
+
+    /// The same, of a time.
+    pub(in super::super) const fn meets(&self, from_ns: u64, until_ns: u64) -> bool {
+        self.from_ns <= until_ns && from_ns <= self.until_ns.saturating_add(AFTERMATH_NS)
     }
 
     /// For people: what, to whom and when.

@@ -3,6 +3,7 @@
 use bobchat_proto::wire;
 use serde::{Deserialize, Serialize};
 
+use super::super::abuser::Abuse;
 use crate::check::Kind;
 
 /// Names one line of a history, and says when it was written.
@@ -62,6 +63,14 @@ pub(in super::super) enum Fact {
     Peek { room: u64 },
     /// It asks to join a room.
     Joining { room: u64 },
+    /// One who means harm did so, from then until now. `closed`: how the node ended the connection, by the code of its
+    /// close, its HTTP status or `cut`; absent when it bore it for too long.
+    Abused {
+        abuse: Abuse,
+        from_ns: u64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        closed: Option<String>,
+    },
     /// Something was wrong that has nothing to do with one message.
     Fault { kind: Kind, detail: String },
 }

@@ -19,6 +19,9 @@ pub(in super::super) struct Meta {
     pub(in super::super) store: String,
     pub(in super::super) nodes: usize,
     pub(in super::super) clients: usize,
+    /// Those who mean harm; their files come after those of the clients.
+    #[serde(default)]
+    pub(in super::super) abusers: usize,
     pub(in super::super) rooms: usize,
     pub(in super::super) seconds: f64,
     /// `log` or `history`: what an ack of a cluster says.

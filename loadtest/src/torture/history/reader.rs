@@ -47,7 +47,7 @@ impl History {
             logs.push(NodeLog { room, node, events: all(&events)?, messages: all(&messages)? });
         }
         let deeds = Lines::open(&folder.join(NEMESIS))?.collect::<anyhow::Result<_>>()?;
-        let clients = (0..meta.clients).map(|client| Lines::open(&client_file(folder, client)));
+        let clients = (0..meta.clients + meta.abusers).map(|client| Lines::open(&client_file(folder, client)));
         let clients = clients.collect::<anyhow::Result<_>>()?;
         Ok(Self { meta, deeds, logs, events, clients })
     }

@@ -23,6 +23,7 @@ fn meta() -> Meta {
         store: "embedded".to_owned(),
         nodes: 1,
         clients: 2,
+        abusers: 0,
         rooms: 1,
         seconds: 10.0,
         ack: "log".to_owned(),
@@ -141,6 +142,36 @@ fn a_run_whose_clients_over_rest_were_never_answered_proves_nothing() {
     writeln!(file, "{{\"n\": 900, \"t_ns\": 9, \"op\": \"is\", \"user\": 51, \"over_rest\": true}}").unwrap();
     let judgement = judge(folder.path()).unwrap();
     assert_eq!(judgement.doubts, ["no message was acknowledged over REST"]);
+}
+
+/// Two clients and one who means harm, who says this of what they did.
+fn write_abuse(folder: &Path, lines: &[&str]) -> Judgement {
+    write(folder, 3, &kill(true), &Meta { abusers: 1, ..meta() });
+    let said = lines.iter().map(|line| format!("{{\"op\": \"abused\", {line}}}\n")).collect::<String>();
+    std::fs::write(folder.join("client-002.jsonl"), said).unwrap();
+    judge(folder).unwrap()
+}
+
+#[test]
+fn who_means_harm_has_to_be_thrown_out_and_a_fault_that_ends_their_connection_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = r#""n": 60, "t_ns": 2500000000, "abuse": "broken_frame", "from_ns": 2400000000, "closed": "1002""#;
+    let cut = r#""n": 61, "t_ns": 2600000000, "abuse": "reads_nothing", "from_ns": 2500000000, "closed": "cut""#;
+    let cut_later = r#""n": 62, "t_ns": 9000000000, "abuse": "reads_nothing", "from_ns": 8000000000, "closed": "cut""#;
+    let judgement = write_abuse(folder.path(), &[refused, cut, cut_later]);
+    assert!(judgement.is_proof(), "{judgement}");
+    assert!(judgement.to_string().contains("thrown out: broken frames x 1, never reading x 1\n"), "{judgement}");
+    assert_eq!(write_abuse(folder.path(), &[cut]).doubts, ["nobody who means harm was thrown out"]);
+}
+
+#[test]
+fn a_node_that_bears_abuse_though_nothing_keeps_it_from_ending_it_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let borne = r#""n": 60, "t_ns": 90000000000, "abuse": "huge_frame", "from_ns": 70000000000"#;
+    let judgement = write_abuse(folder.path(), &[borne]);
+    assert_eq!(judgement.verdict.invariants(), ["I14 isolation"]);
+    let paused = r#""n": 60, "t_ns": 20000000000, "abuse": "huge_frame", "from_ns": 2900000000"#;
+    assert!(write_abuse(folder.path(), &[paused]).verdict.is_clean());
 }
 
 #[test]
