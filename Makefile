@@ -57,6 +57,7 @@ HARNESS := cargo build --locked -p bobchat -p bobchat-loadtest -p bobchat-simula
 .PHONY: torture
 torture: ## Breaks real servers under clients whose every message is checked; ARGS="--store cluster --nodes 3 --seed 7"
 	@case "$(ARGS)" in *cluster*) scripts/need redis cassandra ;; esac
+	@case "$(ARGS)" in *clock*) scripts/need faketime ;; esac
 	@$(HARNESS)
 	@target/debug/bobchat-loadtest torture run $(ARGS)
 

@@ -78,7 +78,7 @@ pub struct Order {
     /// Nodes, 1 to 3; more than one for a cluster alone.
     #[arg(long, default_value_t = 1)]
     pub nodes: usize,
-    /// Kinds of faults, separated by commas; without it every kind that the store can meet. `none` breaks nothing.
+    /// Kinds of faults, separated by commas; without it every kind that the store can meet, `clock` apart. `none` breaks nothing.
     #[arg(long, value_delimiter = ',')]
     pub faults: Vec<String>,
     /// Seconds between the beginnings of two faults; a third of them overlap all the same.
@@ -243,7 +243,8 @@ impl Order {
         };
         if self.faults.is_empty() {
             let needs_own = |fault: &Fault| fault.is_of_cassandra() && self.cassandra.is_some();
-            return Ok(possible.iter().copied().filter(|fault| !needs_own(fault)).collect());
+            let usual = |fault: &Fault| *fault != Fault::Clock && !needs_own(fault);
+            return Ok(possible.iter().copied().filter(usual).collect());
         }
         let names = || possible.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ");
         let mut faults = Vec::new();

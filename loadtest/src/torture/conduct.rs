@@ -124,6 +124,7 @@ fn wanted(order: &Order, folder: &std::path::Path) -> site::Wanted {
         bobchat: order.bobchat.clone(),
         folder: folder.to_owned(),
         plant: order.plant.clone(),
+        own_clocks: faults.contains(&Fault::Clock),
         small_disk: faults
             .contains(&Fault::DiskFull)
             .then_some((order.secs * order.rate) as u64 * order.clients as u64),
@@ -215,6 +216,9 @@ impl Order {
                 rustix::process::geteuid().is_root(),
                 "disk-full mounts a small disk, which takes root: leave it out of --faults, or run as root"
             );
+        }
+        if faults.contains(&Fault::Clock) {
+            site::clock::library()?;
         }
         let foreign = faults.iter().find(|fault| self.cassandra.is_some() && fault.is_of_cassandra());
         if let Some(fault) = foreign {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::ids::Position;
 use bobchat_proto::wire;
 use serde::de::DeserializeOwned;
@@ -23,6 +23,9 @@ use super::socket::broken;
 
 /// One message in so many loses the connection before its answer comes.
 const ANSWER_LOST_ONCE_IN: usize = 16;
+
+/// The status with which a server ends a connection on which nothing came for too long (RFC 9110 section 15.5.9).
+const TOO_LATE: u16 = 408;
 
 /// How long the server has for it then, in milliseconds: nothing, or enough to have done it.
 const LOST_AFTER_MS: (usize, usize) = (0, 40);
@@ -176,6 +179,8 @@ impl Person {
 /// What an answer says: what was asked for, or why not.
 fn read<T: DeserializeOwned>(answer: &Answer) -> anyhow::Result<Result<T, wire::Error>> {
     let Answer { status, body, .. } = answer;
+    // Not an answer to the question, which came too late for a connection that the server had given up.
+    ensure!(*status != TOO_LATE, "the server gave the connection up");
     let read = if (200..300).contains(status) {
         serde_json::from_slice(body).map(Ok)
     } else {

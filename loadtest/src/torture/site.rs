@@ -1,7 +1,9 @@
 //! Servers as their operator runs them: processes at fixed places, that can be killed, paused and started again.
 //!
 //! - [`mod@node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk.
+//!   [`clock`]: a clock that can be stepped.
 
+pub(super) mod clock;
 pub(super) mod disk;
 pub(super) mod node;
 pub(super) mod redis;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::cassandra::{Cassandra, Manner};
+use clock::Clock;
 use disk::SmallDisk;
 use node::Node;
 use redis::RedisServer;
@@ -30,6 +33,8 @@ pub(super) struct Wanted {
     pub(super) plant: Option<String>,
     /// The data of the node is on a disk that can be filled, which takes about so many messages.
     pub(super) small_disk: Option<u64>,
+    /// The clocks of nodes can be stepped.
+    pub(super) own_clocks: bool,
     /// None: one node with its own store.
     pub(super) cluster: Option<WantedCluster>,
 }
@@ -146,7 +151,9 @@ fn node(wanted: &Wanted, number: usize, settings: Vec<(String, String)>) -> anyh
     let data = wanted.folder.join("data").join(format!("node-{number}"));
     let log = wanted.folder.join(format!("node-{number}.log"));
     std::fs::create_dir_all(&data).with_context(|| format!("could not make {}", data.display()))?;
-    Node::spawn(number, &absolute(&wanted.bobchat)?, data, log, settings, wanted.plant.clone())
+    let clock = || Clock::make(&wanted.folder.join(format!("node-{number}.clock")));
+    let clock = wanted.own_clocks.then(clock).transpose()?;
+    Node::spawn(number, &absolute(&wanted.bobchat)?, data, log, settings, wanted.plant.clone(), clock)
 }
 
 fn absolute(program: &Path) -> anyhow::Result<PathBuf> {

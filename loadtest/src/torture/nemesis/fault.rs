@@ -17,6 +17,9 @@ pub(in super::super) enum Fault {
     Restart,
     /// All nodes are restarted, one after the other.
     Roll,
+    /// The clock of a node is stepped forwards by an hour, and back. Needs libfaketime, so it has to be
+    /// named.
+    Clock,
     /// The disk of the node is full. Needs root.
     DiskFull,
     /// All clients lose their connections at once, again and again.
@@ -78,11 +81,11 @@ const CASSANDRA_TRIED_EVERY: Duration = Duration::from_secs(10);
 
 impl Fault {
     /// What a node that is alone can meet.
-    pub(in super::super) const EMBEDDED: [Self; 5] =
-        [Self::Kill, Self::Pause, Self::Restart, Self::DiskFull, Self::Storm];
+    pub(in super::super) const EMBEDDED: [Self; 6] =
+        [Self::Kill, Self::Pause, Self::Restart, Self::DiskFull, Self::Storm, Self::Clock];
 
     /// What a cluster can meet.
-    pub(in super::super) const CLUSTER: [Self; 14] = [
+    pub(in super::super) const CLUSTER: [Self; 15] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -97,6 +100,7 @@ impl Fault {
         Self::RedisFull,
         Self::CassandraPause,
         Self::CassandraKill,
+        Self::Clock,
     ];
 
     /// Its name, as the command line has it.
@@ -126,7 +130,7 @@ impl Fault {
     /// Whom it is done to.
     pub(in super::super) fn target(self, nodes: usize, random: &mut Random) -> Target {
         match self {
-            Self::Kill | Self::Pause | Self::Restart | Self::Roll => Target::Node(random.below(nodes)),
+            Self::Kill | Self::Pause | Self::Restart | Self::Roll | Self::Clock => Target::Node(random.below(nodes)),
             Self::DiskFull => Target::Disk,
             Self::Storm => Target::Clients,
             Self::CassandraPause | Self::CassandraKill => Target::Cassandra,
@@ -146,6 +150,7 @@ impl Fault {
             Self::Restart | Self::Roll | Self::RedisFlush | Self::RedisForgetRoom => Duration::ZERO,
             Self::DiskFull | Self::Storm | Self::RedisSubscribers => random.millis(1_500, 4_000),
             Self::RedisFull => scaled(15.0),
+            Self::Clock => scaled(30.0),
             Self::RedisPause => scaled(35.0),
             Self::CassandraPause => scaled(60.0),
             Self::CassandraKill => scaled(25.0) + CASSANDRA_STARTS_FOR,

@@ -30,6 +30,12 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 /// After that, messages count as not acknowledged any more.
 const RECOVERY_GIVEN_UP: Duration = Duration::from_secs(60);
 
+/// By how many seconds a clock is stepped.
+const CLOCK_STEP: i64 = 3_600;
+
+/// How far two clocks are apart that go right: the header that says it has whole seconds and may be a second old.
+const CLOCK_SLACK: i64 = 30;
+
 /// How a shell says that what it ran was killed: 128 and the number of the signal.
 const KILLED: i32 = 128 + 9;
 
@@ -97,6 +103,9 @@ impl Strike {
                 node.signal(Signal::TERM)?;
             }
             Fault::DiskFull => self.count = nemesis.site.disk.as_ref().context("no small disk")?.fill()?,
+            Fault::Clock => {
+                self.node(nemesis.site)?.clock.as_ref().context("no clock of its own")?.set_off_by(CLOCK_STEP)?;
+            }
             Fault::Storm => nemesis.torture.storm(),
             Fault::RedisKill | Fault::RedisLose => {
                 let redis = nemesis.site.redis()?;
@@ -228,6 +237,9 @@ impl Strike {
             Fault::DiskFull | Fault::RedisFull if passed < self.planned.length + HOLD_MAX => {
                 passed >= self.planned.length && self.refusals(nemesis.torture) > 0
             }
+            Fault::Clock if passed < self.planned.length + HOLD_MAX => {
+                passed >= self.planned.length && self.clock_is_off(nemesis.site)?
+            }
             Fault::CassandraKill => {
                 passed + CASSANDRA_STARTS_FOR >= self.planned.length && self.has_started_cassandra(nemesis.site)?
             }
@@ -245,6 +257,11 @@ impl Strike {
             site.cassandra()?.run()?;
         }
         site.cassandra()?.serves()
+    }
+
+    /// Whether the node goes by the clock that it was given.
+    fn clock_is_off(&self, site: &mut Site) -> anyhow::Result<bool> {
+        Ok(self.node(site)?.clock_is_off_by().is_some_and(is_a_step))
     }
 
     fn count_what_is_not_stored(&mut self, site: &Site) {
@@ -273,6 +290,15 @@ impl Strike {
                 self.proof.push(Proof::changed("process", &before, &after));
             }
             Fault::Pause | Fault::RedisPause | Fault::CassandraPause => self.let_go(nemesis)?,
+            Fault::Clock => {
+                let acked = self.acks(&nemesis.torture.progress()) - self.acks(&self.before);
+                let node = self.node(nemesis.site)?;
+                let off = node.clock_is_off_by();
+                let told = off.map_or("unknown".to_owned(), |off| format!("{off} s"));
+                node.clock.as_ref().context("no clock of its own")?.set_off_by(0)?;
+                self.proof.push(Proof::holds("its clock was off by", told, off.is_some_and(is_a_step)));
+                self.proof.push(Proof::count("acks by it meanwhile", acked));
+            }
             Fault::DiskFull => {
                 nemesis.site.disk.as_ref().context("no small disk")?.free()?;
                 self.proof.push(Proof::count("bytes of ballast", self.count));
@@ -356,9 +382,13 @@ impl Strike {
 
     /// Whether another one may begin beside it.
     pub(super) fn allows(&self, next: &Planned) -> bool {
-        next.target != self.planned.target
-            // A node that starts waits for both.
-            && !(self.planned.fault == Fault::Roll && next.fault == Fault::Roll && self.recovered.is_none())
+        let (now, next, same) = (self.planned.fault, next.fault, next.target == self.planned.target);
+        let is = |one: Fault, other: Fault| [(now, next), (next, now)].contains(&(one, other));
+        // On a disk that is full no node starts.
+        let on_full = [Fault::Kill, Fault::Restart].iter().any(|fault| is(Fault::DiskFull, *fault));
+        // A node that starts waits for both.
+        let both_roll = is(Fault::Roll, Fault::Roll) && self.recovered.is_none();
+        !(same || on_full || both_roll)
     }
 
     /// Whether what it broke is whole again.
@@ -395,6 +425,11 @@ impl Strike {
             noticed_within_ms: fault.noticed_within().as_secs_f64() * 1e3,
         }
     }
+}
+
+/// Whether a clock that is off by so much was stepped.
+const fn is_a_step(off: i64) -> bool {
+    (off - CLOCK_STEP).abs() < CLOCK_SLACK
 }
 
 fn unstored(metrics: crate::metrics::Metrics) -> f64 {

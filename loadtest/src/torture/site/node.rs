@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
 
+use super::clock::{Clock, off_by};
 use crate::bench::child::guarded;
 use crate::metrics::Metrics;
 use crate::ports::free_address;
@@ -46,6 +47,8 @@ pub(in super::super) struct Node {
     log: PathBuf,
     settings: Vec<(String, String)>,
     plant: Option<String>,
+    /// A clock that can be stepped, where a run wants that.
+    pub(in super::super) clock: Option<Clock>,
     child: Option<Child>,
 }
 
@@ -61,10 +64,11 @@ impl Node {
         log: PathBuf,
         settings: Vec<(String, String)>,
         plant: Option<String>,
+        clock: Option<Clock>,
     ) -> anyhow::Result<Self> {
         let (address, admin) = (free_address()?, free_address()?);
         let program = program.to_owned();
-        let mut node = Self { number, address, admin, program, data, log, settings, plant, child: None };
+        let mut node = Self { number, address, admin, program, data, log, settings, plant, clock, child: None };
         node.run()?;
         Ok(node)
     }
@@ -86,6 +90,9 @@ impl Node {
             command.env(format!("BOBCHAT__{key}"), value);
         }
         command.env("BOBCHAT_PLANT", self.plant.as_deref().unwrap_or_default());
+        if let Some(clock) = &self.clock {
+            clock.rule(&mut command);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn().context("could not run setpriv of util-linux")?);
         Ok(())
@@ -131,6 +138,11 @@ impl Node {
     pub(in super::super) fn alive(&self) -> anyhow::Result<String> {
         let page = self.page("/healthz")?;
         Ok(page.split("\r\n\r\n").nth(1).unwrap_or_default().trim().to_owned())
+    }
+
+    /// How far its clock is from the harness's, in seconds; none when it does not say.
+    pub(in super::super) fn clock_is_off_by(&self) -> Option<i64> {
+        off_by(&self.page("/healthz").ok()?, crate::time::wall_micros() / 1_000_000)
     }
 
     /// All that it counts.
