@@ -121,18 +121,29 @@ async fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     let seconds = bench.options.seconds;
     let mut repetitions = Repetitions::default();
     while !repetitions.are_done(bench.options.effort()) {
-        let floor_before = scene.talk(seconds).await?;
-        let attackers = Attackers::start(&Attack::ALL, ATTACKERS, &scene.victim);
-        // What they do when they have all come is what counts.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let ours = scene.talk(seconds).await?;
-        drop(attackers);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let floor_after = scene.talk(seconds).await?;
-        repetitions.add(Repetition { floor_before, ours, floor_after });
+        repetitions.add(disturbed(&scene, &Attack::ALL, seconds).await?);
     }
     let mut line = repetitions.line(Bar::HostileLatency, bench.options.effort(), "us");
     line.notes.push(format!("delivery p99 of {RATE} messages a second, under {ATTACKERS} attackers against in peace"));
+    let mut alone = Vec::new();
+    for kind in Attack::ALL {
+        let Repetition { floor_before, ours, floor_after } = disturbed(&scene, &[kind], seconds).await?;
+        alone.push(format!("{}: {:.1} x", kind.title(), 2.0 * ours / (floor_before + floor_after)));
+    }
+    line.notes.push(format!("{ATTACKERS} at once of one kind, each measured once: {}", alone.join(", ")));
     bench.take(line);
     scene.end()
+}
+
+/// The latency of the healthy before, while and after some mean harm.
+async fn disturbed(scene: &Scene, kinds: &[Attack], seconds: f64) -> anyhow::Result<Repetition> {
+    let floor_before = scene.talk(seconds).await?;
+    let attackers = Attackers::start(kinds, ATTACKERS, &scene.victim);
+    // What they do when they have all come is what counts.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ours = scene.talk(seconds).await?;
+    drop(attackers);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let floor_after = scene.talk(seconds).await?;
+    Ok(Repetition { floor_before, ours, floor_after })
 }
