@@ -7,8 +7,8 @@ use bobchat_actors::ports::memory::{Carrier, OnItsWay};
 use crate::random::Random;
 use crate::world::World;
 
-/// The stream of a run's randomness that decides about frames.
-const STREAM: u64 = 200;
+/// The stream of a run's randomness that decides about frames: behind those of its clients, which begin at 200.
+const STREAM: u64 = 300;
 
 /// How long a frame is late, in milliseconds: several appends of the same room.
 const LATE_MILLIS: (u64, u64) = (5, 150);
