@@ -5,8 +5,8 @@
 //! # The cast
 //! - [`schedule`]: what clients do and what goes wrong; a seed makes one, and pieces of it can be left out.
 //! - [`mod@run`]: carries a schedule out inside turmoil. [`world`]: what its parts share.
-//! - [`node`]: a node on a host of its own. [`socket`]: its connections. [`distant`]: its way to the servers. [`frames`]: that to other
-//!   nodes.
+//! - [`node`]: a node on a host of its own. [`socket`]: its connections. [`distant`]: its way to the servers.
+//!   [`frames`]: that to other nodes.
 //! - [`person`]: a client. [`connection`], [`http`]: how it talks. Its messages are kept as the load harness keeps them.
 //! - [`judge`]: the end, when all has to be at rest. The checker itself is the load harness's.
 //! - [`search`]: many seeds. [`shrink`]: makes what fails short. [`random`]: what all of it is drawn from.
