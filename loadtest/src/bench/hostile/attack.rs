@@ -5,9 +5,13 @@ use std::time::Duration;
 use bobchat_proto::codec::{Format, encode_client_frame};
 use bobchat_proto::wire::{Auth, ClientFrame, MessageHistory, RoomJoin, client_frame::Request};
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
+use futures_util::future::{join_all, select};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::ws::{self, Masker, Opcode};
@@ -140,28 +144,50 @@ impl Victim {
     }
 }
 
-/// Attackers that go on until they are dropped.
-pub(super) struct Attackers(Vec<JoinHandle<()>>);
+/// Attackers that go on until they are stopped.
+///
+/// They have a thread of their own, which yields to every other: on the core of the harness they would else delay those
+/// whose latency is measured, which is no doing of the server.
+pub(super) struct Attackers {
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<anyhow::Result<()>>,
+}
+
+/// The lowest priority there is (setpriority(2)).
+const YIELDING: i32 = 19;
 
 impl Attackers {
     /// As many of each kind as come out of `count`.
-    pub(super) fn start(kinds: &[Attack], count: usize, victim: &Victim) -> Self {
-        let tasks = kinds.iter().cycle().take(count).map(|kind| {
-            let (kind, victim) = (*kind, victim.clone());
-            tokio::task::spawn_local(async move {
-                loop {
-                    // Thrown out, refused, or simply over: the next one comes.
-                    let _ = timeout(ATTEMPT, kind.attempt(&victim)).await;
-                    sleep(PAUSE).await;
-                }
-            })
-        });
-        Self(tasks.collect())
+    pub(super) fn start(kinds: &[Attack], count: usize, victim: &Victim) -> anyhow::Result<Self> {
+        let kinds: Vec<Attack> = kinds.iter().copied().cycle().take(count).collect();
+        let victim = victim.clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("attackers".to_owned()).spawn(move || {
+            setpriority_process(Some(gettid()), YIELDING)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let attackers = kinds.into_iter().map(|kind| go_on(kind, &victim));
+                let _ = select(join_all(attackers).boxed_local(), stopped).await;
+            });
+            Ok(())
+        })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends them.
+    ///
+    /// # Errors
+    /// When they had ended by themselves.
+    pub(super) fn stop(self) -> anyhow::Result<()> {
+        drop(self.stop);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the attackers' thread panicked"))?
     }
 }
 
-impl Drop for Attackers {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+async fn go_on(kind: Attack, victim: &Victim) {
+    loop {
+        // Thrown out, refused, or simply over: the next one comes.
+        let _ = timeout(ATTEMPT, kind.attempt(victim)).await;
+        sleep(PAUSE).await;
     }
 }
