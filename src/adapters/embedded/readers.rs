@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use bobchat_actors::ports::Unavailable;
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::sync::{mpsc, oneshot};
 
 use super::OpenError;
@@ -13,6 +15,10 @@ use super::metrics::Metrics;
 /// Reads that run at a time: enough to keep a disk busy, few enough to leave the processors to
 /// connections.
 const THREADS: usize = 4;
+
+/// Who reads pages gives way to who sends and receives: the threads of connections and the writer, which wait for each
+/// other many times a message.
+const NICENESS: i32 = 5;
 
 /// Reads that wait: at 100 µs each, the last one waits 25 ms.
 const READS_WAITING_MAX: usize = 1024;
@@ -81,6 +87,8 @@ impl Readers {
 }
 
 fn run(reads: &Mutex<mpsc::Receiver<Read>>) {
+    // Without it all works, only unfairly: on Linux a thread has a priority of its own (setpriority(2)).
+    let _ = setpriority_process(Some(gettid()), NICENESS);
     loop {
         // One thread waits for the queue, the others for the lock: the same to whoever sends.
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
