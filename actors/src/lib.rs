@@ -34,6 +34,7 @@ pub mod random;
 pub mod registry;
 pub mod room;
 pub mod session;
+mod turns;
 pub mod user;
 pub mod worker;
 

@@ -14,6 +14,7 @@ mod auth;
 mod catch_up;
 pub mod frame;
 mod inlet;
+mod pages;
 mod reads;
 
 pub use actor::Session;

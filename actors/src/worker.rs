@@ -10,6 +10,7 @@ use bobchat_proto::ids::{RoomId, UserId};
 use crate::core::Core;
 use crate::hub::{Hub, LocalHub};
 use crate::room::Room;
+use crate::turns::Turns;
 use crate::user::User;
 
 /// One worker thread's part of a node: the actors that start here find everything through it.
@@ -20,6 +21,8 @@ pub struct Worker {
     pub hub: LocalHub,
     /// The thread's number, from 0.
     pub index: usize,
+    /// Its turns of heavy work.
+    pub(crate) turns: Turns,
     hub_address: OnceCell<Addr<Hub>>,
 }
 
@@ -30,7 +33,7 @@ impl Worker {
         let shared = core.clone();
         core.add_hub(|index| {
             let hub = LocalHub::new(shared.budget.clone(), shared.metrics.clone());
-            let worker = Rc::new(Self { core: shared, hub, index, hub_address: OnceCell::new() });
+            let worker = Rc::new(Self { core: shared, hub, index, turns: Turns::new(), hub_address: OnceCell::new() });
             let address = Hub::new(worker.clone()).start();
             // Set once, here: the cell was empty.
             let _ = worker.hub_address.set(address.clone());

@@ -143,6 +143,26 @@ async fn a_client_that_never_reads_is_closed_as_a_slow_consumer_and_can_resume()
 }
 
 #[tokio::test]
+async fn pages_are_made_no_faster_than_their_client_takes_them() {
+    let server = TestServer::busy();
+    let mut ada = server.person("Ada").await;
+    let room = ada.make_room("tea").await;
+    let text = "x".repeat(1_900);
+    ada.say_many(&room, 0, 200, |_| text.clone()).await;
+    // Some 380 KB each: all of them together are far more than the sockets' buffers and the 1 MiB that may wait.
+    let mut asked = Vec::new();
+    for _ in 0..60 {
+        asked.push(ada.ask("message_history", json!({"room": room, "limit": 200})).await);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for id in asked {
+        let page = ada.answer(id).await;
+        assert_eq!(page["ok"]["message_history"]["messages"].as_array().map(Vec::len), Some(200), "{page}");
+    }
+    assert_eq!(server.count(|metrics| metrics.slow_consumers.get()), 0);
+}
+
+#[tokio::test]
 async fn a_heartbeat_is_answered_with_the_same_payload() {
     let server = TestServer::start();
     let mut ada = server.person("Ada").await;

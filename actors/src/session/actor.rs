@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 
 use actix::fut::wrap_future;
@@ -9,8 +9,10 @@ use bobchat_proto::error::{CloseCode, ErrorCode};
 use bobchat_proto::ids::RoomId;
 use bobchat_proto::limits::{AUTH_DEADLINE, REQUEST_ID_MAX};
 use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
+use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::pages::{LOW_WATER, Pages};
 use super::reads::{Readable, Reads};
 use super::{Incoming, Inlet, auth, catch_up, frame};
 use crate::bucket::{Bucket, Verdict};
@@ -24,7 +26,8 @@ use crate::worker::Worker;
 /// The actor of one live connection, on the thread that accepted it.
 ///
 /// It reads, and answers; events reach the client through the thread's hub, past it. Requests are started
-/// in the order in which they come and answered as they are done.
+/// in the order in which they come and answered as they are done; those for pages wait for the client to take the pages
+/// before.
 pub struct Session {
     worker: Rc<Worker>,
     outlet: Rc<Outlet>,
@@ -36,6 +39,7 @@ pub struct Session {
     frames: Bucket,
     bytes: Bucket,
     in_flight: u16,
+    pages: Pages,
     /// Set while a token is judged: what was read waits.
     authenticating: bool,
 }
@@ -66,6 +70,7 @@ impl Session {
             acting: None,
             rooms: Vec::new(),
             in_flight: 0,
+            pages: Pages::default(),
             authenticating: false,
         };
         Self::create(move |context| {
@@ -157,10 +162,6 @@ impl Session {
             let error = ErrorCode::Busy.error("too many requests of this connection are not answered yet");
             return self.reply(Some(id), Err(error.with_retry_after(BUSY_WAIT)));
         }
-        let span = tracing::debug_span!(
-            target: crate::TRACE, parent: None, "session.frame",
-            request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
-        );
         match request {
             Request::Auth(_) => {
                 self.reply(Some(id), Err(invalid("auth", "the connection is signed in; use auth_renew")))
@@ -172,9 +173,17 @@ impl Session {
             }
             Request::Subscribe(subscribe) => self.subscribe(id, acting, subscribe, context),
             Request::Unsubscribe(unsubscribe) => self.unsubscribe(id, &unsubscribe, context),
+            page if Pages::are_asked_by(&page) => {
+                self.in_flight = self.in_flight.saturating_add(1);
+                self.pages.ask(id, page);
+                self.begin_pages(context);
+            }
             other => {
-                let performed = span.in_scope(|| operations::perform(&self.worker, acting, other));
-                self.answer_later(id, tracing::Instrument::instrument(performed, span), context);
+                self.in_flight = self.in_flight.saturating_add(1);
+                let performed = self.perform(acting, other);
+                context.spawn(wrap_future::<_, Self>(performed).map(move |answer, session, _| {
+                    session.answer(id, answer);
+                }));
             }
         }
     }
@@ -186,8 +195,7 @@ impl Session {
             self.reply(Some(id), Err(error));
             return self.end(CloseCode::BadProtocol);
         };
-        let core = self.worker.core.clone();
-        let judging = async move { core.authenticator.authenticate(&token).await };
+        let judging = judge(self.worker.clone(), token);
         self.sign_in(Some(id), judging, cursors, context);
     }
 
@@ -235,13 +243,11 @@ impl Session {
     }
 
     fn renew(&mut self, id: u64, acting: Acting, renew: wire::AuthRenew, context: &mut Context<Self>) {
-        let core = self.worker.core.clone();
-        let judging = async move { core.authenticator.authenticate(&renew.token).await };
+        let judging = judge(self.worker.clone(), renew.token);
         self.in_flight = self.in_flight.saturating_add(1);
         context.spawn(wrap_future::<_, Self>(judging).map(move |judged, session, _| {
-            session.in_flight = session.in_flight.saturating_sub(1);
             let answer = judged.and_then(|identity| session.renewed(acting, &identity));
-            session.reply(Some(id), answer.map(ok::Result::AuthRenew));
+            session.answer(id, answer.map(ok::Result::AuthRenew));
         }));
     }
 
@@ -320,29 +326,51 @@ impl Session {
         }
     }
 
-    fn answer_later(
-        &mut self,
-        id: u64,
-        performed: impl Future<Output = Result<ok::Result, wire::Error>> + 'static,
-        context: &mut Context<Self>,
-    ) {
-        self.in_flight = self.in_flight.saturating_add(1);
-        context.spawn(wrap_future::<_, Self>(performed).map(move |answer, session, _| {
-            session.in_flight = session.in_flight.saturating_sub(1);
-            session.reply(Some(id), answer);
-        }));
+    fn perform(
+        &self,
+        acting: Acting,
+        request: Request,
+    ) -> impl Future<Output = Result<ok::Result, wire::Error>> + use<> {
+        let span = tracing::debug_span!(
+            target: crate::TRACE, parent: None, "session.frame",
+            request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
+        );
+        let performed = span.in_scope(|| operations::perform(&self.worker, acting, request));
+        tracing::Instrument::instrument(performed, span)
+    }
+
+    fn begin_pages(&mut self, context: &mut Context<Self>) {
+        let Some(acting) = self.acting else { return };
+        while let Some((id, request)) = self.pages.begin() {
+            let outlet = self.outlet.clone();
+            let taken = poll_fn(move |context| outlet.poll_below(LOW_WATER, context));
+            let answered = wrap_future::<_, Self>(taken)
+                .then(move |(), session, _| {
+                    let (worker, format) = (session.worker.clone(), session.outlet.format);
+                    let performed = session.perform(acting, request);
+                    wrap_future(async move {
+                        let answer = performed.await;
+                        worker.turns.take(async { encode(&worker, Some(id), answer, format) }).await
+                    })
+                })
+                .map(|frame, session: &mut Self, context: &mut Context<Self>| {
+                    session.in_flight = session.in_flight.saturating_sub(1);
+                    session.outlet.push_soon(frame);
+                    session.pages.done();
+                    session.begin_pages(context);
+                });
+            context.spawn(answered);
+        }
+    }
+
+    fn answer(&mut self, id: u64, answer: Result<ok::Result, wire::Error>) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.reply(Some(id), answer);
     }
 
     /// Answers a request, together with what else waits when the session's task runs next.
     fn reply(&self, id: Option<u64>, answer: Result<ok::Result, wire::Error>) {
-        let body = match answer {
-            Ok(result) => Body::Ok(wire::Ok { result: Some(result) }),
-            Err(error) => {
-                self.worker.core.metrics.requests_failed.inc();
-                Body::Error(error)
-            }
-        };
-        self.outlet.push_soon(frame::single(id, body, self.outlet.format));
+        self.outlet.push_soon(encode(&self.worker, id, answer, self.outlet.format));
     }
 
     fn end(&self, code: CloseCode) {
@@ -356,6 +384,21 @@ const FLOOD_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The wait that is advised to a client with too many unanswered requests.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
+
+async fn judge(worker: Rc<Worker>, token: String) -> Result<Identity, wire::Error> {
+    worker.turns.take(worker.core.authenticator.authenticate(&token)).await
+}
+
+fn encode(worker: &Worker, id: Option<u64>, answer: Result<ok::Result, wire::Error>, format: Format) -> Bytes {
+    let body = match answer {
+        Ok(result) => Body::Ok(wire::Ok { result: Some(result) }),
+        Err(error) => {
+            worker.core.metrics.requests_failed.inc();
+            Body::Error(error)
+        }
+    };
+    frame::single(id, body, format)
+}
 
 fn seconds(duration: std::time::Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)

@@ -13,14 +13,12 @@ use bobchat_proto::ids::{Epoch, Position, RoomId};
 use bobchat_proto::limits::PAGE_ITEMS_MAX;
 use bobchat_proto::wire::{self, ResetReason};
 
+use super::pages::LOW_WATER;
 use crate::hub::{Outlet, Subscriber};
 use crate::operations::{Acting, parse};
 use crate::ports::Visible;
 use crate::room::{Attach, Attached, Frames, Inquire, Inquired, reset_frames};
 use crate::worker::Worker;
-
-/// Bytes that may still wait for a client when the next page is read for it.
-const LOW_WATER: usize = 64 * 1024;
 
 /// How often a room is asked that has not applied what its client has seen elsewhere: some seconds.
 const INQUIRIES_MAX: usize = 30;
