@@ -27,10 +27,15 @@ pub(crate) struct Client {
 impl Client {
     /// Connects without signing in.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.expect("the handshake was refused")
+    }
+
+    /// The same; none when the handshake is refused.
+    pub(crate) async fn try_connect(address: SocketAddr) -> Option<Self> {
         let request = format!("ws://{address}/api/v1/ws").into_client_request().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
-        Self { socket, next_id: 1, heard: VecDeque::new(), user: String::new() }
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
+        Some(Self { socket, next_id: 1, heard: VecDeque::new(), user: String::new() })
     }
 
     /// Connects and signs in.
