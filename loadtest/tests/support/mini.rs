@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine as _;
 use bobchat_proto::codec::{self, Format};
 use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire::{self, client_frame::Request, event, ok, server_frame::Body};
 use bytes::{Buf as _, BytesMut};
-use sha1::Digest as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+
+use super::ws;
 
 /// How much later somebody who left is counted as such by a server that notices late.
 const NOTICED_AFTER: Duration = Duration::from_millis(400);
@@ -112,18 +112,18 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = BytesMut::with_capacity(64 * 1024);
     loop {
-        let Some(head) = read_head(&mut stream, &mut buffer).await else { return };
-        if let Some(key) = header(&head, "sec-websocket-key") {
-            let offered = header(&head, "sec-websocket-protocol").unwrap();
+        let Some(head) = ws::read_head(&mut stream, &mut buffer).await else { return };
+        if let Some(key) = ws::header(&head, "sec-websocket-key") {
+            let offered = ws::header(&head, "sec-websocket-protocol").unwrap();
             let format = Format::ALL.into_iter().find(|format| format.subprotocol() == offered).unwrap();
             if state.lock().unwrap().behaviour == Behaviour::SkipsReplayed {
                 // Long enough that something is said while somebody comes back.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            upgrade(&mut stream, &key, format).await;
+            ws::upgrade(&mut stream, &key, Some(format.subprotocol())).await;
             return speak(stream, buffer, format, state).await;
         }
-        let length: usize = header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let length: usize = ws::header(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         while buffer.len() < length {
             if stream.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
                 return;
@@ -158,33 +158,6 @@ fn rest(head: &str, state: &mut State) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-async fn read_head(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<String> {
-    loop {
-        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            return Some(String::from_utf8(buffer.split_to(end + 4).to_vec()).unwrap());
-        }
-        if stream.read_buf(buffer).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-fn header(head: &str, name: &str) -> Option<String> {
-    let mut fields = head.lines().filter_map(|line| line.split_once(':'));
-    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
-}
-
-async fn upgrade(stream: &mut TcpStream, key: &str, format: Format) {
-    let hash = sha1::Sha1::digest(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
-    let accept = base64::engine::general_purpose::STANDARD.encode(hash);
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {}\r\n\r\n",
-        format.subprotocol()
-    );
-    stream.write_all(answer.as_bytes()).await.unwrap();
-}
-
 async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: Arc<Mutex<State>>) {
     let (mut read, mut write) = stream.into_split();
     let (sender, mut outgoing) = mpsc::unbounded_channel::<Vec<u8>>();
@@ -198,7 +171,7 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: A
     let client = Client { format, sender };
     state.lock().unwrap().sessions += 1;
     loop {
-        while let Some((opcode, payload)) = client_frame(&mut buffer) {
+        while let Some((opcode, payload)) = ws::client_frame(&mut buffer) {
             if opcode < 8 {
                 let frame = codec::decode_client_frame(&payload, format).unwrap();
                 answer(frame, &client, &mut state.lock().unwrap());
@@ -212,21 +185,6 @@ async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: A
             return writer.abort();
         }
     }
-}
-
-/// Takes one masked frame out of `buffer`, once it is whole.
-fn client_frame(buffer: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
-    let (opcode, short) = (*buffer.first()? & 15, usize::from(*buffer.get(1)? & 127));
-    let (length, at) = match short {
-        126 => (usize::from(u16::from_be_bytes([*buffer.get(2)?, *buffer.get(3)?])), 4),
-        short => (short, 2),
-    };
-    if buffer.len() < at + 4 + length {
-        return None;
-    }
-    let frame = buffer.split_to(at + 4 + length);
-    let mask = &frame[at..at + 4];
-    Some((opcode, frame[at + 4..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect()))
 }
 
 fn answer(frame: wire::ClientFrame, client: &Client, state: &mut State) {
@@ -337,14 +295,6 @@ fn page(asked: &wire::MessageHistory, state: &State) -> wire::MessageHistoryOk {
 fn server_frame(frame: &wire::ServerFrame, format: Format) -> Vec<u8> {
     let mut payload = BytesMut::new();
     codec::encode_server_frame(frame, format, &mut payload);
-    let mut bytes = vec![if format == Format::Json { 0x81 } else { 0x82 }];
-    match u8::try_from(payload.len()) {
-        Ok(short @ 0..=125) => bytes.push(short),
-        _ => {
-            bytes.push(126);
-            bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
-    }
-    bytes.extend(payload);
-    bytes
+    let opcode = if format == Format::Json { ws::TEXT } else { ws::BINARY };
+    ws::frame(opcode, &payload)
 }

@@ -2,6 +2,7 @@
 
 pub mod mini;
 pub mod proxy;
+mod ws;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
