@@ -5,7 +5,9 @@ mod baseline;
 mod bobchat;
 mod centrifugo;
 mod floor;
+mod names;
 mod socketio;
+mod tinode;
 
 use std::borrow::Cow;
 
@@ -21,6 +23,8 @@ use crate::ws;
 pub(crate) use baseline::{EVENT as BASELINE_EVENT, JOINED as BASELINE_JOINED};
 pub(crate) use bobchat::{delivery, event_frame_bytes, request_of};
 pub(crate) use floor::{ACK_BYTES as FLOOR_ACK_BYTES, HEADER_BYTES as FLOOR_HEADER_BYTES, Header as FloorHeader, Kind};
+pub(crate) use names::Names;
+pub(crate) use tinode::API_KEY as TINODE_API_KEY;
 
 /// What a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,17 @@ pub(crate) enum Dialect {
     SocketIo,
     /// Centrifugo, in JSON.
     Centrifugo,
+    /// Tinode, in JSON.
+    Tinode,
+}
+
+/// What is needed to read and write beside the words themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// The messages of the run.
+    pub(crate) messages: &'a Messages,
+    /// What the server calls the rooms, where it names them.
+    pub(crate) names: &'a Names,
 }
 
 /// What the server said.
@@ -46,6 +61,8 @@ pub(crate) enum Incoming {
     Ack { index: u64, placed: Option<Placed> },
     /// A message was not taken.
     Refused { index: u64, error: wire::Error },
+    /// The server names a room that somebody enters.
+    Named { room: u64, name: String },
     /// The answer to another request.
     Answer { request: u64, result: Result<Box<wire::ok::Result>, wire::Error> },
     /// The connection as a whole failed.
@@ -153,7 +170,8 @@ impl Dialect {
     ///
     /// # Errors
     /// When the bytes are not of this dialect.
-    pub(crate) fn decode(self, payload: &[u8], messages: &Messages) -> anyhow::Result<Incoming> {
+    pub(crate) fn decode(self, payload: &[u8], known: Known<'_>) -> anyhow::Result<Incoming> {
+        let messages = known.messages;
         match self {
             Self::Bobchat(format) => bobchat::decode(payload, format, messages),
             Self::Floor => floor::decode(payload),
@@ -166,6 +184,7 @@ impl Dialect {
                 socketio::decode(text, messages)
             }
             Self::Centrifugo => centrifugo::decode(payload, messages),
+            Self::Tinode => tinode::decode(payload, known),
         }
     }
 
@@ -176,17 +195,28 @@ impl Dialect {
             Self::Bobchat(_) | Self::Floor | Self::Baseline => Vec::new(),
             Self::SocketIo => socketio::greetings(room).into(),
             Self::Centrifugo => centrifugo::greetings(room, messages).into(),
+            Self::Tinode => tinode::greetings().into(),
         }
     }
 
-    /// Where the WebSocket is, and its subprotocol; the floor has none.
-    pub(crate) fn endpoint(self, room: u64) -> Option<(String, Option<&'static str>)> {
+    /// What enters `room` after the greetings, where the server names rooms: by its name, or what makes the room. Others
+    /// have entered with the greetings.
+    pub(crate) fn entrance(self, room: u64, name: Option<&str>) -> Option<Greeting> {
+        match self {
+            Self::Tinode => Some(tinode::entrance(room, name)),
+            Self::Bobchat(_) | Self::Floor | Self::Baseline | Self::SocketIo | Self::Centrifugo => None,
+        }
+    }
+
+    /// Where the WebSocket is, and its subprotocol; the floor has none. Only Tinode wants an API key.
+    pub(crate) fn endpoint(self, room: u64, api_key: Option<&str>) -> Option<(String, Option<&'static str>)> {
         Some(match self {
             Self::Bobchat(format) => ("/api/v1/ws".to_owned(), Some(format.subprotocol())),
             Self::Floor => return None,
             Self::Baseline => (format!("/ws/{room}"), None),
             Self::SocketIo => (socketio::PATH.to_owned(), None),
             Self::Centrifugo => (centrifugo::PATH.to_owned(), None),
+            Self::Tinode => (format!("{}{}", tinode::PATH, api_key.unwrap_or(TINODE_API_KEY)), None),
         })
     }
 
@@ -198,6 +228,7 @@ impl Dialect {
             Self::Baseline => "baseline",
             Self::SocketIo => "socketio",
             Self::Centrifugo => "centrifugo",
+            Self::Tinode => "tinode",
         }
     }
 
@@ -209,8 +240,9 @@ impl Dialect {
         room: u64,
         index: u64,
         attempt: Attempt,
-        messages: &Messages,
+        known: Known<'_>,
     ) {
+        let messages = known.messages;
         match self {
             Self::Bobchat(format) => {
                 let made_at = (attempt == Attempt::First).then(crate::time::wall_micros);
@@ -222,6 +254,12 @@ impl Dialect {
             Self::Baseline => write_text(out, mask, &baseline::send_text(index, messages)),
             Self::SocketIo => write_text(out, mask, &socketio::send_text(room, index, messages)),
             Self::Centrifugo => write_text(out, mask, &centrifugo::send_text(room, index, messages)),
+            // Without a name nobody is in the room: it is posted when somebody is.
+            Self::Tinode => {
+                if let Some(text) = tinode::send_text(room, index, known) {
+                    write_text(out, mask, &text);
+                }
+            }
         }
     }
 
@@ -243,7 +281,7 @@ impl Dialect {
     pub(crate) fn text_bytes(self, bytes: usize) -> usize {
         let delivered = event_frame_bytes(bytes);
         match self {
-            Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo => bytes,
+            Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo | Self::Tinode => bytes,
             Self::Floor => delivered.saturating_sub(FLOOR_HEADER_BYTES),
             Self::Baseline => delivered.saturating_sub(baseline::OVERHEAD_BYTES),
         }
@@ -252,7 +290,7 @@ impl Dialect {
     /// Whether the server acks what was posted. The baseline does not: tutorials stop before that. The
     /// floor does where it stores.
     pub(crate) const fn acks(self) -> bool {
-        matches!(self, Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo)
+        matches!(self, Self::Bobchat(_) | Self::SocketIo | Self::Centrifugo | Self::Tinode)
     }
 
     /// Whether acks say where messages stand, so that they tell what is still to be delivered.
@@ -281,8 +319,13 @@ fn joined(request: u64, room: u64, seq: u64) -> Incoming {
 
 /// The answer to connecting, where a room is entered after that.
 fn connected() -> Incoming {
+    done(ENTER_REQUEST)
+}
+
+/// The answer to what a newcomer asked for, where nothing is told but that it was done.
+fn done(request: u64) -> Incoming {
     let done = wire::ok::Result::Ping(wire::PingOk::default());
-    Incoming::Answer { request: ENTER_REQUEST, result: Ok(Box::new(done)) }
+    Incoming::Answer { request, result: Ok(Box::new(done)) }
 }
 
 /// A message at a position of a dialect that knows rooms and positions, and nothing else that is checked.

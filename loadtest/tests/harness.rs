@@ -11,6 +11,7 @@
 )]
 
 mod support;
+mod tinode;
 
 use support::mini::{self, Behaviour};
 use support::proxy::{self, Fault};

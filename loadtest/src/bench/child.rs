@@ -143,7 +143,7 @@ impl Installation {
         BufReader::new(output).read_line(&mut line)?;
         let authority =
             line.trim().strip_prefix("listening on ").context("it did not say where it listens")?.to_owned();
-        Ok(Other { child, target: Target { dialect, authority } })
+        Ok(Other { child, target: Target::new(dialect, authority) })
     }
 }
 
@@ -206,7 +206,7 @@ impl Bobchat {
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target { dialect: Dialect::Bobchat(Format::Protobuf), authority: self.authority() }
+        Target::new(Dialect::Bobchat(Format::Protobuf), self.authority())
     }
 
     fn is_ready(&self) -> bool {

@@ -8,7 +8,7 @@ use bobchat_proto::wire::{self, client_frame::Request};
 
 use super::member::Member;
 use crate::check::{Kind, Receiver};
-use crate::dialect::{Dialect, ENTER_REQUEST, FLOOR_HEADER_BYTES, FloorHeader, Kind as FrameKind};
+use crate::dialect::{Dialect, ENTER_REQUEST, FLOOR_HEADER_BYTES, FloorHeader, Greeting, Kind as FrameKind};
 use crate::time::{Nanos, micros};
 use crate::ws;
 
@@ -111,9 +111,13 @@ async fn try_to_arrive(member: &Rc<Member>) -> anyhow::Result<()> {
         Dialect::Baseline => {
             let _ = member.exchange(ENTER_REQUEST, &[]).await?;
         }
-        dialect @ (Dialect::SocketIo | Dialect::Centrifugo) => {
-            for greeting in dialect.greetings(member.seat.room_number as u64, &member.shared.messages) {
+        dialect @ (Dialect::SocketIo | Dialect::Centrifugo | Dialect::Tinode) => {
+            let room = member.seat.room_number as u64;
+            for greeting in dialect.greetings(room, &member.shared.messages) {
                 member.greet(&greeting).await?;
+            }
+            if let Some(making) = dialect.entrance(room, None) {
+                enter_named(member, room, &making).await?;
             }
         }
     }
@@ -124,6 +128,17 @@ async fn try_to_arrive(member: &Rc<Member>) -> anyhow::Result<()> {
         member.request(Request::Subscribe(wire::Subscribe { room, cursor: None })).await.context("no stream")?;
     }
     Ok(())
+}
+
+/// Enters a room that the server names: whoever of its members comes first makes it.
+async fn enter_named(member: &Rc<Member>, room: u64, making: &Greeting) -> anyhow::Result<()> {
+    let shared = &member.shared;
+    if shared.names.make_once(room, member.greet(making)).await? {
+        return Ok(());
+    }
+    let name = shared.names.of(room).context("the server made a room and did not name it")?;
+    let entering = shared.dialect.entrance(room, Some(&name)).context("no way into a room that is there")?;
+    member.greet(&entering).await
 }
 
 fn cursor_of(member: &Member) -> Option<wire::Cursor> {

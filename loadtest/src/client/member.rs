@@ -150,7 +150,7 @@ impl Member {
             let index = shared.checker.borrow_mut().sending(slot, intended);
             unanswered.insert(index, room);
             let mask = self.masker.borrow_mut().next();
-            shared.dialect.write_send(&mut out, mask, room, index, Attempt::First, &shared.messages);
+            shared.dialect.write_send(&mut out, mask, room, index, Attempt::First, shared.known());
         }
         // Before it is signed in, nothing but that may be said.
         if self.is_here.get() {
@@ -167,7 +167,7 @@ impl Member {
         let mut out = BytesMut::new();
         for (index, room) in unanswered.iter() {
             let mask = self.masker.borrow_mut().next();
-            shared.dialect.write_send(&mut out, mask, *room, *index, Attempt::Repeated, &shared.messages);
+            shared.dialect.write_send(&mut out, mask, *room, *index, Attempt::Repeated, shared.known());
         }
         shared.checker.borrow_mut().counts_mut().resent += unanswered.len() as u64;
         self.push(&out);
@@ -355,7 +355,7 @@ impl Member {
         {
             return Ok(());
         }
-        match self.shared.dialect.decode(payload, &self.shared.messages)? {
+        match self.shared.dialect.decode(payload, self.shared.known())? {
             Incoming::Event(delivery) => match receiver {
                 Some(receiver) => checker.take(receiver, &delivery, payload, now),
                 None => checker.fault(Kind::Protocol, || "an event before any subscription".to_owned()),
@@ -368,6 +368,7 @@ impl Member {
                 checker.refused(index, || advice::of_error("message_send", &error));
                 self.answered(index);
             }
+            Incoming::Named { room, name } => self.shared.names.give(room, name),
             Incoming::Answer { request, result } => {
                 if let Ok(ok) = &result {
                     self.take_subscriptions(ok, checker, receiver);

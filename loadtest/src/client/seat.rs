@@ -69,10 +69,10 @@ impl Seat {
         let target = target.ok_or_else(|| anyhow::anyhow!("a member needs a server"))?;
         let source = self.route.sources.get(self.number % self.route.sources.len().max(1)).copied();
         let way = ws::Way { source, receive_buffer_bytes: self.receive_buffer_bytes() };
-        let Some((path, subprotocol)) = target.dialect.endpoint(self.room_number as u64) else {
+        let Some(request) = target.request(self.room_number as u64) else {
             return Ok((ws::connect(&target.authority, way).await?, BytesMut::new()));
         };
-        ws::open(&ws::Request { authority: target.authority.clone(), path, subprotocol }, way).await
+        ws::open(&request, way).await.map_err(|error| target.explained(error))
     }
 
     fn receive_buffer_bytes(&self) -> Option<u32> {

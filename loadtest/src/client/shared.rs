@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use tokio::sync::Notify;
 
 use crate::check::Checker;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Known, Names};
 use crate::message::Messages;
 use crate::time::Clock;
 
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) dialect: Dialect,
     pub(crate) clock: Clock,
     pub(crate) messages: Messages,
+    /// What the server calls the rooms, where it names them.
+    pub(crate) names: Names,
     pub(crate) checker: RefCell<Checker>,
     /// Told after each read that brought acks: a closed window has room again.
     pub(crate) acked: Notify,
@@ -42,6 +44,7 @@ impl Shared {
             clock: Clock::start(),
             checker: RefCell::new(Checker::new(messages.clone())?),
             messages,
+            names: Names::default(),
             acked: Notify::new(),
             closing: Cell::new(false),
             comes_back: Cell::new(false),
@@ -50,5 +53,10 @@ impl Shared {
             scratch: RefCell::new(vec![0; READ_BYTES].into_boxed_slice()),
             outgoing: RefCell::new(BytesMut::new()),
         })
+    }
+
+    /// What it takes to read and write the dialect.
+    pub(super) const fn known(&self) -> Known<'_> {
+        Known { messages: &self.messages, names: &self.names }
     }
 }

@@ -25,7 +25,8 @@ pub(crate) struct Arguments {
     /// List the scenarios.
     #[arg(long)]
     list: bool,
-    /// http://HOST:PORT of Bobchat, once for each node; floor://, baseline://, socketio:// or centrifugo:// of others.
+    /// http://HOST:PORT of Bobchat, once for each node; floor://, baseline://, socketio://, centrifugo:// or
+    /// tinode://HOST:PORT[?apikey=KEY] of others.
     #[arg(long = "target", required_unless_present = "list")]
     targets: Vec<Target>,
     /// Set KEY=VALUE of the scenario, such as send.per_second=50; may be given several times.

@@ -8,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::conduct::Plan;
 use super::engine::Order;
-use crate::client::Credentials;
+use crate::client::{Credentials, Target};
 use crate::scenario::Scenario;
 
 /// Files that a process needs beside its connections.
@@ -54,7 +54,7 @@ impl Spread {
             let mut sources = sources.clone();
             let turn = number % sources.len().max(1);
             sources.rotate_left(turn);
-            let targets = plan.targets.iter().map(ToString::to_string).collect();
+            let targets = plan.targets.iter().map(Target::url).collect();
             Ok(Order { scenario, targets, json: plan.json, users: mine.to_vec(), sources })
         };
         (0..processes).map(order).collect()

@@ -41,6 +41,11 @@ impl Refused {
     pub(crate) const fn is_temporary(&self) -> bool {
         matches!(self.status, 429 | 503)
     }
+
+    /// Whether the server lets nobody in who asks like that (403).
+    pub(crate) const fn is_forbidden(&self) -> bool {
+        self.status == 403
+    }
 }
 
 /// Opens a WebSocket. Also gives the bytes that followed the answer: the first frames may be among them.

@@ -2,6 +2,7 @@
 
 pub mod mini;
 pub mod proxy;
+pub mod tinode;
 mod ws;
 
 use std::io::{BufRead, BufReader, Read, Write};
