@@ -129,7 +129,7 @@ bench-cluster: ## Measures nodes on real Redis and Cassandra and judges them (mo
 	@target/release/bobchat-loadtest bench-cluster $(ARGS)
 
 .PHONY: bench-peers
-bench-peers: loadtest/peers/node_modules/.package-lock.json ## Measures Bobchat beside Socket.IO and others (some ten minutes); ARGS="--centrifugo URL"
+bench-peers: loadtest/peers/node_modules/.package-lock.json ## Measures Bobchat beside Socket.IO and others (some ten minutes); ARGS="--centrifugo URL --tinode URL"
 	@cargo build --release --locked -p bobchat
 	@cargo build --release --locked -p bobchat-loadtest
 	@target/release/bobchat-loadtest bench-peers $(ARGS)

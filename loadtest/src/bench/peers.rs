@@ -1,17 +1,18 @@
 //! Bobchat beside servers that people use for the same: equal rooms, payload and schedules, in one run, in turns with
 //! the floor as in the bench.
 //!
-//! What they promise differs. Bobchat syncs each message to the disk before anybody sees it; the others keep messages
-//! in memory, if at all. So every figure stands beside what its server keeps, and acks are compared where the same is
+//! What they promise differs. Bobchat syncs each message to the disk before anybody sees it, Tinode leaves that to its
+//! database, and the others keep messages in memory, if at all. So every figure stands beside what its server keeps, and acks are compared where the same is
 //! kept.
 //!
-//! - [`cast`]: who takes part. [`subject`]: one of them with members in it.
+//! - [`cast`]: who takes part. [`given`]: those of them that run already. [`subject`]: one of all with members in it.
 //! - [`deliveries`], [`acks`], [`memory`]: one file a kind of measurement.
 //! - [`row`]: repetitions, ratios. [`output`]: what is said in the end.
 
 mod acks;
 mod cast;
 mod deliveries;
+mod given;
 mod memory;
 mod output;
 mod row;
@@ -25,11 +26,10 @@ use clap::{Args, ValueEnum};
 
 use super::child::{Cores, Installation};
 use super::judge::Effort;
-use crate::client::Target;
-use crate::dialect::Dialect;
-use crate::process::{Process, pin_this_thread};
+use crate::process::pin_this_thread;
 use crate::run::allow_files;
 use crate::say::say;
+use given::Given;
 use row::Row;
 
 /// How to compare.
@@ -44,12 +44,8 @@ pub(crate) struct Options {
     /// The room on Socket.IO that is started here.
     #[arg(long, default_value = "loadtest/peers/socketio.mjs")]
     socketio: PathBuf,
-    /// A Centrifugo that runs, ws://HOST:PORT; docs/loadtest.md says how it is to be configured.
-    #[arg(long, value_name = "URL", value_parser = centrifugo)]
-    centrifugo: Option<Target>,
-    /// Its process, if it is on this machine: without it, what it uses is not known.
-    #[arg(long, value_name = "PID", requires = "centrifugo")]
-    centrifugo_pid: Option<u32>,
+    #[command(flatten)]
+    given: Given,
     /// Where to write peers.json, peers.md and the server's log.
     #[arg(long, default_value = "target/bench-peers")]
     out: PathBuf,
@@ -90,13 +86,6 @@ enum Part {
     Memory,
 }
 
-/// Reads where a Centrifugo is: what stands before and after HOST:PORT is known.
-fn centrifugo(text: &str) -> Result<Target, anyhow::Error> {
-    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let authority = authority.split_once('/').map_or(authority, |(authority, _)| authority);
-    format!("{}://{authority}", Dialect::Centrifugo.scheme()).parse()
-}
-
 impl Options {
     const fn effort(&self) -> Effort {
         Effort { kept: self.kept, most: self.most }
@@ -119,10 +108,6 @@ impl Comparison {
     fn take(&mut self, row: Row) {
         say(&output::row_text(&row));
         self.rows.push(row);
-    }
-
-    fn centrifugo_process(&self) -> Option<Process> {
-        self.options.centrifugo_pid.map(Process::new)
     }
 }
 
@@ -155,18 +140,4 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
     }
     output::publish(&comparison.options.out, &comparison.rows)?;
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_centrifugo_is_found_however_its_address_is_written() {
-        for text in ["ws://h:8000/connection/websocket", "http://h:8000", "h:8000", "centrifugo://h:8000/"] {
-            let target = centrifugo(text).unwrap();
-            assert_eq!((target.dialect, target.authority.as_str()), (Dialect::Centrifugo, "h:8000"), "{text}");
-        }
-        assert!(centrifugo("ws://nowhere/").is_err());
-    }
 }

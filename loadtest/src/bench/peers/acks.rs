@@ -26,11 +26,16 @@ const LOADS: [Load; 2] = [
 
 /// Those who keep the same, Bobchat first.
 fn cast(comparison: &Comparison, disk: Disk) -> Vec<Contestant> {
-    let centrifugo = comparison.options.centrifugo.is_some().then_some(Contestant::Centrifugo);
+    let given = &comparison.options.given;
     match disk {
-        Disk::Real => vec![Contestant::Bobchat(disk), Contestant::SocketIo(Some(disk))],
+        // Databases sync what they commit, unless they were told otherwise.
+        Disk::Real => {
+            [Contestant::Bobchat(disk), Contestant::SocketIo(Some(disk))].into_iter().chain(given.tinode()).collect()
+        }
         // Nobody else keeps a file there; what they keep would be gone with the machine too, and with the process.
-        Disk::Memory => [Contestant::Bobchat(disk), Contestant::SocketIo(None)].into_iter().chain(centrifugo).collect(),
+        Disk::Memory => {
+            [Contestant::Bobchat(disk), Contestant::SocketIo(None)].into_iter().chain(given.centrifugo()).collect()
+        }
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) enum Contestant {
     SocketIo(Option<Disk>),
     /// The one whose address was given.
     Centrifugo,
+    /// The one whose address was given.
+    Tinode,
 }
 
 /// A contestant that runs; its files go with it.
@@ -69,6 +71,7 @@ impl Contestant {
             Self::SocketIo(None) => "Socket.IO",
             Self::SocketIo(Some(_)) => "Socket.IO with a log",
             Self::Centrifugo => "Centrifugo",
+            Self::Tinode => "Tinode",
         }
     }
 
@@ -81,6 +84,7 @@ impl Contestant {
             },
             Self::Floor(None) | Self::Baseline | Self::SocketIo(None) => "nothing",
             Self::Centrifugo => "as it is configured",
+            Self::Tinode => "in its database",
         }
     }
 
@@ -115,11 +119,8 @@ impl Contestant {
                 let other = installation.start_script(Dialect::SocketIo, &script(comparison)?, &["--log", &log])?;
                 Server::of(other, Some(files))
             }
-            Self::Centrifugo => {
-                let target = comparison.options.centrifugo.clone().context("no --centrifugo was given")?;
-                let process = comparison.centrifugo_process();
-                Server { target, process, bobchat: None, _other: None, _files: None }
-            }
+            Self::Centrifugo => Server::running(comparison.options.given.find_centrifugo()?),
+            Self::Tinode => Server::running(comparison.options.given.find_tinode()?),
         })
     }
 }
@@ -130,6 +131,11 @@ fn script(comparison: &Comparison) -> anyhow::Result<PathBuf> {
 }
 
 impl Server {
+    /// One that runs already.
+    fn running((target, process): (Target, Option<Process>)) -> Self {
+        Self { target, process, bobchat: None, _other: None, _files: None }
+    }
+
     fn of(other: Other, files: Option<TempDir>) -> Self {
         let (target, process) = (other.target.clone(), Some(other.process()));
         Self { target, process, bobchat: None, _other: Some(other), _files: files }

@@ -35,14 +35,13 @@ const LOADS: [Load; 4] = [
 
 /// Everybody, each with what it keeps by itself, and Socket.IO also with a log.
 fn cast(comparison: &Comparison) -> Vec<Contestant> {
-    let centrifugo = comparison.options.centrifugo.is_some().then_some(Contestant::Centrifugo);
     let others = [
         Contestant::Bobchat(Disk::Real),
         Contestant::SocketIo(None),
         Contestant::SocketIo(Some(Disk::Real)),
         Contestant::Baseline,
     ];
-    others.into_iter().chain(centrifugo).collect()
+    others.into_iter().chain(comparison.options.given.all()).collect()
 }
 
 /// Measures all rows.

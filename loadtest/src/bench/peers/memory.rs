@@ -15,9 +15,8 @@ const REPETITIONS_MAX: usize = 3;
 /// # Errors
 /// When a server fails.
 pub(super) async fn measure(comparison: &mut Comparison) -> anyhow::Result<()> {
-    let centrifugo = comparison.options.centrifugo.is_some().then_some(Contestant::Centrifugo);
     let who = [Contestant::Bobchat(Disk::Real), Contestant::SocketIo(None), Contestant::Baseline];
-    let who: Vec<Contestant> = who.into_iter().chain(centrifugo).collect();
+    let who: Vec<Contestant> = who.into_iter().chain(comparison.options.given.all()).collect();
     let connections = comparison.options.idle_connections;
     let needed = comparison.options.kept.min(REPETITIONS_MAX);
     let mut repetitions = Vec::new();
