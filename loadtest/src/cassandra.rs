@@ -131,8 +131,8 @@ impl Cassandra {
         Ok(count.split_whitespace().next().unwrap_or_default().parse()?)
     }
 
-    pub(crate) fn address(&self) -> String {
-        self.address.to_string()
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Its process, while it serves.

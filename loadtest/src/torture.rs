@@ -11,7 +11,8 @@
 //!   rooms that it leaves and joins. [`over_rest`]: a client without a WebSocket, whose requests [`http`] carries.
 //! - [`abuser`]: those who mean harm, between the others.
 //! - [`history`]: all that happened, on disk, and [`mod@judge`], who reads nothing else.
-//! - [`site`]: servers as processes. [`nemesis`]: what breaks them, by a schedule. [`mod@conduct`]: both under clients.
+//! - [`site`]: servers as processes. [`network`]: what stands between all pairs. [`nemesis`]: what breaks both, by a
+//!   schedule. [`mod@conduct`]: all of it under clients.
 //! - [`planted`]: bugs on purpose, each with the run that finds it. [`cli`]: all of it as commands.
 //! - [`check`]: the promises. [`verdict`]: what a run says.
 //! - [`witness`]: the promises, for clients that somebody else drives.
@@ -26,6 +27,7 @@ mod history;
 mod http;
 mod judge;
 mod nemesis;
+mod network;
 pub mod outbox;
 mod over_rest;
 mod person;

@@ -25,13 +25,25 @@ fn torture(order: &Order) -> Judgement {
 #[test]
 fn a_node_that_is_killed_paused_restarted_and_out_of_space_keeps_every_promise() {
     let folder = tempfile::tempdir().expect("a folder");
-    let order = Order { seed: 3, secs: 22.0, every: Some(3.0), clients: 30, acks_min: 1_000, ..order(&folder) };
+    let faults = ["kill", "pause", "restart", "disk-full", "storm"].map(str::to_owned).to_vec();
+    let like = Order { seed: 3, secs: 22.0, every: Some(3.0), clients: 30, acks_min: 1_000, ..order(&folder) };
+    let order = Order { faults, ..like };
     let judgement = torture(&order);
     assert!(judgement.is_proof(), "{judgement}");
-    assert_eq!(judgement.faults().len(), 5, "every kind: {judgement}");
+    assert_eq!(judgement.faults().len(), 5, "every kind that is none of the network: {judgement}");
     // What is on disk says the same again.
     let again = judge(&folder.path().join("history")).expect("it is a history");
     assert_eq!(again.to_string(), judgement.to_string());
+}
+
+#[test]
+fn a_node_whose_clients_have_a_bad_network_keeps_every_promise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let faults = vec!["net-clients".to_owned(), "net-slow".to_owned()];
+    let bad = Order { seed: 1, secs: 12.0, every: Some(2.5), clients: 12, faults, ..order(&folder) };
+    let judgement = torture(&bad);
+    assert!(judgement.is_proof(), "{judgement}");
+    assert_eq!(judgement.faults().len(), 2, "every kind of the network: {judgement}");
 }
 
 /// A run in which nothing is broken that should be proves nothing, and says so.

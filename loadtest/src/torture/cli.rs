@@ -243,7 +243,8 @@ impl Order {
         };
         if self.faults.is_empty() {
             let needs_own = |fault: &Fault| fault.is_of_cassandra() && self.cassandra.is_some();
-            let usual = |fault: &Fault| *fault != Fault::Clock && !needs_own(fault);
+            let is_alone = |fault: &Fault| fault.needs_others() && self.nodes == 1;
+            let usual = |fault: &Fault| *fault != Fault::Clock && !needs_own(fault) && !is_alone(fault);
             return Ok(possible.iter().copied().filter(usual).collect());
         }
         let names = || possible.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ");

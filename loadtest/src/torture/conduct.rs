@@ -121,6 +121,7 @@ fn settle(torture: &mut Torture) -> (Duration, Option<String>) {
 fn wanted(order: &Order, folder: &std::path::Path) -> site::Wanted {
     let faults = order.faults().unwrap_or_default();
     site::Wanted {
+        seed: order.seed,
         bobchat: order.bobchat.clone(),
         folder: folder.to_owned(),
         plant: order.plant.clone(),
@@ -224,6 +225,9 @@ impl Order {
         if let Some(fault) = foreign {
             let fault = fault.name();
             bail!("{fault} is for a Cassandra of the run's own: leave --cassandra out, or the fault");
+        }
+        if let Some(fault) = faults.iter().find(|fault| fault.needs_others() && self.nodes == 1) {
+            bail!("{} is between nodes: give it --nodes 2 or 3", fault.name());
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! What breaks servers: by a schedule that a seed makes, and with proof that each fault bit.
 //!
 //! - [`fault`]: what can be broken. [`schedule`]: what is broken when. [`strike`]: one fault, from its beginning until
-//!   a message is acknowledged after it.
+//!   a message is acknowledged after it. [`network`]: what of it is done to the network.
 
 pub(super) mod fault;
+mod network;
 pub(super) mod schedule;
 mod strike;
 

@@ -1,10 +1,11 @@
 //! Servers as their operator runs them: processes at fixed places, that can be killed, paused and started again.
 //!
 //! - [`mod@node`]: a Bobchat. [`redis`]: a Redis. [`disk`]: a small disk.
-//!   [`clock`]: a clock that can be stepped.
+//!   [`clock`]: a clock that can be stepped. [`links`]: what stands between a node and whom it talks to.
 
 pub(super) mod clock;
 pub(super) mod disk;
+pub(super) mod links;
 pub(super) mod node;
 pub(super) mod redis;
 
@@ -13,9 +14,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::network::Network;
 use crate::cassandra::{Cassandra, Manner};
 use clock::Clock;
 use disk::SmallDisk;
+use links::{Links, Services};
 use node::Node;
 use redis::RedisServer;
 
@@ -28,6 +31,8 @@ const DISK_BYTES_PER_MESSAGE: u64 = 3 * 1024;
 /// What a run wants of its servers.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
+    /// Names the choices of the network.
+    pub(super) seed: u64,
     pub(super) bobchat: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) plant: Option<String>,
@@ -55,9 +60,13 @@ pub(super) struct WantedCluster {
 /// All servers of a run. Dropping it ends them, the nodes first.
 pub(super) struct Site {
     pub(super) nodes: Vec<Node>,
+    /// The links of each of them.
+    pub(super) links: Vec<Links>,
     pub(super) redis: Option<RedisServer>,
     pub(super) cassandra: Option<Cassandra>,
     pub(super) disk: Option<SmallDisk>,
+    /// Carries for the links; kept for as long as they are.
+    _network: Network,
 }
 
 impl Site {
@@ -66,9 +75,10 @@ impl Site {
     /// # Errors
     /// When one does not start, or is not what was asked for.
     pub(super) fn start(wanted: &Wanted) -> anyhow::Result<Self> {
+        let network = Network::start(wanted.seed)?;
         let mut site = match &wanted.cluster {
-            None => Self::alone(wanted)?,
-            Some(cluster) => Self::cluster(wanted, cluster)?,
+            None => Self::alone(wanted, network)?,
+            Some(cluster) => Self::cluster(wanted, cluster, network)?,
         };
         for node in &mut site.nodes {
             node.wait_until_ready()?;
@@ -77,49 +87,50 @@ impl Site {
         Ok(site)
     }
 
-    fn alone(wanted: &Wanted) -> anyhow::Result<Self> {
+    fn alone(wanted: &Wanted, mut network: Network) -> anyhow::Result<Self> {
         let data = wanted.folder.join("data");
         let bytes = wanted.small_disk.map(|messages| DISK_BYTES + messages.saturating_mul(DISK_BYTES_PER_MESSAGE));
         let disk = bytes.map(|bytes| SmallDisk::mount(&data, bytes)).transpose()?;
         // Fullness is met by the reserve, as an operator's would be.
         let settings = vec![("STORE__RESERVE_BYTES".to_owned(), "1MiB".to_owned())];
-        let nodes = vec![node(wanted, 0, settings)?];
-        Ok(Self { nodes, redis: None, cassandra: None, disk })
+        let node = node(wanted, 0, settings)?;
+        let links = vec![Links::make(&mut network, node.address, Services::default())?];
+        Ok(Self { nodes: vec![node], links, redis: None, cassandra: None, disk, _network: network })
     }
 
-    fn cluster(wanted: &Wanted, cluster: &WantedCluster) -> anyhow::Result<Self> {
+    fn cluster(wanted: &Wanted, cluster: &WantedCluster, mut network: Network) -> anyhow::Result<Self> {
         let redis = RedisServer::start(&cluster.redis, &wanted.folder.join("redis"))?;
-        let (cassandra, address) = match &cluster.cassandra {
-            Some(address) => (None, address.clone()),
-            None => {
-                let manner = if cluster.kills_cassandra { Manner::Killable } else { Manner::Quick };
-                let started = Cassandra::start(&wanted.folder.join("cassandra"), manner)?;
-                let address = started.address();
-                (Some(started), address)
-            }
-        };
+        let manner = if cluster.kills_cassandra { Manner::Killable } else { Manner::Quick };
+        let start = || Cassandra::start(&wanted.folder.join("cassandra"), manner);
+        let cassandra = if cluster.cassandra.is_none() { Some(start()?) } else { None };
+        let foreign = cluster.cassandra.clone().unwrap_or_default();
         // What an earlier run left at an address that was given must not be met.
         let keyspace = format!("torture_{}_{}", std::process::id(), crate::time::wall_micros() / 1_000_000);
         let common = [
-            ("REDIS__URL", redis.url()),
-            ("CASSANDRA__NODES", address),
             ("CASSANDRA__KEYSPACE", keyspace),
             ("CASSANDRA__REPLICATION", "1".to_owned()),
             ("LIMITS__ROOM_IDLE", "500ms".to_owned()),
             ("CLUSTER__ACK", cluster.ack.clone()),
         ];
-        let settings = |number: usize| {
-            let own = ("CLUSTER__NODE".to_owned(), format!("node-{number}"));
-            common.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).chain([own]).collect()
-        };
-        let nodes = (0..cluster.nodes).map(|number| node(wanted, number, settings(number)));
-        let nodes = nodes.collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Self { nodes, redis: Some(redis), cassandra, disk: None })
+        let (mut nodes, mut links) = (Vec::new(), Vec::new());
+        for number in 0..cluster.nodes {
+            let services = Services::make(&mut network, redis.address(), cassandra.as_ref().map(Cassandra::address))?;
+            let own = [
+                ("CLUSTER__NODE", format!("node-{number}")),
+                ("REDIS__URL", services.redis_url()),
+                ("CASSANDRA__NODES", services.cassandra_address().unwrap_or_else(|| foreign.clone())),
+            ];
+            let settings = common.iter().chain(&own).map(|(key, value)| ((*key).to_owned(), value.clone()));
+            let node = node(wanted, number, settings.collect())?;
+            links.push(Links::make(&mut network, node.address, services)?);
+            nodes.push(node);
+        }
+        Ok(Self { nodes, links, redis: Some(redis), cassandra, disk: None, _network: network })
     }
 
-    /// Where the nodes listen for clients.
+    /// Where clients find the nodes.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(|node| node.address).collect()
+        self.links.iter().map(|links| links.clients.address()).collect()
     }
 
     /// One of the nodes.

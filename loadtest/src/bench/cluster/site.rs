@@ -41,7 +41,7 @@ impl Site {
         let (redis, data) = (Redis::start()?, tempfile::tempdir()?);
         let mut common = vec![
             ("REDIS__URL", redis.url()),
-            ("CASSANDRA__NODES", bench.cassandra.address()),
+            ("CASSANDRA__NODES", bench.cassandra.address().to_string()),
             ("CASSANDRA__KEYSPACE", bench.new_keyspace()),
             ("CASSANDRA__REPLICATION", "1".to_owned()),
             // Rows that last longer than a token usually does.

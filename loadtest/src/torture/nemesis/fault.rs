@@ -42,6 +42,17 @@ pub(in super::super) enum Fault {
     CassandraPause,
     /// SIGKILL to Cassandra; it is started again over its data. Only to one that the run started.
     CassandraKill,
+    /// The network between a node and its clients: held in one direction or both, reset, or cut in mid-stream.
+    NetClients,
+    /// The same between a node and Redis.
+    NetRedis,
+    /// A node does not hear the others, which it does over connections of its own to Redis: they are held in one
+    /// direction or both.
+    NetNodes,
+    /// The same as to Redis, between a node and Cassandra. Only to one that the run started.
+    NetCassandra,
+    /// All of the network is slow and uneven.
+    NetSlow,
 }
 
 /// What a fault is done to: two at once are never done to the same.
@@ -52,6 +63,7 @@ pub(in super::super) enum Target {
     Clients,
     Redis,
     Cassandra,
+    Network,
 }
 
 impl Target {
@@ -63,6 +75,7 @@ impl Target {
             Self::Clients => "all clients".to_owned(),
             Self::Redis => "Redis".to_owned(),
             Self::Cassandra => "Cassandra".to_owned(),
+            Self::Network => "the network".to_owned(),
         }
     }
 }
@@ -81,11 +94,19 @@ const CASSANDRA_TRIED_EVERY: Duration = Duration::from_secs(10);
 
 impl Fault {
     /// What a node that is alone can meet.
-    pub(in super::super) const EMBEDDED: [Self; 6] =
-        [Self::Kill, Self::Pause, Self::Restart, Self::DiskFull, Self::Storm, Self::Clock];
+    pub(in super::super) const EMBEDDED: [Self; 8] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Restart,
+        Self::DiskFull,
+        Self::Storm,
+        Self::Clock,
+        Self::NetClients,
+        Self::NetSlow,
+    ];
 
     /// What a cluster can meet.
-    pub(in super::super) const CLUSTER: [Self; 15] = [
+    pub(in super::super) const CLUSTER: [Self; 20] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -101,6 +122,11 @@ impl Fault {
         Self::CassandraPause,
         Self::CassandraKill,
         Self::Clock,
+        Self::NetClients,
+        Self::NetRedis,
+        Self::NetNodes,
+        Self::NetCassandra,
+        Self::NetSlow,
     ];
 
     /// Its name, as the command line has it.
@@ -116,13 +142,23 @@ impl Fault {
 
     /// Whether it is done to Cassandra, which has to be the run's own for it.
     pub(in super::super) const fn is_of_cassandra(self) -> bool {
-        matches!(self, Self::CassandraPause | Self::CassandraKill)
+        matches!(self, Self::CassandraPause | Self::CassandraKill | Self::NetCassandra)
+    }
+
+    /// Whether it is done to the network.
+    pub(in super::super) const fn is_of_network(self) -> bool {
+        matches!(self, Self::NetClients | Self::NetRedis | Self::NetNodes | Self::NetCassandra | Self::NetSlow)
+    }
+
+    /// Whether it takes a second node to be noticed.
+    pub(in super::super) const fn needs_others(self) -> bool {
+        matches!(self, Self::NetNodes)
     }
 
     /// How long it may take after its end until those that it was done to notice.
     pub(in super::super) const fn noticed_within(self) -> Duration {
         match self {
-            Self::CassandraKill => CASSANDRA_TRIED_EVERY,
+            Self::CassandraKill | Self::NetCassandra => CASSANDRA_TRIED_EVERY,
             _ => Duration::ZERO,
         }
     }
@@ -131,6 +167,10 @@ impl Fault {
     pub(in super::super) fn target(self, nodes: usize, random: &mut Random) -> Target {
         match self {
             Self::Kill | Self::Pause | Self::Restart | Self::Roll | Self::Clock => Target::Node(random.below(nodes)),
+            Self::NetClients | Self::NetRedis | Self::NetNodes | Self::NetCassandra => {
+                Target::Node(random.below(nodes))
+            }
+            Self::NetSlow => Target::Network,
             Self::DiskFull => Target::Disk,
             Self::Storm => Target::Clients,
             Self::CassandraPause | Self::CassandraKill => Target::Cassandra,
@@ -154,6 +194,9 @@ impl Fault {
             Self::RedisPause => scaled(35.0),
             Self::CassandraPause => scaled(60.0),
             Self::CassandraKill => scaled(25.0) + CASSANDRA_STARTS_FOR,
+            Self::NetClients | Self::NetSlow => scaled(15.0),
+            Self::NetRedis | Self::NetNodes => scaled(20.0),
+            Self::NetCassandra => scaled(30.0),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::random::Random;
 use super::fault::{Fault, Target};
+use super::network::Manner;
 
 /// Sets the choices of the schedule apart from those of the clients.
 const STREAM: u64 = 1 << 32;
@@ -25,14 +26,15 @@ pub(in super::super) struct Planned {
     /// When, since the load began. Later if what was done to the same before is not over.
     pub(in super::super) at: Duration,
     pub(in super::super) length: Duration,
-    /// Chooses among rooms.
+    /// Chooses among rooms, and among the ways to harm a network.
     pub(in super::super) choice: usize,
 }
 
 impl Planned {
-    /// For people: what, and to whom.
+    /// For people: what, and to whom; of a network also how.
     pub(in super::super) fn told(&self) -> String {
-        format!("{} of {}", self.fault.name(), self.target.told())
+        let how = Manner::of(self).map_or(String::new(), |manner| format!(" ({})", manner.told()));
+        format!("{} of {}{how}", self.fault.name(), self.target.told())
     }
 
     /// For people: when too.
@@ -100,12 +102,28 @@ mod tests {
 
     #[test]
     fn every_kind_comes_and_some_overlap_and_all_end_before_the_run() {
-        let planned = schedule(&wanted(3, &Fault::CLUSTER, 5));
+        let lasts = Duration::from_secs(600);
+        let planned = schedule(&Wanted { lasts, ..wanted(3, &Fault::CLUSTER, 5) });
         let kinds: std::collections::BTreeSet<_> = planned.iter().map(|planned| planned.fault).collect();
         assert_eq!(kinds.len(), Fault::CLUSTER.len(), "{planned:?}");
         let pairs = planned.windows(2).filter(|pair| pair[1].at < pair[0].at + pair[0].length);
         assert!(pairs.count() > 0, "{planned:?}");
-        assert!(planned.iter().all(|planned| planned.at + planned.length < Duration::from_secs(300)));
+        assert!(planned.iter().all(|planned| planned.at + planned.length < lasts));
+    }
+
+    /// A network is harmed in every manner, between every node and whom it talks to, and slow as a whole.
+    #[test]
+    fn the_network_is_harmed_at_every_node_and_as_a_whole() {
+        let faults: Vec<_> = Fault::CLUSTER.into_iter().filter(|fault| fault.is_of_network()).collect();
+        let planned = schedule(&Wanted { lasts: Duration::from_secs(9_000), ..wanted(1, &faults, 1) });
+        for fault in faults {
+            let mut of_it = planned.iter().filter(|planned| planned.fault == fault);
+            let targets: Vec<_> = of_it.clone().map(|planned| planned.target).collect();
+            let whom = if fault == Fault::NetSlow { vec![Target::Network] } else { (0..3).map(Target::Node).collect() };
+            assert!(whom.iter().all(|target| targets.contains(target)), "{fault:?}: {targets:?}");
+            assert!(targets.iter().all(|target| whom.contains(target)), "{fault:?}: {targets:?}");
+            assert!(of_it.all(|planned| planned.told().contains('(')), "{fault:?}");
+        }
     }
 
     #[test]

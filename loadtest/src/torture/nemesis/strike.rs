@@ -7,12 +7,14 @@ use rustix::process::Signal;
 
 use super::super::history::deed::{Deed, Proof};
 use super::super::history::fact::Op;
+use super::super::network::tally::Tally;
 use super::super::run::Torture;
 use super::super::shared::Progress;
 use super::super::site::Site;
 use super::super::site::node::told;
 use super::Nemesis;
 use super::fault::{CASSANDRA_STARTS_FOR, Fault, Target};
+use super::network::{self, Manner};
 use super::schedule::Planned;
 
 /// How long a crash waits for messages to be on their way: in the middle of a burst it does most harm.
@@ -49,6 +51,8 @@ pub(super) struct Strike {
     from_ns: u64,
     /// What was counted before it.
     before: Progress,
+    /// The same, by the links that it is done to.
+    carried: Tally,
     /// What was counted a little after it began, when nothing was on its way any more.
     quiet: Option<Progress>,
     proof: Vec<Proof>,
@@ -79,6 +83,7 @@ impl Strike {
             began: Instant::now(),
             from_ns: nemesis.torture.now_ns(),
             before,
+            carried: network::tally(nemesis.site, planned),
             quiet: None,
             proof: Vec::new(),
             pid: None,
@@ -129,6 +134,9 @@ impl Strike {
             Fault::RedisSubscribers => self.cut_subscribers(nemesis.site)?,
             Fault::RedisFull => {
                 nemesis.site.redis()?.call(&["CONFIG", "SET", "maxmemory", REDIS_FULL])?;
+            }
+            Fault::NetClients | Fault::NetRedis | Fault::NetNodes | Fault::NetCassandra | Fault::NetSlow => {
+                network::harm(nemesis.site, &self.planned)?;
             }
         }
         Ok(())
@@ -214,6 +222,7 @@ impl Strike {
                 Fault::RedisSubscribers => self.cut_subscribers(nemesis.site)?,
                 // What is removed or compacted meanwhile makes no room.
                 Fault::DiskFull => self.count += nemesis.site.disk.as_ref().context("no small disk")?.fill()?,
+                fault if fault.is_of_network() => network::harm(nemesis.site, &self.planned)?,
                 _ => {}
             }
         }
@@ -246,6 +255,9 @@ impl Strike {
             Fault::Storm if passed < self.planned.length + HOLD_MAX => {
                 passed >= self.planned.length && self.lost(nemesis.torture) >= nemesis.order.clients as u64
             }
+            fault if fault.is_of_network() && passed < self.planned.length + HOLD_MAX => {
+                passed >= self.planned.length && self.proof_of_network(nemesis.site).is_some_and(|proof| proof.holds)
+            }
             _ => passed >= self.planned.length,
         })
     }
@@ -267,6 +279,11 @@ impl Strike {
     fn count_what_is_not_stored(&mut self, site: &Site) {
         let waiting: f64 = site.nodes.iter().filter_map(|node| node.metrics().ok()).map(unstored).sum();
         self.proof.push(Proof::holds("bytes not stored", waiting, waiting > 0.0));
+    }
+
+    /// What shows that its links did what they were told to.
+    fn proof_of_network(&self, site: &Site) -> Option<Proof> {
+        network::proof(&self.planned, network::tally(site, &self.planned) - self.carried)
     }
 
     /// Answers since the beginning that said that there is too much of something.
@@ -335,8 +352,34 @@ impl Strike {
                 nemesis.site.redis()?.call(&["CONFIG", "SET", "maxmemory", "0"])?;
                 self.proof.push(Proof::count("refused as busy", self.refusals(nemesis.torture)));
             }
+            Fault::NetClients | Fault::NetRedis | Fault::NetNodes | Fault::NetCassandra | Fault::NetSlow => {
+                self.mend(nemesis)?;
+            }
         }
         Ok(())
+    }
+
+    /// Makes the network whole, and counts what did not come through.
+    fn mend(&mut self, nemesis: &Nemesis<'_>) -> anyhow::Result<()> {
+        let now = nemesis.torture.progress();
+        self.proof.extend(self.proof_of_network(nemesis.site));
+        let holds = Manner::of(&self.planned).is_some_and(Manner::holds);
+        match self.planned.fault {
+            Fault::NetSlow => {
+                self.proof.push(Proof::count("acks meanwhile", self.acks(&now) - self.acks(&self.before)))
+            }
+            Fault::NetClients if holds => self.count_acks_meanwhile(&now),
+            _ => {}
+        }
+        network::heal(nemesis.site, &self.planned)
+    }
+
+    /// Nobody can have heard of an ack.
+    fn count_acks_meanwhile(&mut self, now: &Progress) {
+        let quiet = self.quiet.as_ref().unwrap_or(now);
+        let (acked, earlier) = (self.acks(now) - self.acks(quiet), self.acks(&self.before));
+        self.proof.push(Proof::holds("acks by it meanwhile", acked, acked == 0));
+        self.proof.push(Proof::count("and before", earlier));
     }
 
     /// Ends standing still, and counts what it kept from happening.
@@ -347,10 +390,7 @@ impl Strike {
         if self.planned.target == Target::Cassandra {
             self.count_what_is_not_stored(nemesis.site);
         } else {
-            let quiet = self.quiet.as_ref().unwrap_or(&now);
-            let (acked, earlier) = (self.acks(&now) - self.acks(quiet), self.acks(&self.before));
-            self.proof.push(Proof::holds("acks by it meanwhile", acked, acked == 0));
-            self.proof.push(Proof::count("and before", earlier));
+            self.count_acks_meanwhile(&now);
         }
         self.stand_still(nemesis.site, Signal::CONT)
     }
@@ -382,13 +422,17 @@ impl Strike {
 
     /// Whether another one may begin beside it.
     pub(super) fn allows(&self, next: &Planned) -> bool {
-        let (now, next, same) = (self.planned.fault, next.fault, next.target == self.planned.target);
+        let (now, next, next_target) = (self.planned.fault, next.fault, next.target);
+        let same = next_target == self.planned.target;
         let is = |one: Fault, other: Fault| [(now, next), (next, now)].contains(&(one, other));
         // On a disk that is full no node starts.
         let on_full = [Fault::Kill, Fault::Restart].iter().any(|fault| is(Fault::DiskFull, *fault));
         // A node that starts waits for both.
         let both_roll = is(Fault::Roll, Fault::Roll) && self.recovered.is_none();
-        !(same || on_full || both_roll)
+        // It has to ask Redis whom it harms.
+        let needs_redis = |fault: Fault, target: Target| fault == Fault::NetNodes && target == Target::Redis;
+        let no_redis = needs_redis(now, next_target) || needs_redis(next, self.planned.target);
+        !(same || on_full || both_roll || no_redis)
     }
 
     /// Whether what it broke is whole again.

@@ -1,5 +1,6 @@
 //! A Redis as its operator runs it: each command is in a file before it is answered.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -60,8 +61,8 @@ impl RedisServer {
         Ok(())
     }
 
-    pub(in super::super) fn url(&self) -> String {
-        format!("redis://{}", self.address)
+    pub(in super::super) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Kills it: no farewell, nothing saved.
@@ -116,6 +117,14 @@ impl RedisServer {
         Ok(self.call(words)?.into_text()?.trim().parse()?)
     }
 
+    /// The ports that the connections come from on which somebody hears what is published.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(in super::super) fn subscribers(&self) -> anyhow::Result<BTreeSet<u16>> {
+        Ok(ports(&self.call(&["CLIENT", "LIST", "TYPE", "pubsub"])?.into_text()?))
+    }
+
     /// The keys that match a pattern.
     ///
     /// # Errors
@@ -138,9 +147,28 @@ impl RedisServer {
     }
 }
 
+/// Where the connections of a `CLIENT LIST` come from.
+fn ports(list: &str) -> BTreeSet<u16> {
+    let addresses = list.split_whitespace().filter_map(|field| field.strip_prefix("addr="));
+    addresses.filter_map(|address| address.parse::<SocketAddr>().ok()).map(|address| address.port()).collect()
+}
+
 impl Drop for RedisServer {
     fn drop(&mut self) {
         // It may have ended already.
         let _ = self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_known_by_the_ports_that_they_come_from() {
+        let list = "id=3 addr=127.0.0.1:50112 laddr=127.0.0.1:6379 fd=8 name= sub=2\n\
+                    id=9 addr=127.0.0.1:50200 laddr=127.0.0.1:6379 fd=9 name=addr sub=1\n";
+        assert_eq!(ports(list), BTreeSet::from([50_112, 50_200]));
+        assert_eq!(ports(""), BTreeSet::new());
     }
 }
