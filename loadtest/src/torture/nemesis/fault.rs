@@ -46,8 +46,8 @@ pub(in super::super) enum Fault {
     NetClients,
     /// The same between a node and Redis.
     NetRedis,
-    /// A node does not hear the others, which it does over connections of its own to Redis: they are held in one
-    /// direction or both.
+    /// A node does not hear the others, which it does over connections of its own to Redis: they are held on the way
+    /// back or both ways.
     NetNodes,
     /// The same as to Redis, between a node and Cassandra. Only to one that the run started.
     NetCassandra,
