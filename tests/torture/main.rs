@@ -40,7 +40,7 @@ fn a_node_that_is_killed_paused_restarted_and_out_of_space_keeps_every_promise()
 fn a_node_whose_clients_have_a_bad_network_keeps_every_promise() {
     let folder = tempfile::tempdir().expect("a folder");
     let faults = vec!["net-clients".to_owned(), "net-slow".to_owned()];
-    let bad = Order { seed: 1, secs: 12.0, every: Some(2.5), clients: 12, faults, ..order(&folder) };
+    let bad = Order { seed: 1, secs: 9.0, every: Some(2.5), clients: 12, faults, ..order(&folder) };
     let judgement = torture(&bad);
     assert!(judgement.is_proof(), "{judgement}");
     assert_eq!(judgement.faults().len(), 2, "every kind of the network: {judgement}");

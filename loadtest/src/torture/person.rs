@@ -71,7 +71,10 @@ pub(super) struct Person {
 /// What a request was for.
 #[derive(Debug)]
 pub(super) enum Asked {
-    Subscribe,
+    /// The stream from here on. Events of a stream that it moves may come before the answer, and come again after it.
+    Subscribe {
+        after: Position,
+    },
     Send {
         number: u64,
     },
@@ -238,7 +241,8 @@ impl Person {
         let heard = timeout(self.patience, self.welcome(&mut visit)).await.context("no answer to auth")??;
         self.tell(Fact::Connected { node: node.0 });
         for subscribed in &heard.subscribed {
-            self.resumed(&mut visit, subscribed).await?;
+            let after = self.cursors.get(&subscribed.room).copied().unwrap_or_default();
+            self.resumed(&mut visit, subscribed, after).await?;
         }
         for room in later {
             self.subscribe(&mut visit, *room).await?;
@@ -247,8 +251,9 @@ impl Person {
     }
 
     pub(super) async fn subscribe(&mut self, visit: &mut Visit, room: u64) -> anyhow::Result<()> {
-        let cursor = Some(self.cursors.get(&room).copied().unwrap_or_default().into());
-        visit.ask(Asked::Subscribe, Request::Subscribe(wire::Subscribe { room, cursor })).await
+        let after = self.cursors.get(&room).copied().unwrap_or_default();
+        let cursor = Some(after.into());
+        visit.ask(Asked::Subscribe { after }, Request::Subscribe(wire::Subscribe { room, cursor })).await
     }
 
     fn cursor(&self, room: u64) -> wire::Cursor {
@@ -283,8 +288,13 @@ impl Person {
         }
     }
 
-    /// A room's stream begins, or failed to; then the connection is given up and tried again.
-    async fn resumed(&mut self, visit: &mut Visit, subscribed: &wire::SubscribeOk) -> anyhow::Result<()> {
+    /// A room's stream begins after what was asked for, or failed to; then the connection is given up and tried again.
+    async fn resumed(
+        &mut self,
+        visit: &mut Visit,
+        subscribed: &wire::SubscribeOk,
+        after: Position,
+    ) -> anyhow::Result<()> {
         let room = subscribed.room;
         if let Some(error) = &subscribed.error {
             self.refused(error, "resume");
@@ -294,8 +304,7 @@ impl Person {
         if subscribed.reset.is_some() {
             return self.begin_anew(visit, room, head).await;
         }
-        let after = self.cursors.get(&room).copied().unwrap_or_default().into();
-        self.tell(Fact::Subscribed { room, after });
+        self.tell(Fact::Subscribed { room, after: after.into() });
         Ok(())
     }
 
@@ -343,8 +352,8 @@ impl Person {
 
     async fn answered(&mut self, visit: &mut Visit, asked: Asked, answer: wire::Ok) -> anyhow::Result<()> {
         match (asked, answer.result) {
-            (Asked::Subscribe, Some(ok::Result::Subscribe(subscribed))) => {
-                return self.resumed(visit, &subscribed).await;
+            (Asked::Subscribe { after }, Some(ok::Result::Subscribe(subscribed))) => {
+                return self.resumed(visit, &subscribed, after).await;
             }
             (Asked::Send { number }, Some(ok::Result::MessageSend(ack))) => {
                 self.tell(Fact::Ok { key: self.key(number), ack });
@@ -373,7 +382,7 @@ impl Person {
         let Asked::Send { number } = asked else {
             self.refused(error, &format!("{asked:?}"));
             // Without its stream a connection is of no use.
-            return if matches!(asked, Asked::Subscribe) { bail!("subscribe: {}", error.code) } else { Ok(()) };
+            return if matches!(asked, Asked::Subscribe { .. }) { bail!("subscribe: {}", error.code) } else { Ok(()) };
         };
         self.send_refused(number, error);
         Ok(())

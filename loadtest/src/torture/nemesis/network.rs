@@ -67,9 +67,9 @@ impl Manner {
         }
     }
 
-    /// Whether nothing comes through, of what is asked or of what is answered.
-    pub(super) const fn holds(self) -> bool {
-        matches!(self, Self::ToServer | Self::ToClient | Self::Both)
+    /// Whether no answer comes through. Where only what is asked is held, what was asked before may be answered late.
+    pub(super) const fn holds_answers(self) -> bool {
+        matches!(self, Self::ToClient | Self::Both)
     }
 }
 

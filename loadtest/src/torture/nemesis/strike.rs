@@ -363,12 +363,12 @@ impl Strike {
     fn mend(&mut self, nemesis: &Nemesis<'_>) -> anyhow::Result<()> {
         let now = nemesis.torture.progress();
         self.proof.extend(self.proof_of_network(nemesis.site));
-        let holds = Manner::of(&self.planned).is_some_and(Manner::holds);
+        let holds_answers = Manner::of(&self.planned).is_some_and(Manner::holds_answers);
         match self.planned.fault {
             Fault::NetSlow => {
                 self.proof.push(Proof::count("acks meanwhile", self.acks(&now) - self.acks(&self.before)))
             }
-            Fault::NetClients if holds => self.count_acks_meanwhile(&now),
+            Fault::NetClients if holds_answers => self.count_acks_meanwhile(&now),
             _ => {}
         }
         network::heal(nemesis.site, &self.planned)
