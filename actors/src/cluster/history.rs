@@ -8,7 +8,7 @@ use super::Cluster;
 use super::merge::{Shown, merge_events, merge_messages};
 use crate::log::wait;
 use crate::ports::paging::up_to;
-use crate::ports::{Anchor, EventPage, History, LiveHead, MessagePage, Unavailable, Visible};
+use crate::ports::{Anchor, EventPage, History, LiveHead, LiveTail, MessagePage, Unavailable, Visible};
 
 /// How often a page is read again because the room's epoch changed meanwhile: some seconds.
 const TRIES_MAX: u32 = 8;
@@ -21,6 +21,8 @@ struct Tail {
     head: Position,
     /// Whether all of the room was stored.
     is_stored: bool,
+    /// Whether the live log was lost while it was read: `room_log` says so only when somebody opens it again.
+    is_lost: bool,
     events: Vec<wire::Event>,
 }
 
@@ -165,22 +167,29 @@ impl Cluster {
             },
         };
         let events = self.unstored(room, &live).await?;
-        Ok(Some(Tail { head: live.head.position, is_stored: live.archived >= live.head.position.seq, events }))
+        Ok(Some(Tail {
+            head: live.head.position,
+            is_stored: live.archived >= live.head.position.seq,
+            is_lost: events.is_none(),
+            events: events.unwrap_or_default(),
+        }))
     }
 
-    async fn unstored(&self, room: RoomId, live: &LiveHead) -> Result<Vec<wire::Event>, Unavailable> {
+    /// `None` where the log went cold, or was opened again, before all was read.
+    async fn unstored(&self, room: RoomId, live: &LiveHead) -> Result<Option<Vec<wire::Event>>, Unavailable> {
         let LiveHead { head, archived, .. } = live;
         let mut events: Vec<wire::Event> = Vec::new();
         let mut after = *archived;
         while after < head.position.seq {
             let tail = self.node.live.tail(room, after, TAIL_EVENTS).await?;
-            let read = tail.filter(|tail| tail.head.head.position.epoch == head.position.epoch);
-            // Of another epoch: whoever asked finds that and reads again.
-            let Some(last) = read.as_ref().and_then(|tail| tail.events.last()) else { break };
+            let tail = tail.filter(|tail| tail.head.head.position.epoch == head.position.epoch);
+            let Some(LiveTail { events: read, .. }) = tail else { return Ok(None) };
+            // What it has let go of is stored by now.
+            let Some(last) = read.last() else { break };
             after = Sequence(last.seq);
-            events.extend(read.into_iter().flat_map(|tail| tail.events));
+            events.extend(read);
         }
-        Ok(events)
+        Ok(Some(events))
     }
 
     /// What may be shown, up to the head that was read and judged by the epochs up to that one's.
@@ -194,8 +203,8 @@ impl Cluster {
 
     /// Whether what was read first still belongs to the room after what is stored was read: then both did.
     async fn still_stands(&self, room: RoomId, tail: &Tail) -> Result<bool, Unavailable> {
-        if tail.is_stored {
-            return Ok(true);
+        if tail.is_stored || tail.is_lost {
+            return Ok(tail.is_stored);
         }
         let row = self.node.store.log_row(room, false).await?;
         Ok(row.is_some_and(|row| row.epoch == tail.head.epoch))

@@ -11,7 +11,7 @@ use super::*;
 use crate::ports::contract;
 use crate::ports::contract::{BEGIN_MICROS, Make, Stores, Subject};
 use crate::ports::memory::{ManualClock, MemoryEventStore, MemoryLiveLog, MemoryStore};
-use crate::ports::{Append, AppendError, NewEvent, Outcome, Raiser, RoomLog as _};
+use crate::ports::{Anchor, Append, AppendError, History as _, NewEvent, Outcome, Raiser, RoomLog as _};
 use crate::room::body_hash;
 
 /// What of the events is stored when a subject is opened again.
@@ -238,6 +238,24 @@ async fn a_closed_room_stays_closed_when_its_log_is_raised() {
     let raised = bench.cluster.head(ROOM).await.expect("it is read");
     assert_eq!(raised.map(|head| head.position.epoch), Some(Epoch(2)));
     assert!(matches!(bench.say("hello", None).await, Err(AppendError::Closed)));
+}
+
+/// Rule 26. Found by torture: Redis was killed between the two readings, and a page ended with what was stored.
+#[tokio::test(start_paused = true)]
+async fn a_page_is_whole_though_the_live_log_is_lost_while_it_is_read() {
+    let bench = Bench::new();
+    bench.cluster.open(ROOM).await.expect("it opens");
+    for key in ["a", "b"] {
+        bench.say(key, None).await.expect("it is appended");
+    }
+    let all = vec![Sequence(1)..=Sequence(u64::MAX)];
+    let keys = |events: Vec<wire::Event>| events.into_iter().filter_map(|event| event.key).collect::<Vec<_>>();
+    bench.live.restart_before_next_tail();
+    let page = bench.cluster.page(ROOM, Anchor::Newest, 10, &all).await.expect("it is read");
+    assert_eq!(keys(page.messages), ["a", "b"]);
+    bench.live.restart_before_next_tail();
+    let page = bench.cluster.events(ROOM, Sequence::ZERO, 10, &all).await.expect("it is read");
+    assert!(keys(page.events).ends_with(&["a".to_owned(), "b".to_owned()]));
 }
 
 /// Rule 9.

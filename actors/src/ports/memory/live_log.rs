@@ -39,6 +39,8 @@ struct State {
     claims: BTreeMap<RoomId, (u64, i64)>,
     /// Sees what the next append adds, before it is lost.
     last_witness: Option<Witness>,
+    /// Whether the next reading of events finds it started again.
+    restarts_at_tail: bool,
 }
 
 type Witness = Box<dyn FnOnce(Vec<wire::Event>) + Send>;
@@ -71,6 +73,7 @@ impl MemoryLiveLog {
             rooms: BTreeMap::new(),
             claims: BTreeMap::new(),
             last_witness: None,
+            restarts_at_tail: false,
         };
         Arc::new(Self { clock, tail, state: Mutex::new(state) })
     }
@@ -121,6 +124,11 @@ impl MemoryLiveLog {
     /// The next append is taken and shown to `witness`, and before it is answered everything is lost.
     pub fn forget_in_next_append(&self, witness: impl FnOnce(Vec<wire::Event>) + Send + 'static) {
         self.state().last_witness = Some(Box::new(witness));
+    }
+
+    /// Whoever reads where a room's log stands and then its events finds the server started again in between.
+    pub fn restart_before_next_tail(&self) {
+        self.state().restarts_at_tail = true;
     }
 
     /// Whether the server answers. While it does not, nothing that is asked of it is done.
@@ -196,7 +204,10 @@ impl LiveLog for MemoryLiveLog {
     }
 
     async fn tail(&self, room: RoomId, after: Sequence, limit: usize) -> Result<Option<LiveTail>, Unavailable> {
-        let state = self.reached()?;
+        let mut state = self.reached()?;
+        if std::mem::take(&mut state.restarts_at_tail) {
+            state.life = new_life();
+        }
         Ok(state.rooms.get(&room).and_then(|room| room.tail(state.life, after, limit)))
     }
 
