@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
-use bobchat_proto::ids::{RoomId, Sequence, UserId};
+use bobchat_proto::ids::{Position, RoomId, Sequence, UserId};
 use bobchat_proto::wire;
 use futures_util::FutureExt as _;
 
@@ -18,6 +19,9 @@ use crate::worker::Worker;
 /// How often a room looks at its log for a page that shows more than it has applied. Where it cannot keep up, the page
 /// ends where the room does.
 const LOOKS_MAX: u32 = 4;
+
+/// The wait that is advised while it cannot.
+const BEHIND_RETRY: Duration = Duration::from_millis(500);
 
 /// Adds a message: it is on its way to the room when this returns.
 pub(super) fn send(
@@ -95,23 +99,31 @@ async fn judged<P>(
     read: impl AsyncFn(Visible) -> Result<P, Unavailable>,
     last: impl Fn(&P) -> Option<&wire::Event>,
 ) -> Result<P, wire::Error> {
+    // Positions and not numbers alone: a log that was lost and opened again stands at lower ones, and what is applied of the
+    // old one says nothing of who may see the new.
+    let beyond = |page: &P, applied| last(page).map(wire::Event::position).filter(|last| *last > applied);
     for _ in 0..LOOKS_MAX {
         let (visible, applied) = visible(worker, acting, room).await?;
         let page = read(visible).await.map_err(|error| unavailable(&error))?;
-        let Some(last) = last(&page).map(wire::Event::position).filter(|last| last.seq > applied) else {
-            return Ok(page);
-        };
+        let Some(last) = beyond(&page, applied) else { return Ok(page) };
         // Before it is asked again, it has looked.
         worker.core.told(room, Told::Head(Some(last)));
     }
     let (visible, applied) = visible(worker, acting, room).await?;
-    read(up_to(&visible, applied).collect()).await.map_err(|error| unavailable(&error))
+    let page = read(up_to(&visible, applied.seq).collect()).await.map_err(|error| unavailable(&error))?;
+    match beyond(&page, applied) {
+        None => Ok(page),
+        Some(_) => {
+            let error = ErrorCode::Unavailable.error("the room's log was opened again, and is being read");
+            Err(error.with_retry_after(BEHIND_RETRY))
+        }
+    }
 }
 
 /// What somebody may see of a room, and up to where that is known.
-async fn visible(worker: &Rc<Worker>, acting: Acting, room: RoomId) -> Result<(Visible, Sequence), wire::Error> {
+async fn visible(worker: &Rc<Worker>, acting: Acting, room: RoomId) -> Result<(Visible, Position), wire::Error> {
     let inspected = ask_room(worker, room, || Inspect { acting, presence: false }).await??;
-    let applied = inspected.room.head.map_or(Sequence::ZERO, |head| Sequence(head.seq));
+    let applied = inspected.room.head.map(Position::from).unwrap_or_default();
     let visible = inspected.visible.ok_or_else(|| ErrorCode::NotAMember.error("you are not a member of this room"))?;
     Ok((visible, applied))
 }
