@@ -3,7 +3,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bobchat_proto::codec::Format;
 use bobchat_proto::error::CloseCode;
@@ -51,6 +51,8 @@ pub enum Job {
     Attach {
         /// The connection.
         subscriber: Subscriber,
+        /// Gone when the connection gave this up or began anew since it asked: then nothing is written.
+        wanted: Weak<()>,
         /// The events up to the room's head that it has not seen, encoded.
         backlog: Bytes,
         /// The seq of the room's head.
@@ -122,6 +124,19 @@ impl RoomHere {
                     near.iter().filter(|outlet| may_see(outlet)).for_each(|outlet| outlet.push(bytes));
                 }
             }
+        }
+    }
+
+    /// Takes a connection out, also in the middle of a delivery, which goes on with the one that came after it.
+    fn take_out(&mut self, session: SessionId, format: Format) {
+        let Some(index) = self.list(format).iter().position(|outlet| outlet.session == session) else { return };
+        self.list(format).remove(index);
+        let before = match format {
+            Format::Json => index,
+            Format::Protobuf => self.json.len() + index,
+        };
+        if before < self.progress {
+            self.progress -= 1;
         }
     }
 
@@ -252,6 +267,16 @@ impl LocalHub {
         }
     }
 
+    /// Lets a connection of this thread receive the room no more, at once: nothing of what waits is written to it.
+    pub fn detach(&self, room: RoomId, session: SessionId, format: Format) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(here) = rooms.get_mut(&room) else { return };
+        here.take_out(session, format);
+        if here.len() == 0 && here.jobs.is_empty() {
+            rooms.remove(&room);
+        }
+    }
+
     /// Goes on with one delivery; `true` while there is another.
     pub(super) fn go_on(&self) -> bool {
         let Some(room) = self.unfinished.borrow_mut().pop_front() else { return false };
@@ -282,11 +307,13 @@ impl LocalHub {
                     }
                     here.delivered = *last;
                 }
-                Job::Attach { subscriber, backlog, last } => {
-                    self.attach(here, subscriber, backlog);
+                Job::Attach { subscriber, wanted, backlog, last } => {
+                    if wanted.strong_count() > 0 {
+                        self.attach(here, subscriber, backlog);
+                    }
                     here.delivered = *last;
                 }
-                Job::Detach { session, format } => here.list(*format).retain(|outlet| outlet.session != *session),
+                Job::Detach { session, format } => here.take_out(*session, *format),
                 Job::Remove { user } => {
                     here.json.retain(|outlet| outlet.user() != Some(*user));
                     here.protobuf.retain(|outlet| outlet.user() != Some(*user));
@@ -349,5 +376,75 @@ impl LocalHub {
             outlet.cut();
             here = here.saturating_sub(before.saturating_sub(outlet.waiting()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::{Context, Poll};
+
+    use bobchat_proto::wire;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::hub::Wire;
+
+    /// Counts what is written to it.
+    struct Counting(Rc<Cell<usize>>);
+
+    impl Wire for Counting {
+        fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.set(self.0.get() + 1);
+            Ok(bytes.len())
+        }
+
+        fn try_write_vectored(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+            Ok(slices.iter().map(|slice| slice.len()).sum())
+        }
+
+        fn shutdown(&self) {}
+
+        fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn who_leaves_in_the_middle_of_a_delivery_hears_no_more_and_all_others_hear_it_once() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let budget = Arc::new(OutboundBudget::new(1 << 20, 1 << 20, metrics.slow_consumers.clone()));
+        let (hub, room) = (LocalHub::new(budget.clone(), metrics), RoomId::new(7).unwrap());
+        let wanted = Arc::new(());
+        let formats = [Format::Json, Format::Protobuf];
+        let format = |number: usize| formats[number % 2];
+        let written: Vec<Rc<Cell<usize>>> = (0..CHUNK + 100).map(|_| Rc::default()).collect();
+        for (number, written) in written.iter().enumerate() {
+            let session = SessionId(number as u64);
+            hub.admit(Outlet::over(Counting(written.clone()), session, format(number), budget.clone(), 0));
+            let subscriber = Subscriber { session, user: UserId::new(1).unwrap(), format: format(number) };
+            let wanted = Arc::downgrade(&wanted);
+            hub.perform(room, Job::Attach { subscriber, wanted, backlog: Bytes::new(), last: Sequence::ZERO });
+        }
+        let frames = Frames::of_events(vec![wire::Event { seq: 1, ..wire::Event::default() }], |_| true);
+        hub.perform(room, Job::Deliver { frames, hidden_from: None, last: Sequence(1) });
+        let heard = || written.iter().map(|written| written.get()).collect::<Vec<_>>();
+        assert_eq!(heard().iter().sum::<usize>(), CHUNK, "the rest gets its turn later");
+        // Of each list the first, who has heard it; and the last of all, who has not.
+        let last = CHUNK + 99;
+        for number in [0, 1, last] {
+            hub.detach(room, SessionId(number as u64), format(number));
+        }
+        while hub.go_on() {}
+        let expected: Vec<usize> = (0..=last).map(|number| usize::from(number != last)).collect();
+        assert_eq!(heard(), expected);
     }
 }

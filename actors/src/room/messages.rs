@@ -1,5 +1,7 @@
 //! What can be asked of a room.
 
+use std::sync::Weak;
+
 use actix::Message;
 use bobchat_proto::ids::{Position, UserId};
 use bobchat_proto::wire::{self, Role};
@@ -131,6 +133,8 @@ pub struct Attach {
     pub subscriber: Subscriber,
     /// The worker thread that it is on.
     pub worker: usize,
+    /// Held by who asks for as long as they want it: what comes of this must not reach who has begun anew since.
+    pub wanted: Weak<()>,
     /// The last position that it has seen or was sent. The log may have lost it since the room was asked about it.
     pub after: Position,
 }

@@ -228,14 +228,14 @@ impl Room {
         if plant::is(Bug::ReorderOnResume) {
             missing.reverse();
         }
-        let subscriber = attach.subscriber;
+        let (subscriber, wanted) = (attach.subscriber, attach.wanted.clone());
         let frames = Frames::of_events(missing, |format| format == subscriber.format);
         let backlog = frames.of(subscriber.format).cloned().unwrap_or_default();
         let Some(link) = self.worker.core.hub(attach.worker) else { return Attached::Unavailable };
         self.detach(subscriber.session);
         // Rule 27: what was missed and the place in the list go together, behind what was fanned out before. At once or
         // not at all: what waits here would be forgotten if this actor died.
-        if !self.subscribers.hand_to(&link, &self.worker, self.id, Job::Attach { subscriber, backlog, last }) {
+        if !self.subscribers.hand_to(&link, &self.worker, self.id, Job::Attach { subscriber, wanted, backlog, last }) {
             return Attached::Unavailable;
         }
         if self.subscribers.add(subscriber, &link) {

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, SpawnHandle, StreamHandler};
@@ -16,7 +17,7 @@ use super::pages::{LOW_WATER, Pages};
 use super::reads::{Readable, Reads};
 use super::{Incoming, Inlet, auth, catch_up, frame};
 use crate::bucket::{Bucket, Verdict};
-use crate::hub::{Job, Outlet, Wire};
+use crate::hub::{Outlet, Wire};
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
 use crate::room::Detach;
@@ -34,14 +35,23 @@ pub struct Session {
     inlet: Rc<RefCell<dyn Inlet>>,
     /// Who is signed in.
     acting: Option<Acting>,
-    /// The rooms that it receives, or is about to, each with the task that brings it there.
-    rooms: Vec<(RoomId, SpawnHandle)>,
+    /// The rooms that it receives, or is about to.
+    rooms: Vec<Receiving>,
     frames: Bucket,
     bytes: Bucket,
     in_flight: u16,
     pages: Pages,
     /// Set while a token is judged: what was read waits.
     authenticating: bool,
+}
+
+/// A room that a session receives, or is about to.
+struct Receiving {
+    room: RoomId,
+    /// What brings it there.
+    task: SpawnHandle,
+    /// A room on another thread may still be about to let the session in: without this it does not.
+    _wanted: Arc<()>,
 }
 
 impl Session {
@@ -295,9 +305,11 @@ impl Session {
         acting: Acting,
         context: &mut Context<Self>,
     ) {
-        let receiving = catch_up::receive(self.worker.clone(), self.outlet.clone(), acting, room, after);
+        let wanted = Arc::new(());
+        let still = Arc::downgrade(&wanted);
+        let receiving = catch_up::receive(self.worker.clone(), self.outlet.clone(), acting, room, after, still);
         let task = context.spawn(wrap_future::<_, Self>(receiving));
-        self.rooms.push((room, task));
+        self.rooms.push(Receiving { room, task, _wanted: wanted });
     }
 
     fn unsubscribe(&mut self, id: u64, unsubscribe: &wire::Unsubscribe, context: &mut Context<Self>) {
@@ -309,18 +321,18 @@ impl Session {
     }
 
     fn stop_receiving(&mut self, room: RoomId, context: &mut Context<Self>) {
-        if let Some(index) = self.rooms.iter().position(|(known, _)| *known == room) {
-            let (_, task) = self.rooms.swap_remove(index);
-            context.cancel_future(task);
+        if let Some(index) = self.rooms.iter().position(|receiving| receiving.room == room) {
+            let receiving = self.rooms.swap_remove(index);
+            context.cancel_future(receiving.task);
             self.detach(room);
         }
     }
 
     fn detach(&self, room: RoomId) {
         let session = self.outlet.session;
-        // Here at once, so that nothing more is written; and from the room's count. Neither may be lost, and
-        // there is one a subscription.
-        self.worker.hub.perform(room, Job::Detach { session, format: self.outlet.format });
+        // Here at once, so that nothing more is written; and from the room's count, which must not be lost, and there is
+        // one a subscription.
+        self.worker.hub.detach(room, session, self.outlet.format);
         if let Some(address) = self.worker.core.rooms.find(room) {
             address.do_send(Detach { session });
         }
@@ -416,7 +428,7 @@ impl Drop for Session {
     /// Runs also when a handler panicked: the connection is gone either way.
     fn drop(&mut self) {
         self.outlet.die();
-        for (room, _) in std::mem::take(&mut self.rooms) {
+        for Receiving { room, .. } in std::mem::take(&mut self.rooms) {
             self.detach(room);
         }
         self.worker.hub.release(self.outlet.session);

@@ -6,6 +6,7 @@
 //! rule 27).
 
 use std::rc::Rc;
+use std::sync::Weak;
 use std::time::Duration;
 
 use bobchat_proto::error::ErrorCode;
@@ -59,12 +60,19 @@ fn behind() -> wire::Error {
     ErrorCode::Unavailable.error("the room cannot be brought up to date").with_retry_after(BEHIND_RETRY)
 }
 
-/// Sends everything after `after` and lets the connection receive the room from there on.
-pub(super) async fn receive(worker: Rc<Worker>, outlet: Rc<Outlet>, acting: Acting, room: RoomId, after: Position) {
+/// Sends everything after `after` and lets the connection receive the room from there on, for as long as it is `wanted`.
+pub(super) async fn receive(
+    worker: Rc<Worker>,
+    outlet: Rc<Outlet>,
+    acting: Acting,
+    room: RoomId,
+    after: Position,
+    wanted: Weak<()>,
+) {
     let subscriber = Subscriber { session: outlet.session, user: acting.user, format: outlet.format };
     let mut after = after;
     while outlet.is_open() {
-        let attach = || Attach { acting, subscriber, worker: worker.index, after };
+        let attach = || Attach { acting, subscriber, worker: worker.index, wanted: wanted.clone(), after };
         match crate::operations::ask_room(&worker, room, attach).await {
             Ok(Attached::Live) => return,
             Ok(Attached::Behind { applied, visible }) => {

@@ -1,13 +1,17 @@
 //! Rooms come and go: by need, and by accident.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::{Context, Handler};
+use bobchat_actors::hub::{SessionId, Subscriber};
+use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::{Append, NewEvent, RoomLog as _, SignedOutDevice};
-use bobchat_actors::room::body_hash;
+use bobchat_actors::room::{Attach, Attached, body_hash};
 use bobchat_actors::user::User;
-use bobchat_proto::ids::{Epoch, RoomId, Sequence, UserId};
+use bobchat_proto::codec::Format;
+use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, event::Body};
 
 use crate::node::{PATIENCE, TestNode, eventually};
@@ -45,6 +49,30 @@ async fn a_room_that_dies_comes_back_without_being_asked() {
     let _ = ada.say(room, "survivor").await;
     assert_eq!(ada.event().await.seq, 2);
     assert_eq!(node.metrics().rooms.get(), 1);
+}
+
+/// Log protocol, rule 27: what a room on another thread had ready for a connection may come after the connection has begun
+/// anew, and would be heard out of order.
+#[actix::test]
+async fn a_connection_that_has_begun_anew_hears_nothing_of_what_it_asked_for_before() {
+    let node = TestNode::start().await;
+    let mut ada = Person::sign_in(&node.worker, 2).await;
+    let room = ada.make_room().await;
+    let user = UserId::new(2).unwrap();
+    let attach = |wanted| Attach {
+        acting: Acting { user, device: None, admin: false },
+        // The first connection of the node.
+        subscriber: Subscriber { session: SessionId(0), user, format: Format::Protobuf },
+        worker: node.worker.index,
+        wanted,
+        after: Position { epoch: Epoch::FIRST, seq: Sequence::ZERO },
+    };
+    let address = node.worker.room(RoomId::new(room).unwrap());
+    assert_eq!(address.send(attach(Weak::new())).await.unwrap(), Attached::Live);
+    assert!(ada.heard_nothing().await);
+    let wanted = Arc::new(());
+    assert_eq!(address.send(attach(Arc::downgrade(&wanted))).await.unwrap(), Attached::Live);
+    assert_eq!(ada.event().await.seq, 1);
 }
 
 /// A public room's first event, by Bob.
