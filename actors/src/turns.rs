@@ -1,62 +1,115 @@
 //! Turns of heavy work on one thread.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use futures_util::poll;
 use tokio::sync::Semaphore;
-use tokio::task::yield_now;
+use tokio::task::{spawn_local, yield_now};
 
-/// Lets what takes as long as hundreds of deliveries, such as the encoding of a page or the check of a signature, be begun
-/// one at a time: between two such pieces of work the thread looks at whatever else is ready, however many clients ask for
-/// them at once. Without it, all that became ready together runs before anything that became ready after it.
-#[derive(Debug)]
-pub(crate) struct Turns(Semaphore);
+/// Lets what can wait be begun one piece at a time: between two such pieces the thread looks at whatever else is ready,
+/// however many clients ask for them at once. Without it, all that became ready together runs before anything that became
+/// ready after it, and a message has to stand in that line at each of its steps.
+///
+/// Two things can wait: what takes as long as hundreds of deliveries, such as the encoding of a page or the check of a
+/// signature; and whatever strangers do, who cost little each and may be many.
+#[derive(Debug, Clone)]
+pub struct Turns(Arc<Semaphore>);
 
 impl Turns {
     pub(crate) fn new() -> Self {
-        Self(Semaphore::new(1))
+        Self(Arc::new(Semaphore::new(1)))
     }
 
     /// Begins `work` when it is its turn. What is left of it after it had to wait for something else does not wait for a
     /// turn again, and keeps nobody from theirs.
     pub(crate) async fn take<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let begun = {
-            // Never closed: an error cannot be.
-            let _turn = self.0.acquire().await;
-            let begun = poll!(work.as_mut());
-            // The turn lasts until the thread has looked at the others: else the next one would have it at once.
+        self.clone().turn().await;
+        work.await
+    }
+
+    /// Does `work` with a turn for each of its steps, from one waiting to the next.
+    pub async fn pace<T>(&self, work: impl Future<Output = T>) -> T {
+        let (mut work, mut line) = (pin!(work), Line::new(self.clone()));
+        poll_fn(|context| {
+            ready!(line.poll_turn(context));
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Waits for a turn, which has begun then and ends by itself.
+    async fn turn(self) {
+        let Ok(turn) = self.0.clone().acquire_owned().await else { return };
+        turn.forget();
+        spawn_local(async move {
+            // A turn lasts until the thread has looked at the others: else the next one would have it at once.
             yield_now().await;
-            begun
-        };
-        match begun {
-            Poll::Ready(done) => done,
-            Poll::Pending => work.await,
-        }
+            self.0.add_permits(1);
+        });
+    }
+}
+
+/// Somebody's place in the line for turns, again and again. Whoever waits here has to be asked when they are woken, or to
+/// leave: the turn is kept for them.
+pub(crate) struct Line {
+    turns: Turns,
+    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Line {
+    pub(crate) fn new(turns: Turns) -> Self {
+        Self { turns, waiting: None }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Gives the place to the next one.
+    pub(crate) fn leave(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Waits for the next turn.
+    pub(crate) fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(self.turns.clone().turn()));
+        ready!(waiting.as_mut().poll(context));
+        self.waiting = None;
+        Poll::Ready(())
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("waiting", &self.is_waiting()).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::future::pending;
+    use std::rc::Rc;
 
+    use futures_util::poll;
     use tokio::task::{JoinSet, LocalSet};
 
     use super::*;
 
-    /// In which order heavy work and light work are done that become ready together, heavy first.
-    async fn order(heavy: usize, light: usize) -> Vec<&'static str> {
-        let (turns, done) = (std::rc::Rc::new(Turns::new()), std::rc::Rc::new(RefCell::new(Vec::new())));
+    /// Who did something when, of many that become ready together: first those who can wait, each two steps, then the others.
+    async fn order(begin: impl AsyncFn(Turns, Rc<RefCell<Vec<&'static str>>>) + 'static) -> Vec<&'static str> {
+        let (turns, done, begin) = (Turns::new(), Rc::new(RefCell::new(Vec::new())), Rc::new(begin));
         LocalSet::new()
             .run_until(async {
                 let mut tasks = JoinSet::new();
-                for _ in 0..heavy {
-                    let (turns, done) = (turns.clone(), done.clone());
-                    tasks.spawn_local(async move { turns.take(async { done.borrow_mut().push("heavy") }).await });
+                for _ in 0..10 {
+                    let (turns, done, begin) = (turns.clone(), done.clone(), begin.clone());
+                    tasks.spawn_local(async move { begin(turns, done).await });
                 }
-                for _ in 0..light {
+                for _ in 0..3 {
                     let done = done.clone();
                     tasks.spawn_local(async move {
                         // Wakes somebody who does the rest, as a delivery does.
@@ -70,22 +123,63 @@ mod tests {
         done.take()
     }
 
+    fn heavy_before_the_last_light(order: &[&str]) -> usize {
+        let last_light = order.iter().rposition(|piece| *piece == "light").unwrap();
+        order[..last_light].iter().filter(|piece| **piece == "heavy").count()
+    }
+
     #[tokio::test]
     async fn light_work_waits_for_one_piece_of_heavy_work_and_not_for_all() {
-        let order = order(10, 3).await;
-        let last_light = order.iter().rposition(|piece| *piece == "light").unwrap();
-        assert!(order[..last_light].iter().filter(|piece| **piece == "heavy").count() <= 2, "{order:?}");
+        let order = order(async |turns: Turns, done: Rc<RefCell<Vec<_>>>| {
+            turns.take(async { done.borrow_mut().push("heavy") }).await;
+        })
+        .await;
+        assert!(heavy_before_the_last_light(&order) <= 2, "{order:?}");
         assert_eq!(order.len(), 13);
     }
 
     #[tokio::test]
+    async fn light_work_waits_for_one_step_of_paced_work_and_not_for_all() {
+        let order = order(async |turns: Turns, done: Rc<RefCell<Vec<_>>>| {
+            let steps = async {
+                done.borrow_mut().push("heavy");
+                yield_now().await;
+                done.borrow_mut().push("heavy");
+            };
+            turns.pace(steps).await;
+        })
+        .await;
+        assert!(heavy_before_the_last_light(&order) <= 3, "{order:?}");
+        assert_eq!(order.len(), 23);
+    }
+
+    #[tokio::test]
     async fn who_waits_for_something_else_keeps_nobody_from_their_turn() {
-        let turns = Turns::new();
-        let mut stuck = pin!(turns.take(std::future::pending::<()>()));
-        for _ in 0..2 {
-            assert!(poll!(stuck.as_mut()).is_pending());
-            yield_now().await;
-        }
-        assert_eq!(turns.take(async { 7 }).await, 7);
+        LocalSet::new()
+            .run_until(async {
+                let turns = Turns::new();
+                let (stuck, paced) = (turns.clone(), turns.clone());
+                spawn_local(async move { stuck.take(pending::<()>()).await });
+                spawn_local(async move { paced.pace(pending::<()>()).await });
+                for _ in 0..4 {
+                    yield_now().await;
+                }
+                assert_eq!(turns.take(async { 7 }).await, 7);
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn who_leaves_the_line_keeps_nobody_from_their_turn() {
+        LocalSet::new()
+            .run_until(async {
+                let turns = Turns::new();
+                turns.take(async {}).await;
+                let mut gone = Box::pin(turns.take(async {}));
+                assert!(poll!(gone.as_mut()).is_pending(), "somebody has the turn");
+                drop(gone);
+                assert_eq!(turns.take(async { 7 }).await, 7);
+            })
+            .await;
     }
 }

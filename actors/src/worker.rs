@@ -21,8 +21,8 @@ pub struct Worker {
     pub hub: LocalHub,
     /// The thread's number, from 0.
     pub index: usize,
-    /// Its turns of heavy work.
-    pub(crate) turns: Turns,
+    /// Its turns of what can wait.
+    pub turns: Turns,
     hub_address: OnceCell<Addr<Hub>>,
 }
 

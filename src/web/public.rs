@@ -10,7 +10,7 @@ use actix_codec::Framed;
 use actix_http::error::DispatchError;
 use actix_http::h1::Codec;
 use actix_http::{HttpService, Request};
-use actix_service::{ServiceFactory, fn_service, map_config};
+use actix_service::{Service as _, ServiceFactory, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use bobchat_actors::{Core, Worker};
@@ -64,6 +64,7 @@ impl Public {
     ) -> impl ServiceFactory<(S, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
     + use<S> {
         let worker = Worker::start(self.core.clone());
+        let turns = worker.turns.clone();
         let upgrade = Upgrade {
             worker: worker.clone(),
             allowed_origins: self.origins.clone().into(),
@@ -81,7 +82,7 @@ impl Public {
             .configure(rest::configure(Rc::new(edge)))
             .configure(docs::configure)
             .default_service(web::to(assets::serve));
-        HttpService::build()
+        let http = HttpService::build()
             .client_request_timeout(REQUEST_HEAD_DEADLINE)
             .keep_alive(KEEP_ALIVE)
             .upgrade(fn_service(move |(request, framed): (Request, Framed<S, Codec>)| {
@@ -91,6 +92,11 @@ impl Public {
                     Ok::<_, actix_http::Error>(())
                 }
             }))
-            .h1(map_config(app, |_| AppConfig::default()))
+            .h1(map_config(app, |_| AppConfig::default()));
+        // Sessions go on by themselves: what is left here is handshakes and REST, which must not hold up deliveries.
+        apply_fn_factory(http, move |connection, http| {
+            let (turns, served) = (turns.clone(), http.call(connection));
+            async move { turns.pace(served).await }
+        })
     }
 }

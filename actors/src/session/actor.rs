@@ -21,6 +21,7 @@ use crate::hub::{Outlet, Wire};
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
 use crate::room::Detach;
+use crate::turns::Line;
 use crate::user::Disconnect;
 use crate::worker::Worker;
 
@@ -71,6 +72,7 @@ impl Session {
         worker.hub.admit(outlet.clone());
         let inlet: Rc<RefCell<dyn Inlet>> = Rc::new(RefCell::new(inlet));
         let now = Instant::now();
+        let line = Line::new(worker.turns.clone());
         let session = Self {
             frames: Bucket::full(core.options.frame_rate, now),
             bytes: Bucket::full(core.options.frame_byte_rate, now),
@@ -84,7 +86,7 @@ impl Session {
             authenticating: false,
         };
         Self::create(move |context| {
-            context.add_stream(Reads { inlet, outlet, first: true });
+            context.add_stream(Reads { inlet, outlet, first: true, line });
             let mut session = session;
             if let Some(identity) = identity {
                 session.sign_in(None, std::future::ready(Ok(identity)), Vec::new(), context);

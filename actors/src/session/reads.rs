@@ -1,12 +1,13 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
 use super::Inlet;
 use crate::hub::Outlet;
+use crate::turns::Line;
 
 /// Reads done for one connection before others get their turn.
 const READS_MAX: usize = 8;
@@ -22,6 +23,23 @@ pub(super) struct Reads {
     pub(super) outlet: Rc<Outlet>,
     /// Whether something was read before the session started.
     pub(super) first: bool,
+    /// Where a stranger waits before something is read.
+    pub(super) line: Line,
+}
+
+impl Reads {
+    /// Whoever is not signed in is read when it is their turn.
+    fn poll_admitted(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.outlet.user().is_some() {
+            self.line.leave();
+            return Poll::Ready(());
+        }
+        if !self.line.is_waiting() {
+            // The turn is for reading: nobody stands in line with nothing to say. An error is found by the read.
+            let _ = ready!(self.outlet.wire().poll_readable(context));
+        }
+        self.line.poll_turn(context)
+    }
 }
 
 impl Stream for Reads {
@@ -35,6 +53,7 @@ impl Stream for Reads {
             return Poll::Ready(Some(Readable));
         }
         for _ in 0..READS_MAX {
+            ready!(self.poll_admitted(context));
             let mut inlet = self.inlet.borrow_mut();
             match inlet.poll_read(self.outlet.wire(), context) {
                 Poll::Pending => return Poll::Pending,

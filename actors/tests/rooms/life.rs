@@ -1,5 +1,7 @@
 //! Rooms come and go: by need, and by accident.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use bobchat_actors::user::User;
 use bobchat_proto::codec::Format;
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence, UserId};
 use bobchat_proto::wire::{self, client_frame::Request, event::Body};
+use tokio::task::yield_now;
 
 use crate::node::{PATIENCE, TestNode, eventually};
 use crate::person::Person;
@@ -233,4 +236,38 @@ async fn a_thread_whose_hub_died_is_noticed() {
     }
     thread.stop();
     tokio::time::timeout(PATIENCE, core.hub_died()).await.unwrap();
+}
+
+/// Whoever signs in while they stand in the line of strangers leaves it: else they would keep the turn, and nobody on
+/// their thread would be let in again.
+#[actix::test]
+async fn who_signs_in_while_they_wait_for_their_turn_keeps_nobody_from_theirs() {
+    const STRANGERS: usize = 10;
+    let node = TestNode::start().await;
+    let (begun, going) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(true)));
+    for _ in 0..STRANGERS {
+        let (turns, begun, going) = (node.worker.turns.clone(), begun.clone(), going.clone());
+        actix::spawn(async move {
+            let busy = async {
+                while going.get() {
+                    begun.set(begun.get() + 1);
+                    yield_now().await;
+                }
+            };
+            turns.pace(busy).await;
+        });
+    }
+    let mut ada = Person::connect(&node.worker);
+    ada.request(Request::Auth(wire::Auth { token: "2".to_owned(), cursors: Vec::new() }));
+    let mut last = 0;
+    for _ in 0..50 {
+        last = ada.request(Request::Ping(wire::Ping {}));
+        yield_now().await;
+    }
+    ada.answer_to(last).await;
+    let before = begun.get();
+    // Much sooner than the connection would be closed for being silent, and its place with it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(begun.get() > before + STRANGERS, "strangers have their turns: {before}, {}", begun.get());
+    going.set(false);
 }
