@@ -4,6 +4,9 @@
 // Reads what strangers send: a sum that does not fit has to be decided about.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -83,9 +86,59 @@ impl Bucket {
     }
 }
 
+/// Keys that are remembered; some 100 bytes each. Beyond it, those whose bucket is full again are forgotten, and when there
+/// are none, all: a flood of that many is not for a bucket to stop.
+const KEYS_MAX: usize = 100_000;
+
+/// A bucket for each user, address or the like. Shared by all threads.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    by_key: Mutex<HashMap<K, Bucket>>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Buckets that are all full.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, by_key: Mutex::default() }
+    }
+
+    /// Takes a token of `key` if there is one, and nothing otherwise.
+    ///
+    /// # Errors
+    /// The time until there will be one.
+    pub fn take_or_wait(&self, key: K) -> Result<(), Duration> {
+        let now = Instant::now();
+        // Every change of the map is one call, so a panic elsewhere leaves it whole.
+        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_key.len() >= KEYS_MAX {
+            by_key.retain(|_, bucket| !bucket.is_full(self.rate, now));
+        }
+        if by_key.len() >= KEYS_MAX {
+            by_key.clear();
+        }
+        let bucket = by_key.entry(key).or_insert_with(|| Bucket::full(self.rate, now));
+        match bucket.take_or_wait(self.rate, 1.0, now) {
+            Verdict::Allowed => Ok(()),
+            Verdict::Limited { retry_after } => Err(retry_after),
+            Verdict::Flooded => Err(Duration::from_secs_f32(self.rate.burst / self.rate.per_second)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let buckets = Buckets::new(Rate { per_second: 0.001, burst: 2.0 });
+        assert!(buckets.take_or_wait("here").is_ok());
+        assert!(buckets.take_or_wait("here").is_ok());
+        assert!(buckets.take_or_wait("here").unwrap_err() > Duration::from_secs(900));
+        assert!(buckets.take_or_wait("there").is_ok());
+    }
 
     const RATE: Rate = Rate { per_second: 5.0, burst: 10.0 };
 

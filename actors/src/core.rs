@@ -12,7 +12,7 @@ use bobchat_proto::wire;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::bucket::Rate;
+use crate::bucket::{Buckets, Rate};
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::IdGenerator;
 use crate::metrics::Metrics;
@@ -68,6 +68,8 @@ pub struct CoreOptions {
     pub frame_rate: Rate,
     /// Bytes of frames of one connection.
     pub frame_byte_rate: Rate,
+    /// Pages of one user: of history, rooms, members, searches.
+    pub page_rate: Rate,
     /// Live connections of one user.
     pub connections_per_user: usize,
     /// Rooms that one user is a member of.
@@ -89,6 +91,7 @@ impl Default for CoreOptions {
             send_rate: Rate { per_second: 5.0, burst: 10.0 },
             frame_rate: Rate { per_second: 50.0, burst: 100.0 },
             frame_byte_rate: Rate { per_second: 262_144.0, burst: 524_288.0 },
+            page_rate: Rate { per_second: 20.0, burst: 100.0 },
             connections_per_user: 20,
             rooms_per_user: 10_000,
             requests_in_flight: 64,
@@ -127,6 +130,8 @@ pub struct Core {
     pub nodes: Nodes,
     /// What waits for clients.
     pub budget: Arc<OutboundBudget>,
+    /// How many pages each user may still ask for.
+    pub(crate) pages: Buckets<UserId>,
     /// Devices that signed out just now.
     pub(crate) gone_devices: GoneDevices,
     /// Rooms that users are about to enter.
@@ -151,6 +156,7 @@ impl Core {
             options.outbound_bytes_total_max,
             metrics.slow_consumers.clone(),
         );
+        let pages = Buckets::new(options.page_rate);
         let nodes = Nodes::new(nodes, clock.now_micros(), metrics.clone());
         Arc::new(Self {
             log,
@@ -166,6 +172,7 @@ impl Core {
             users: Registry::default(),
             nodes,
             budget: Arc::new(budget),
+            pages,
             gone_devices: GoneDevices::default(),
             entering: Entering::default(),
             hubs: Mutex::default(),

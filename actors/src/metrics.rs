@@ -21,6 +21,8 @@ pub struct Metrics {
     pub frames_limited: Counter,
     /// Messages refused by the rate of their sender.
     pub sends_limited: Counter,
+    /// Pages refused by the rate of their reader.
+    pub pages_limited: Counter,
     /// Requests refused because too many of the same connection were not answered yet.
     pub requests_crowded: Counter,
     /// Connections refused because their user or address had too many.
@@ -85,6 +87,7 @@ impl Metrics {
             frames_received: Counter::default(),
             frames_limited: Counter::default(),
             sends_limited: Counter::default(),
+            pages_limited: Counter::default(),
             requests_crowded: Counter::default(),
             connections_refused: Counter::default(),
             requests_failed: Counter::default(),
@@ -140,6 +143,7 @@ impl Metrics {
             ("bobchat_frames_received", "Frames read from clients", &self.frames_received),
             ("bobchat_frames_limited", "Frames refused by a connection's rate", &self.frames_limited),
             ("bobchat_sends_limited", "Messages refused by the rate of their sender", &self.sends_limited),
+            ("bobchat_pages_limited", "Pages refused by the rate of their reader", &self.pages_limited),
             ("bobchat_requests_crowded", "Requests refused beside too many unanswered ones", &self.requests_crowded),
             (
                 "bobchat_connections_refused",

@@ -51,6 +51,9 @@ pub fn perform(
     acting: Acting,
     request: Request,
 ) -> LocalBoxFuture<'static, Result<ok::Result, wire::Error>> {
+    if let Err(error) = take_page(worker, acting, &request) {
+        return futures_util::future::ready(Err(error)).boxed_local();
+    }
     let worker = worker.clone();
     macro_rules! answer {
         ($variant:ident, $operation:expr) => {
@@ -82,4 +85,28 @@ pub fn perform(
             futures_util::future::ready(Err(error)).boxed_local()
         }
     }
+}
+
+/// Whether a request is answered by a page: as long as hundreds of events, and read from the store.
+fn asks_for_a_page(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::MessageHistory(_)
+            | Request::RoomEvents(_)
+            | Request::RoomList(_)
+            | Request::RoomSearch(_)
+            | Request::RoomMembers(_)
+    )
+}
+
+/// Counts a page that a user asks for, over whichever of their connections. Frames are counted by connection, and so would
+/// let one user with many of them keep the store and the thread busy that others are delivered by.
+fn take_page(worker: &Worker, acting: Acting, request: &Request) -> Result<(), wire::Error> {
+    if !asks_for_a_page(request) {
+        return Ok(());
+    }
+    worker.core.pages.take_or_wait(acting.user).map_err(|retry_after| {
+        worker.core.metrics.pages_limited.inc();
+        ErrorCode::RateLimited.error("too many pages were asked for").with_retry_after(retry_after)
+    })
 }

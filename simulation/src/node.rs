@@ -120,6 +120,7 @@ async fn start(world: &Rc<World>, number: usize) -> anyhow::Result<Public> {
     let options = CoreOptions {
         send_rate: ANY_RATE,
         frame_rate: ANY_RATE,
+        page_rate: ANY_RATE,
         connections_per_user: 1_000,
         ..CoreOptions::default()
     };

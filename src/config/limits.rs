@@ -21,6 +21,10 @@ pub struct Limits {
     pub frames_per_second: u64,
     /// Bytes a second that a connection may send.
     pub frame_bytes_per_second: u64,
+    /// Pages that a user may ask for at once.
+    pub pages_burst: u64,
+    /// Pages a second that a user may ask for in the long run.
+    pub pages_per_second: u64,
     /// Live connections of one user, per node.
     pub connections_per_user: u64,
     /// Live connections of one address that have not signed in.
@@ -68,6 +72,8 @@ impl Limits {
             frame_bytes_per_second: section
                 .within("frame_bytes_per_second", Size(256 * KIB), bytes_min..=Size(64 * GIB))
                 .0,
+            pages_burst: section.within("pages_burst", 100, 1..=RATE_MAX),
+            pages_per_second: section.within("pages_per_second", 20, 1..=RATE_MAX),
             connections_per_user: section.within("connections_per_user", 20, 1..=RATE_MAX),
             connections_per_address_before_auth: section.within(
                 "connections_per_address_before_auth",

@@ -85,6 +85,7 @@ pub(super) fn core(limits: &Limits) -> CoreOptions {
         frame_rate: rate(limits.frames_per_second, limits.frames_burst),
         // Two seconds' worth at once, so that a page full of drafts is no flood.
         frame_byte_rate: rate(bytes, bytes.saturating_mul(2)),
+        page_rate: rate(limits.pages_per_second, limits.pages_burst),
         connections_per_user: size(limits.connections_per_user),
         rooms_per_user: limits.rooms_per_user,
         requests_in_flight: u16::try_from(limits.requests_in_flight).unwrap_or(u16::MAX),

@@ -115,6 +115,36 @@ async fn rates_are_told_with_the_wait_and_floods_end_the_connection() {
     assert_eq!(ada.closed().await, Some(4129));
 }
 
+/// Over however many connections: else one user with many of them reads the store for everybody else.
+#[tokio::test]
+async fn pages_are_counted_by_user_and_other_users_are_not_held_up() {
+    let server = TestServer::with(&[("LIMITS__PAGES_BURST", "4"), ("LIMITS__PAGES_PER_SECOND", "1")]);
+    let grant = server.guest("Ada").await;
+    let mut first = Client::signed_in(server.address, &grant.access_token).await;
+    let mut second = Client::signed_in(server.address, &grant.access_token).await;
+    let room = first.make_room("tea").await;
+    let mut refused = Vec::new();
+    for client in [&mut first, &mut second] {
+        // At once, as above. Each node counts for itself: of so many one of them has too many.
+        let mut asked = Vec::new();
+        for _ in 0..20 {
+            asked.push(client.ask("message_history", json!({"room": room})).await);
+        }
+        for id in asked {
+            let answer = client.answer(id).await;
+            refused.extend(answer["error"].is_object().then(|| answer["error"].clone()));
+        }
+    }
+    assert!(refused.len() > 20, "4 at once for both together: {}", refused.len());
+    for error in &refused {
+        assert_eq!((&error["code"], &error["temporary"]), (&json!("rate_limited"), &json!(true)), "{error}");
+        assert!(error["retry_after_ms"].as_u64().unwrap() > 0, "{error}");
+    }
+    let mut bob = server.person("Bob").await;
+    let id = bob.ask("room_list", json!({})).await;
+    assert!(bob.answer(id).await["ok"].is_object(), "somebody else has pages of their own");
+}
+
 #[tokio::test]
 async fn a_user_has_a_bounded_number_of_connections() {
     let server = TestServer::with(&[("LIMITS__CONNECTIONS_PER_USER", "2")]);

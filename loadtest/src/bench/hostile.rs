@@ -32,12 +32,14 @@ const MEMORY_DISK: &str = "/dev/shm";
 /// Messages a second of all of them together.
 const RATE: f64 = 200.0;
 
-/// The limits on one connection as they are by default, for the configuration of the bench raises them; and more
+/// The limits on one connection and one user as they are by default, for the configuration of the bench raises them; and more
 /// strangers of one address than one would have, for all attackers have the same.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("LIMITS__FRAMES_BURST", "100"),
     ("LIMITS__FRAMES_PER_SECOND", "50"),
     ("LIMITS__FRAME_BYTES_PER_SECOND", "256KiB"),
+    ("LIMITS__PAGES_BURST", "100"),
+    ("LIMITS__PAGES_PER_SECOND", "20"),
     ("LIMITS__CONNECTIONS_PER_ADDRESS_BEFORE_AUTH", "10000"),
 ];
 

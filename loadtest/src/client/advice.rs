@@ -8,6 +8,9 @@ use bobchat_proto::wire;
 fn keys_of_request(request: &str) -> &'static str {
     match request {
         "message_send" => "limits.sends_per_second and limits.sends_burst (per user and room)",
+        "message_history" | "room_events" | "room_list" | "room_search" | "room_members" => {
+            "limits.pages_per_second and limits.pages_burst (per user)"
+        }
         "guests" => "limits.guests_per_minute and limits.guests_burst (per address), or use --tokens",
         _ => "limits.frames_per_second and limits.frames_burst (per connection)",
     }
@@ -71,6 +74,7 @@ mod tests {
         let error = ErrorCode::RateLimited.error("too fast");
         assert!(of_error("message_send", &error).contains("limits.sends_per_second"));
         assert!(of_error("guests", &error).contains("limits.guests_per_minute"));
+        assert!(of_error("message_history", &error).contains("limits.pages_per_second"));
         assert!(of_error("subscribe", &error).contains("limits.frames_per_second"));
         assert!(of_close(4129, "too many frames").contains("limits.frame_bytes_per_second"));
         assert!(!of_error("subscribe", &ErrorCode::NotFound.error("no such room")).contains("raise"));

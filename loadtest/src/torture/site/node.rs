@@ -24,11 +24,13 @@ const START_MAX: Duration = Duration::from_secs(120);
 const PAGE_MAX: Duration = Duration::from_secs(5);
 
 /// Limits that are not what a run is about: clients here come from one address and all at once.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 12] = [
     ("LIMITS__SENDS_BURST", "1000000"),
     ("LIMITS__SENDS_PER_SECOND", "1000000"),
     ("LIMITS__FRAMES_BURST", "1000000"),
     ("LIMITS__FRAME_BYTES_PER_SECOND", "1GiB"),
+    ("LIMITS__PAGES_BURST", "1000000"),
+    ("LIMITS__PAGES_PER_SECOND", "1000000"),
     ("LIMITS__GUESTS_BURST", "1000"),
     ("LIMITS__CONNECTIONS_PER_ADDRESS_BEFORE_AUTH", "2000"),
     ("LIMITS__REQUESTS_IN_FLIGHT", "1000"),
