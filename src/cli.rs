@@ -10,6 +10,7 @@ mod nodes;
 mod operate;
 #[cfg(feature = "planted-bugs")]
 mod planted;
+mod ready;
 mod run;
 mod schema;
 
@@ -74,6 +75,12 @@ enum Command {
     Admin(AdminCommand),
     /// Shows every node of the deployment and what it does; 1 when one of them does not answer
     Nodes,
+    /// Says whether the server here takes clients; 1 when it does not. For health checks of containers
+    Ready {
+        /// What to ask instead of the operator's listener: any address that answers with success when all is well
+        #[arg(long)]
+        url: Option<String>,
+    },
     /// Prints access tokens for load runs, one JSON object a line
     Token {
         /// For how many users: load-000001 and so on, made once and used again
@@ -154,6 +161,7 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
         Command::Restore { path } => operate::restore(&Config::load(&sources)?, &path),
         Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Config::load(&sources)?, &handle),
         Command::Nodes => nodes::nodes(&Config::load(&sources)?),
+        Command::Ready { url } => ready::ready(&Config::load(&sources)?, url),
         Command::Token { count, seconds } => operate::token(&Config::load(&sources)?, count, seconds),
         Command::Demo(options) => demo::demo(&Config::load(&sources)?, &options),
     }

@@ -118,6 +118,11 @@ fn a_node_waits_for_its_services_says_so_and_comes_up_by_itself() {
     });
     assert_eq!(node.asks("/healthz").0, 200, "it lives");
     assert!(node.asks("/metrics").1.contains("bobchat_build_info"), "and is measured");
+    let admin = node.admin.to_string();
+    let ask = ["ready", "--admin-listen", &admin];
+    let asked = settings.run(&ask);
+    let reason = format!("bobchat: http://{}/readyz answers 503: not ready: waiting for Redis\n", admin);
+    assert_eq!((asked.code, asked.stderr), (1, reason));
     let mut said = node.lines("waiting for a service");
     // On a busy machine a request to Cassandra may have to be made again.
     said.retain(|line| line["service"] == "Redis");
@@ -128,12 +133,19 @@ fn a_node_waits_for_its_services_says_so_and_comes_up_by_itself() {
     assert!(node.lines("the service is there").iter().any(|line| line["service"] == "Redis"));
     eventually("it is ready", || (node.asks("/readyz") == (200, "ready\n".to_owned())).then_some(()));
     assert!(TcpStream::connect(&address).is_ok());
+    let asked = settings.run(&ask);
+    assert_eq!((asked.code, asked.stdout.as_str()), (0, "ready\n"));
+    let page = settings.run(&["ready", "--url", &format!("http://{address}/api/v1/openapi.json")]);
+    assert_eq!((page.code, page.stdout.as_str()), (0, "ready\n"), "long answers are as good as short ones");
 
     redis.kill();
     assert_eq!(node.asks("/readyz").0, 200, "a later outage leaves it ready");
     redis.run();
     let (code, log) = node.end(Signal::TERM);
     assert_eq!(code, 0, "{log}");
+    let asked = settings.run(&ask);
+    assert_eq!(asked.code, 1);
+    assert!(asked.stderr.contains("does not answer"), "{}", asked.stderr);
 }
 
 #[test]
