@@ -93,7 +93,7 @@ fn end(order: &Order, torture: &mut Torture, site: &mut Site) -> anyhow::Result<
     order.tell("  everything is whole; waiting until all agree");
     let ms = |took: Duration| took.as_secs_f64() * 1e3;
     let (settled, mut unsettled) = settle(torture);
-    torture.drain_what_there_is();
+    torture.drain_what_there_is(|line| order.tell(line));
     order.tell("  restarting all nodes");
     site.nodes.iter_mut().try_for_each(site::node::Node::restart)?;
     let mut settled_again_ms = None;
@@ -102,7 +102,7 @@ fn end(order: &Order, torture: &mut Torture, site: &mut Site) -> anyhow::Result<
         let (again, why) = settle(torture);
         (settled_again_ms, unsettled) = (Some(ms(again)), why);
     }
-    torture.drain_what_there_is();
+    torture.drain_what_there_is(|line| order.tell(line));
     Ok(End { settled_ms: ms(settled), settled_again_ms, unsettled })
 }
 

@@ -28,6 +28,9 @@ use crate::check::Kind;
 /// When clients send again. A run is short: nobody waits as long as a busy server may ask.
 const WAITS: Waits = Waits { unasked: Duration::from_millis(100), most: Duration::from_secs(2) };
 
+/// How often a person is told how far the reading is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether something has come.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -232,9 +235,16 @@ impl Torture {
         Ok(())
     }
 
-    /// The same; what cannot be read is a promise that was broken, for it was there.
-    pub(super) fn drain_what_there_is(&mut self) {
-        for (number, node, room) in self.to_drain() {
+    /// The same; what cannot be read is a promise that was broken, for it was there. Tells now and then how far it is: a
+    /// long run takes minutes.
+    pub(super) fn drain_what_there_is(&mut self, tell: impl Fn(&str)) {
+        let (all, mut told) = (self.to_drain(), Instant::now());
+        let count = all.len();
+        for (done, (number, node, room)) in all.into_iter().enumerate() {
+            if told.elapsed() > TELL_EVERY {
+                told = Instant::now();
+                tell(&format!("  read {done} of the {count} logs that the nodes show"));
+            }
             if let Err(error) = self.read(number, node, room) {
                 let kind = if is_temporary(&error) { Kind::Unsettled } else { Kind::Loss };
                 self.shared.tell(0, Fact::fault(kind, format!("room {room} cannot be read: {error:#}")));
