@@ -50,6 +50,8 @@ test: web loadtest/peers/node_modules/.package-lock.json ## Runs every test: Rus
 	@$(STEP) "examples" scripts/test-examples $(SERVER_DEV)
 	@scripts/need schemathesis
 	@$(STEP) "REST document" scripts/schemathesis $(SERVER_DEV) brief
+	@scripts/need promtool
+	@$(STEP) "alerts" promtool test rules monitoring/prometheus/rules.test.yaml
 
 # Builds as the workspace's tests have it: bugs can be planted in it.
 HARNESS := cargo build --locked -p bobchat -p bobchat-loadtest -p bobchat-simulation

@@ -22,6 +22,37 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
 }
 
+/// Prometheus itself holds the rules to their tests (`make test`, promtool); what they name is held to the code here.
+#[test]
+fn every_alert_has_a_runbook_and_goes_by_metrics_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file of the repository can be read");
+    let (rules, tests) = (read("monitoring/prometheus/rules.yaml"), read("monitoring/prometheus/rules.test.yaml"));
+    let runbooks = headings(&read("docs/runbooks.md"));
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() > 10, "the alerts were not found: {alerts:?}");
+    for alert in alerts {
+        let heading = alert.to_lowercase();
+        assert!(runbooks.contains(&heading), "docs/runbooks.md says nothing of {alert}");
+        assert!(rules.contains(&format!("runbook: docs/runbooks.md#{heading}\n")), "{alert} does not name its runbook");
+        assert!(tests.contains(&format!("  - name: {alert}\n")), "rules.test.yaml does not show {alert}");
+    }
+    let mut sources = Vec::new();
+    for folder in ["src", "actors/src"] {
+        find_files(&root.join(folder), "rs", &mut sources);
+    }
+    let sources: String =
+        sources.iter().map(|path| std::fs::read_to_string(path).expect("a source can be read")).collect();
+    let names = rules.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    for name in names.filter(|name| name.starts_with("bobchat_")) {
+        let registered = ["_total", "_bucket"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+        // Some registries put the beginning before the name themselves.
+        let short = registered.trim_start_matches("bobchat_");
+        let known = [registered, short].iter().any(|name| sources.contains(&format!("\"{name}\"")));
+        assert!(known, "no metric is named {name}");
+    }
+}
+
 fn find_pages(folder: &Path, pages: &mut Vec<PathBuf>) {
     find_files(folder, "md", pages);
 }
