@@ -74,6 +74,18 @@ torture-cluster: ## The tests of a cluster's faults, each as long as it is promi
 	@scripts/need redis cassandra
 	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
 
+.PHONY: image
+image: ## Builds the container image bobchat, with podman or docker
+	@engine=$$(command -v podman || command -v docker) || { echo "this takes podman or docker" >&2; exit 1; }; \
+	"$$engine" build --tag bobchat --build-arg "REVISION=$$(git rev-parse HEAD)" .
+
+.PHONY: test-ops
+test-ops: ## Builds the image and tries it as it is meant to be run (some ten minutes, as root)
+	@scripts/need containers jq
+	@$(STEP) "Dockerfile" target/tools/venv/bin/hadolint Dockerfile
+	@$(STEP) "image" scripts/ops/build-image localhost/bobchat
+	@$(STEP) "image, run" scripts/ops/test-image localhost/bobchat
+
 .PHONY: simulate
 simulate: ## Runs the server in simulated time: SEEDS=5000 for more seeds, ARGS="cluster --seed 17 --tell" for one
 	@cargo build --locked -p bobchat-simulation
