@@ -80,8 +80,10 @@ image: ## Builds the container image bobchat, with podman or docker
 	"$$engine" build --tag bobchat --build-arg "REVISION=$$(git rev-parse HEAD)" .
 
 .PHONY: test-ops
-test-ops: ## Builds the image and tries it as it is meant to be run (some ten minutes, as root)
-	@scripts/need containers jq
+test-ops: ## Tries the chart, builds the image and tries it as it is meant to be run (some fifteen minutes, as root)
+	@scripts/need containers helm jq
+	@$(STEP) "build" $(HARNESS)
+	@$(STEP) "chart" target/tools/venv/bin/python scripts/ops/test-chart $(SERVER_DEV)
 	@$(STEP) "Dockerfile" target/tools/venv/bin/hadolint Dockerfile
 	@$(STEP) "image" scripts/ops/build-image localhost/bobchat
 	@$(STEP) "image, run" scripts/ops/test-image localhost/bobchat
