@@ -70,6 +70,25 @@ async fn a_server_that_is_down_surely_appends_nothing_and_is_found_again() {
     assert_eq!(log.head(id).await.unwrap().unwrap().head.position.epoch.0, 2);
 }
 
+/// As an actor does that waits for something else meanwhile.
+#[tokio::test]
+async fn who_stops_asking_half_way_keeps_nobody_from_finding_the_server_again() {
+    let mut server = RedisServer::start();
+    let log = hasty(&server).await;
+    server.kill();
+    log.head(room(7)).await.unwrap_err();
+    server.run();
+    // It takes connections and says nothing: who asks now is still connecting when it goes on.
+    server.pause();
+    tokio::time::sleep(QUICK).await;
+    let mut begun = std::pin::pin!(log.head(room(7)));
+    let mut queued = std::pin::pin!(log.head(room(8)));
+    assert!(futures_util::poll!(begun.as_mut()).is_pending());
+    assert!(futures_util::poll!(queued.as_mut()).is_pending());
+    server.resume();
+    until_it_answers(&log).await;
+}
+
 #[tokio::test]
 async fn ending_in_order_is_a_new_life_too() {
     let mut server = RedisServer::start();
@@ -100,13 +119,20 @@ async fn a_connection_that_is_cut_in_a_burst_loses_and_doubles_nothing() {
             }
         }
     });
-    let cut = async {
-        for _ in 0..5 {
+    let mut cuts = 0;
+    let cutting = async {
+        loop {
             tokio::time::sleep(Duration::from_millis(30)).await;
             server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+            cuts += 1;
         }
     };
-    futures_util::future::join(futures_util::future::join_all(senders), cut).await;
+    tokio::select! {
+        _ = futures_util::future::join_all(senders) => {}
+        () = cutting => {}
+    }
+    assert!(cuts > 1, "the burst was over before it could be cut twice");
+    until_it_answers(&log).await;
     let events = tail(&log, id).await;
     assert!(events.iter().map(|event| event.seq).eq(1..=1_000), "{} events", events.len());
     let ids: std::collections::BTreeSet<_> = events.iter().map(|event| event.id).collect();

@@ -1,8 +1,9 @@
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo as _, Value};
+use tokio::sync::watch;
 
 use super::check::{CheckError, check};
 use super::connection::{Connection, no_answer_within, tcp_settings};
@@ -18,23 +19,50 @@ const PIPELINE: usize = 1024;
 
 /// One server, and the one connection that all commands share.
 ///
-/// A connection that broke is replaced by the next command, after a short pause; a new one is checked before
+/// A connection that broke is replaced when the next command comes, after a short pause; a new one is checked before
 /// anything is sent on it: it may lead to another server now (log protocol, rules 18 and 30).
-pub(super) struct Standalone {
+///
+/// Connecting is a task of its own, and commands only wait for how it ends: whoever stops asking half way, as an actor
+/// does that waits for something else, keeps nobody from the server.
+pub(super) struct Standalone(Arc<Shared>);
+
+struct Shared {
     client: Client,
     deployment: String,
     timeout: Duration,
     metrics: RedisMetrics,
-    live: RwLock<Live>,
-    /// Held while connecting: one attempt at a time.
-    failed: tokio::sync::Mutex<Option<(Instant, String)>>,
+    state: watch::Sender<State>,
 }
 
 #[derive(Default)]
-struct Live {
-    connection: Option<MultiplexedConnection>,
+struct State {
+    live: Option<MultiplexedConnection>,
     /// Counts connections, so that a late failure does not end the one after.
     number: u64,
+    /// Whether an attempt to connect is under way.
+    connecting: bool,
+    /// How the last attempt failed.
+    failed: Option<(Instant, String)>,
+}
+
+impl State {
+    fn connection(&self) -> Option<(Connection, u64)> {
+        self.live.clone().map(|connection| (Connection::One(connection), self.number))
+    }
+
+    /// Whether there is nothing to wait for but an attempt that nobody has begun.
+    fn wants_attempt(&self) -> bool {
+        let paused = self.failed.as_ref().is_some_and(|(at, _)| at.elapsed() < PAUSE);
+        self.live.is_none() && !self.connecting && !paused
+    }
+
+    /// What a command is told that found no connection.
+    fn refusal(&self) -> CallError {
+        CallError::NotSent(match &self.failed {
+            Some((at, cause)) => format!("{cause} ({:?} ago)", at.elapsed()),
+            None => "the connection broke again at once".to_owned(),
+        })
+    }
 }
 
 impl Standalone {
@@ -42,10 +70,9 @@ impl Standalone {
         let RedisOptions { deployment, timeout, metrics, .. } = options.clone();
         let info = url.into_connection_info().map_err(CheckError::unreachable)?;
         let client = tls::client(info.set_tcp_settings(tcp_settings(timeout)), options.certificates.as_deref())?;
-        let (live, failed) = (RwLock::default(), tokio::sync::Mutex::default());
-        let standalone = Self { client, deployment, timeout, metrics, live, failed };
-        standalone.replace().await?;
-        Ok(standalone)
+        let shared = Shared { client, deployment, timeout, metrics, state: watch::Sender::default() };
+        shared.settle(Ok(shared.new_connection().await?));
+        Ok(Self(Arc::new(shared)))
     }
 
     pub(super) async fn call(&self, command: &Cmd, timeout: Duration) -> Result<Value, CallError> {
@@ -55,7 +82,7 @@ impl Standalone {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 if is_broken(&error) {
-                    self.drop_connection(number);
+                    self.0.drop_connection(number);
                 }
                 Err(error.into())
             }
@@ -69,36 +96,39 @@ impl Standalone {
     }
 
     async fn usable(&self, timeout: Duration) -> Result<(Connection, u64), CallError> {
-        if let Some(live) = self.live() {
+        if let Some(live) = self.0.state.borrow().connection() {
             return Ok(live);
         }
-        let connected = tokio::time::timeout(timeout, self.reconnect()).await;
-        connected.unwrap_or_else(|_| Err(CallError::NotSent(format!("no connection within {timeout:?}"))))
-    }
-
-    async fn reconnect(&self) -> Result<(Connection, u64), CallError> {
-        let mut failed = self.failed.lock().await;
-        if let Some(live) = self.live() {
-            return Ok(live);
-        }
-        if let Some((at, cause)) = failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE) {
-            return Err(CallError::NotSent(format!("{cause} ({:?} ago)", at.elapsed())));
-        }
-        match self.replace().await {
-            Ok(live) => {
-                *failed = None;
-                tracing::info!("connected to redis again");
-                Ok(live)
-            }
-            Err(error) => {
-                let cause = error.to_string();
-                *failed = Some((Instant::now(), cause.clone()));
-                Err(CallError::NotSent(cause))
-            }
+        let mut state = self.0.state.subscribe();
+        Shared::begin(&self.0);
+        match tokio::time::timeout(timeout, state.wait_for(|state| !state.connecting)).await {
+            Ok(Ok(state)) => state.connection().ok_or_else(|| state.refusal()),
+            Ok(Err(_)) | Err(_) => Err(CallError::NotSent(format!("no connection within {timeout:?}"))),
         }
     }
+}
 
-    async fn replace(&self) -> Result<(Connection, u64), CheckError> {
+impl Shared {
+    /// Begins an attempt, if there is none and one is wanted.
+    fn begin(shared: &Arc<Self>) {
+        let begun = shared.state.send_if_modified(|state| {
+            let wanted = state.wants_attempt();
+            state.connecting |= wanted;
+            wanted
+        });
+        if begun {
+            let attempt = Attempt(Arc::clone(shared));
+            tokio::spawn(async move {
+                let made = attempt.0.new_connection().await;
+                if made.is_ok() {
+                    tracing::info!("connected to redis again");
+                }
+                attempt.0.settle(made);
+            });
+        }
+    }
+
+    async fn new_connection(&self) -> Result<MultiplexedConnection, CheckError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(None)
@@ -110,24 +140,40 @@ impl Standalone {
             Ok::<_, CheckError>(connection)
         };
         let made = tokio::time::timeout(self.timeout, made).await;
-        let connection = made.map_err(|_| CheckError::unreachable(no_answer_within(self.timeout)))??;
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.number += 1;
-        self.metrics.connections.inc();
-        live.connection = Some(connection.clone());
-        Ok((Connection::One(connection), live.number))
+        made.map_err(|_| CheckError::unreachable(no_answer_within(self.timeout)))?
     }
 
-    fn live(&self) -> Option<(Connection, u64)> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        let connection = live.connection.clone()?;
-        Some((Connection::One(connection), live.number))
+    /// Notes how an attempt ended.
+    fn settle(&self, made: Result<MultiplexedConnection, CheckError>) {
+        self.state.send_modify(|state| match made {
+            Ok(connection) => {
+                self.metrics.connections.inc();
+                let number = state.number + 1;
+                *state = State { live: Some(connection), number, connecting: false, failed: None };
+            }
+            Err(error) => {
+                state.connecting = false;
+                state.failed = Some((Instant::now(), error.to_string()));
+            }
+        });
     }
 
     fn drop_connection(&self, number: u64) {
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        if live.number == number && live.connection.take().is_some() {
-            tracing::warn!("the connection to redis is lost");
-        }
+        self.state.send_if_modified(|state| {
+            let is_this = state.number == number && state.live.take().is_some();
+            if is_this {
+                tracing::warn!("the connection to redis is lost");
+            }
+            is_this
+        });
+    }
+}
+
+/// An attempt to connect that is under way: also one whose thread ends before it does.
+struct Attempt(Arc<Shared>);
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.0.state.send_if_modified(|state| std::mem::take(&mut state.connecting));
     }
 }
