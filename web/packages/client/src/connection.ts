@@ -1,7 +1,7 @@
 import { backoffDelay } from "./backoff";
 import { afterClose } from "./close";
 import { Emitter } from "./emitter";
-import { NoAnswerError, SignedOutError } from "./errors";
+import { NoAnswerError, RequestError, SignedOutError } from "./errors";
 import { Inbox } from "./inbox";
 import {
   type AuthOk,
@@ -44,6 +44,21 @@ const SUBPROTOCOL = "bobchat.v1.json";
 const OPEN_TIMEOUT_MS = 15_000;
 /** A connection that lived this long was good: the next try starts the back-off anew. */
 const GOOD_AFTER_MS = 5_000;
+/** Requests that only read, and that the server counts as pages. */
+const PAGES: ReadonlySet<keyof Requests> = new Set<keyof Requests>([
+  "message_history",
+  "room_events",
+  "room_list",
+  "room_search",
+  "room_members",
+  "room_presence",
+  "user_get",
+]);
+
+/** How often a page is asked for, and by how much more the attempts are spread each time: some ten seconds in all. */
+const PAGE_ATTEMPTS = 12;
+const PAGE_SPREAD_MS = 250;
+
 /** Quiet for this long: ask whether the server is still there. */
 const QUIET_MS = 20_000;
 /** How long that question may take. */
@@ -124,8 +139,25 @@ export class Connection {
     else if (this.#status.kind === "live") void this.#ping(DOUBTFUL_PING_TIMEOUT_MS);
   }
 
-  /** Asks the server. Rejects with {@link NoAnswerError} when there is no connection. */
-  ask<Name extends keyof Requests>(name: Name, body: Requests[Name]): Promise<Results[Name]> {
+  /**
+   * Asks the server. Rejects with {@link NoAnswerError} when there is no connection. Pages that were too many wait and are
+   * asked for again: a person with thousands of rooms has more of them than the server gives at once.
+   */
+  async ask<Name extends keyof Requests>(name: Name, body: Requests[Name]): Promise<Results[Name]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#askNow(name, body);
+      } catch (error) {
+        if (!PAGES.has(name) || attempt === PAGE_ATTEMPTS) throw error;
+        const limited = error instanceof RequestError && error.wire.code === "rate_limited";
+        if (!limited) throw error;
+        const wait_ms = (error.wire.retry_after_ms ?? 0) + Math.random() * attempt * PAGE_SPREAD_MS;
+        await new Promise((resolve) => setTimeout(resolve, wait_ms));
+      }
+    }
+  }
+
+  #askNow<Name extends keyof Requests>(name: Name, body: Requests[Name]): Promise<Results[Name]> {
     if (!this.#link || this.#status.kind !== "live") {
       return Promise.reject(new NoAnswerError(`${name}: not connected`));
     }

@@ -108,6 +108,30 @@ describe("a connection", () => {
     await expect(first).resolves.toEqual({});
   });
 
+  test("waits and asks again for a page that was one too many, and for nothing else", async () => {
+    const { connection, socket } = await live();
+    const limited = {
+      code: "rate_limited" as const,
+      message: "too many pages were asked for",
+      temporary: true,
+    };
+    const refuse = () =>
+      socket.say({ id: socket.sent.at(-1)!.id, error: { ...limited, retry_after_ms: 40 } });
+    const page = connection.ask("room_list", {});
+    refuse();
+    await vi.advanceTimersByTimeAsync(39);
+    expect(socket.sent).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(500);
+    expect(socket.sent).toHaveLength(3);
+    socket.say({ id: socket.sent.at(-1)!.id, ok: { room_list: { rooms: [], has_more: false } } });
+    expect(await page).toEqual({ rooms: [], has_more: false });
+    const sent = connection.ask("message_send", { room: ROOM, key: "k", text: "hi" });
+    const refused = expect(sent).rejects.toThrow("too many pages");
+    refuse();
+    await refused;
+    expect(socket.sent).toHaveLength(4);
+  });
+
   test("ends what was asked when it is lost, and comes back", async () => {
     const { connection, socket, statuses } = await live();
     const asked = expect(connection.ask("room_get", { room: "1" })).rejects.toThrow(NoAnswerError);
