@@ -68,7 +68,7 @@ pub struct CoreOptions {
     pub frame_rate: Rate,
     /// Bytes of frames of one connection.
     pub frame_byte_rate: Rate,
-    /// Pages of one user: of history, rooms, members, searches.
+    /// Pages of one user: of history, rooms, people, searches.
     pub page_rate: Rate,
     /// Live connections of one user.
     pub connections_per_user: usize,

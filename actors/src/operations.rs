@@ -88,7 +88,7 @@ pub fn perform(
 }
 
 /// Whether a request is answered by a page: as long as hundreds of events, and read from the store.
-fn asks_for_a_page(request: &Request) -> bool {
+pub(crate) const fn asks_for_a_page(request: &Request) -> bool {
     matches!(
         request,
         Request::MessageHistory(_)
@@ -96,6 +96,8 @@ fn asks_for_a_page(request: &Request) -> bool {
             | Request::RoomList(_)
             | Request::RoomSearch(_)
             | Request::RoomMembers(_)
+            | Request::RoomPresence(_)
+            | Request::UserGet(_)
     )
 }
 

@@ -1,4 +1,4 @@
-//! Turns of heavy work on one thread.
+//! Turns of what can wait on one thread.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -9,18 +9,22 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::Semaphore;
 use tokio::task::{spawn_local, yield_now};
 
-/// Lets what can wait be begun one piece at a time: between two such pieces the thread looks at whatever else is ready,
+/// Pieces that are begun before the thread looks at everything else. One would be best for a message that passes, but each
+/// look at the rest may take milliseconds where there is much of it, and that many connections a second have to come in.
+const AT_ONCE: usize = 4;
+
+/// Lets what can wait be begun a few pieces at a time: between them the thread looks at whatever else is ready,
 /// however many clients ask for them at once. Without it, all that became ready together runs before anything that became
 /// ready after it, and a message has to stand in that line at each of its steps.
 ///
-/// Two things can wait: what takes as long as hundreds of deliveries, such as the encoding of a page or the check of a
-/// signature; and whatever strangers do, who cost little each and may be many.
+/// Two things can wait, each in a line of its own ([`crate::Worker`]): what takes as long as hundreds of deliveries, such as
+/// the encoding of a page; and whatever strangers do, who cost little each and may be many.
 #[derive(Debug, Clone)]
 pub struct Turns(Arc<Semaphore>);
 
 impl Turns {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 
     /// Begins `work` when it is its turn. What is left of it after it had to wait for something else does not wait for a
@@ -64,10 +68,6 @@ impl Line {
         Self { turns, waiting: None }
     }
 
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
-    }
-
     /// Gives the place to the next one.
     pub(crate) fn leave(&mut self) {
         self.waiting = None;
@@ -84,7 +84,7 @@ impl Line {
 
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("waiting", &self.is_waiting()).finish()
+        f.debug_struct("Line").field("waiting", &self.waiting.is_some()).finish()
     }
 }
 
@@ -99,13 +99,16 @@ mod tests {
 
     use super::*;
 
+    /// Pieces of what can wait, all ready at one moment.
+    const HEAVY: usize = 40;
+
     /// Who did something when, of many that become ready together: first those who can wait, each two steps, then the others.
     async fn order(begin: impl AsyncFn(Turns, Rc<RefCell<Vec<&'static str>>>) + 'static) -> Vec<&'static str> {
         let (turns, done, begin) = (Turns::new(), Rc::new(RefCell::new(Vec::new())), Rc::new(begin));
         LocalSet::new()
             .run_until(async {
                 let mut tasks = JoinSet::new();
-                for _ in 0..10 {
+                for _ in 0..HEAVY {
                     let (turns, done, begin) = (turns.clone(), done.clone(), begin.clone());
                     tasks.spawn_local(async move { begin(turns, done).await });
                 }
@@ -129,17 +132,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn light_work_waits_for_one_piece_of_heavy_work_and_not_for_all() {
+    async fn light_work_waits_for_a_few_pieces_of_heavy_work_and_not_for_all() {
         let order = order(async |turns: Turns, done: Rc<RefCell<Vec<_>>>| {
             turns.take(async { done.borrow_mut().push("heavy") }).await;
         })
         .await;
-        assert!(heavy_before_the_last_light(&order) <= 2, "{order:?}");
-        assert_eq!(order.len(), 13);
+        assert!(heavy_before_the_last_light(&order) <= 2 * AT_ONCE, "{order:?}");
+        assert_eq!(order.len(), HEAVY + 3);
     }
 
     #[tokio::test]
-    async fn light_work_waits_for_one_step_of_paced_work_and_not_for_all() {
+    async fn light_work_waits_for_a_few_steps_of_paced_work_and_not_for_all() {
         let order = order(async |turns: Turns, done: Rc<RefCell<Vec<_>>>| {
             let steps = async {
                 done.borrow_mut().push("heavy");
@@ -149,8 +152,8 @@ mod tests {
             turns.pace(steps).await;
         })
         .await;
-        assert!(heavy_before_the_last_light(&order) <= 3, "{order:?}");
-        assert_eq!(order.len(), 23);
+        assert!(heavy_before_the_last_light(&order) <= 2 * AT_ONCE, "{order:?}");
+        assert_eq!(order.len(), 2 * HEAVY + 3);
     }
 
     #[tokio::test]
@@ -174,9 +177,11 @@ mod tests {
         LocalSet::new()
             .run_until(async {
                 let turns = Turns::new();
-                turns.take(async {}).await;
+                for _ in 0..AT_ONCE {
+                    turns.take(async {}).await;
+                }
                 let mut gone = Box::pin(turns.take(async {}));
-                assert!(poll!(gone.as_mut()).is_pending(), "somebody has the turn");
+                assert!(poll!(gone.as_mut()).is_pending(), "others have the turns");
                 drop(gone);
                 assert_eq!(turns.take(async { 7 }).await, 7);
             })

@@ -21,8 +21,10 @@ pub struct Worker {
     pub hub: LocalHub,
     /// The thread's number, from 0.
     pub index: usize,
-    /// Its turns of what can wait.
-    pub turns: Turns,
+    /// Turns of whoever is not signed in: handshakes, REST, checks of tokens.
+    pub strangers: Turns,
+    /// Turns of what takes long and was asked for by somebody who is.
+    pub(crate) pages: Turns,
     hub_address: OnceCell<Addr<Hub>>,
 }
 
@@ -33,7 +35,8 @@ impl Worker {
         let shared = core.clone();
         core.add_hub(|index| {
             let hub = LocalHub::new(shared.budget.clone(), shared.metrics.clone());
-            let worker = Rc::new(Self { core: shared, hub, index, turns: Turns::new(), hub_address: OnceCell::new() });
+            let (strangers, pages) = (Turns::new(), Turns::new());
+            let worker = Rc::new(Self { core: shared, hub, index, strangers, pages, hub_address: OnceCell::new() });
             let address = Hub::new(worker.clone()).start();
             // Set once, here: the cell was empty.
             let _ = worker.hub_address.set(address.clone());

@@ -64,7 +64,7 @@ impl Public {
     ) -> impl ServiceFactory<(S, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
     + use<S> {
         let worker = Worker::start(self.core.clone());
-        let turns = worker.turns.clone();
+        let turns = worker.strangers.clone();
         let upgrade = Upgrade {
             worker: worker.clone(),
             allowed_origins: self.origins.clone().into(),

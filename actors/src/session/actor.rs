@@ -21,7 +21,7 @@ use crate::hub::{Outlet, Wire};
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
 use crate::room::Detach;
-use crate::turns::Line;
+use crate::turns::{Line, Turns};
 use crate::user::Disconnect;
 use crate::worker::Worker;
 
@@ -72,7 +72,7 @@ impl Session {
         worker.hub.admit(outlet.clone());
         let inlet: Rc<RefCell<dyn Inlet>> = Rc::new(RefCell::new(inlet));
         let now = Instant::now();
-        let line = Line::new(worker.turns.clone());
+        let line = Line::new(worker.strangers.clone());
         let session = Self {
             frames: Bucket::full(core.options.frame_rate, now),
             bytes: Bucket::full(core.options.frame_byte_rate, now),
@@ -86,7 +86,7 @@ impl Session {
             authenticating: false,
         };
         Self::create(move |context| {
-            context.add_stream(Reads { inlet, outlet, first: true, line });
+            context.add_stream(Reads { inlet, outlet, unseen: true, line });
             let mut session = session;
             if let Some(identity) = identity {
                 session.sign_in(None, std::future::ready(Ok(identity)), Vec::new(), context);
@@ -185,7 +185,7 @@ impl Session {
             }
             Request::Subscribe(subscribe) => self.subscribe(id, acting, subscribe, context),
             Request::Unsubscribe(unsubscribe) => self.unsubscribe(id, &unsubscribe, context),
-            page if Pages::are_asked_by(&page) => {
+            page if operations::asks_for_a_page(&page) => {
                 self.in_flight = self.in_flight.saturating_add(1);
                 self.pages.ask(id, page);
                 self.begin_pages(context);
@@ -207,7 +207,7 @@ impl Session {
             self.reply(Some(id), Err(error));
             return self.end(CloseCode::BadProtocol);
         };
-        let judging = judge(self.worker.clone(), token);
+        let judging = judge(self.worker.strangers.clone(), self.worker.clone(), token);
         self.sign_in(Some(id), judging, cursors, context);
     }
 
@@ -255,7 +255,7 @@ impl Session {
     }
 
     fn renew(&mut self, id: u64, acting: Acting, renew: wire::AuthRenew, context: &mut Context<Self>) {
-        let judging = judge(self.worker.clone(), renew.token);
+        let judging = judge(self.worker.pages.clone(), self.worker.clone(), renew.token);
         self.in_flight = self.in_flight.saturating_add(1);
         context.spawn(wrap_future::<_, Self>(judging).map(move |judged, session, _| {
             let answer = judged.and_then(|identity| session.renewed(acting, &identity));
@@ -364,7 +364,10 @@ impl Session {
                     let performed = session.perform(acting, request);
                     wrap_future(async move {
                         let answer = performed.await;
-                        worker.turns.take(async { encode(&worker, Some(id), answer, format) }).await
+                        let is_page = answer.is_ok();
+                        let encoding = async { encode(&worker, Some(id), answer, format) };
+                        // A refusal is short.
+                        if is_page { worker.pages.take(encoding).await } else { encoding.await }
                     })
                 })
                 .map(|frame, session: &mut Self, context: &mut Context<Self>| {
@@ -399,8 +402,8 @@ const FLOOD_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 /// The wait that is advised to a client with too many unanswered requests.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
 
-async fn judge(worker: Rc<Worker>, token: String) -> Result<Identity, wire::Error> {
-    worker.turns.take(worker.core.authenticator.authenticate(&token)).await
+async fn judge(turns: Turns, worker: Rc<Worker>, token: String) -> Result<Identity, wire::Error> {
+    turns.take(worker.core.authenticator.authenticate(&token)).await
 }
 
 fn encode(worker: &Worker, id: Option<u64>, answer: Result<ok::Result, wire::Error>, format: Format) -> Bytes {

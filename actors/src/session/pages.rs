@@ -20,20 +20,6 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Whether a request is answered by a page.
-    pub(super) const fn are_asked_by(request: &Request) -> bool {
-        matches!(
-            request,
-            Request::MessageHistory(_)
-                | Request::RoomEvents(_)
-                | Request::RoomList(_)
-                | Request::RoomSearch(_)
-                | Request::RoomMembers(_)
-                | Request::RoomPresence(_)
-                | Request::UserGet(_)
-        )
-    }
-
     /// Takes a request that is answered by a page.
     pub(super) fn ask(&mut self, id: u64, request: Request) {
         self.asked.push_back((id, request));

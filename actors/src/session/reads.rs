@@ -21,24 +21,20 @@ pub(super) struct Readable;
 pub(super) struct Reads {
     pub(super) inlet: Rc<RefCell<dyn Inlet>>,
     pub(super) outlet: Rc<Outlet>,
-    /// Whether something was read before the session started.
-    pub(super) first: bool,
-    /// Where a stranger waits before something is read.
+    /// Whether something was read that the session has not looked at; before it starts, the handshake may have.
+    pub(super) unseen: bool,
+    /// Where a stranger waits before the session looks at what was read.
     pub(super) line: Line,
 }
 
 impl Reads {
-    /// Whoever is not signed in is read when it is their turn.
+    /// Whoever is not signed in is looked at when it is their turn.
     fn poll_admitted(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.outlet.user().is_some() {
-            self.line.leave();
-            return Poll::Ready(());
+        if self.outlet.user().is_none() {
+            return self.line.poll_turn(context);
         }
-        if !self.line.is_waiting() {
-            // The turn is for reading: nobody stands in line with nothing to say. An error is found by the read.
-            let _ = ready!(self.outlet.wire().poll_readable(context));
-        }
-        self.line.poll_turn(context)
+        self.line.leave();
+        Poll::Ready(())
     }
 }
 
@@ -49,18 +45,19 @@ impl Stream for Reads {
         if self.outlet.poll_flush(context).is_ready() {
             return Poll::Ready(None);
         }
-        if std::mem::take(&mut self.first) {
-            return Poll::Ready(Some(Readable));
-        }
         for _ in 0..READS_MAX {
-            ready!(self.poll_admitted(context));
-            let mut inlet = self.inlet.borrow_mut();
-            match inlet.poll_read(self.outlet.wire(), context) {
+            if self.unseen {
+                ready!(self.poll_admitted(context));
+                self.unseen = false;
+                return Poll::Ready(Some(Readable));
+            }
+            let read = self.inlet.borrow_mut().poll_read(self.outlet.wire(), context);
+            match read {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_) | Ok(0)) => return Poll::Ready(None),
-                Poll::Ready(Ok(_)) if self.outlet.is_open() => return Poll::Ready(Some(Readable)),
+                Poll::Ready(Ok(_)) if self.outlet.is_open() => self.unseen = true,
                 // Closed: what still comes is read only so that the close frame is not lost to a reset.
-                Poll::Ready(Ok(_)) => inlet.discard(),
+                Poll::Ready(Ok(_)) => self.inlet.borrow_mut().discard(),
             }
         }
         context.waker().wake_by_ref();

@@ -246,7 +246,7 @@ async fn who_signs_in_while_they_wait_for_their_turn_keeps_nobody_from_theirs() 
     let node = TestNode::start().await;
     let (begun, going) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(true)));
     for _ in 0..STRANGERS {
-        let (turns, begun, going) = (node.worker.turns.clone(), begun.clone(), going.clone());
+        let (turns, begun, going) = (node.worker.strangers.clone(), begun.clone(), going.clone());
         actix::spawn(async move {
             let busy = async {
                 while going.get() {
@@ -257,14 +257,21 @@ async fn who_signs_in_while_they_wait_for_their_turn_keeps_nobody_from_theirs() 
             turns.pace(busy).await;
         });
     }
-    let mut ada = Person::connect(&node.worker);
-    ada.request(Request::Auth(wire::Auth { token: "2".to_owned(), cursors: Vec::new() }));
+    // More than have a turn at once.
+    let mut people: Vec<Person> = (0..STRANGERS).map(|_| Person::connect(&node.worker)).collect();
+    for person in &mut people {
+        person.request(Request::Auth(wire::Auth { token: "2".to_owned(), cursors: Vec::new() }));
+    }
     let mut last = 0;
     for _ in 0..50 {
-        last = ada.request(Request::Ping(wire::Ping {}));
+        for person in &mut people {
+            last = person.request(Request::Ping(wire::Ping {}));
+        }
         yield_now().await;
     }
-    ada.answer_to(last).await;
+    for person in &mut people {
+        person.answer_to(last).await;
+    }
     let before = begun.get();
     // Much sooner than the connection would be closed for being silent, and its place with it.
     tokio::time::sleep(Duration::from_secs(1)).await;

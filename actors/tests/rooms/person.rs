@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bobchat_actors::Worker;
@@ -26,17 +26,6 @@ struct Pipe {
     hung_up: bool,
 }
 
-impl Pipe {
-    /// Something came for the server; else wakes it when something does.
-    fn poll_readable(&mut self, context: &Context<'_>) -> Poll<()> {
-        if self.hung_up || !self.to_server.is_empty() {
-            return Poll::Ready(());
-        }
-        self.reader = Some(context.waker().clone());
-        Poll::Pending
-    }
-}
-
 struct MemoryWire(Rc<RefCell<Pipe>>);
 
 impl Wire for MemoryWire {
@@ -44,8 +33,8 @@ impl Wire for MemoryWire {
         unreachable!("the inlet takes whole messages out of the pipe")
     }
 
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().poll_readable(context).map(Ok)
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        unreachable!("the inlet takes whole messages out of the pipe")
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -72,9 +61,12 @@ struct MemoryInlet {
 impl Inlet for MemoryInlet {
     fn poll_read(&mut self, _: &dyn Wire, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut pipe = self.pipe.borrow_mut();
-        ready!(pipe.poll_readable(context));
         if pipe.hung_up {
             return Poll::Ready(Ok(0));
+        }
+        if pipe.to_server.is_empty() {
+            pipe.reader = Some(context.waker().clone());
+            return Poll::Pending;
         }
         self.read.append(&mut pipe.to_server);
         Poll::Ready(Ok(self.read.len()))
