@@ -2,26 +2,27 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* 52: Kubernetes adds 11 letters to a StatefulSet's in a label of 63. */}}
 {{- define "bobchat.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 55 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
 {{- else if contains (include "bobchat.name" .) .Release.Name }}
-{{- .Release.Name | trunc 55 | trimSuffix "-" }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "bobchat.name" .) | trunc 55 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "bobchat.name" .) | trunc 52 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
 {{- define "bobchat.selector" -}}
-app.kubernetes.io/name: {{ include "bobchat.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "bobchat.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: server
 {{- end }}
 
 {{- define "bobchat.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: {{ include "bobchat.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "bobchat.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
@@ -69,13 +70,24 @@ seccompProfile:
 {{- if .Values.autoscaling.enabled }}{{ fail "mode alone is one server: autoscaling is for mode=cluster" }}{{ end }}
 {{- end }}
 {{- if and .Values.autoscaling.schedule (ne .Values.autoscaling.engine "keda") }}{{ fail "autoscaling.schedule needs autoscaling.engine=keda" }}{{ end }}
+{{- $taken := dict
+  "server" (list "listen" "admin_listen" "drain_timeout")
+  "store" (list "data")
+  "redis" (list "url" "cluster" "username" "password" "password_file" "certificates")
+  "cassandra" (list "nodes" "keyspace" "replication" "datacenter" "username" "password" "password_file" "certificates")
+  "cluster" (list "deployment" "node") }}
 {{- range $section, $keys := .Values.config }}
-{{- if has $section (list "redis" "cassandra" "cluster") }}{{ fail (printf "config.%s: the chart sets it, from redis, cassandra and deployment" $section) }}{{ end }}
-{{- range $key := list "listen" "admin_listen" "drain_timeout" }}
-{{- if and (eq $section "server") (hasKey $keys $key) }}{{ fail (printf "config.server.%s: the chart sets it" $key) }}{{ end }}
+{{- range $key := get $taken $section | default list }}
+{{- if hasKey $keys $key }}{{ fail (printf "config.%s.%s: the chart sets it; see its other values" $section $key) }}{{ end }}
 {{- end }}
-{{- if and (eq $section "store") (hasKey $keys "data") }}{{ fail "config.store.data: the chart sets it" }}{{ end }}
 {{- end }}
+{{- if and .Values.monitoring.serviceMonitor .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}{{ fail "monitoring.serviceMonitor: name Prometheus in networkPolicy.metricsFrom, or it is denied" }}{{ end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}{{ fail "ingress.enabled: name the hosts (ingress.hosts)" }}{{ end }}
+{{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}{{ fail "autoscaling.minReplicas is above maxReplicas" }}{{ end }}
+{{- range $service := list .Values.redis .Values.cassandra }}
+{{- if and $service.username (not $service.passwordSecret.name) }}{{ fail (printf "username %s: name the secret of its password (passwordSecret)" $service.username) }}{{ end }}
+{{- end }}
+{{- if and .Values.redis.url .Values.redis.cluster }}{{ fail "redis.url and redis.cluster: one of them" }}{{ end }}
 {{- end }}
 
 {{- /* A value as the environment holds it; numbers as JSON writes them, for YAML's 1000000 would become 1e+06. */}}
@@ -88,7 +100,9 @@ seccompProfile:
 - {name: BOBCHAT__SERVER__ADMIN_LISTEN, value: "0.0.0.0:8090"}
 - {name: BOBCHAT__STORE__DATA, value: /data}
 - {name: BOBCHAT__SERVER__DRAIN_TIMEOUT, value: "{{ .Values.drain.timeoutSeconds }}s"}
+{{- if not (hasKey (default dict .Values.config.telemetry) "log_format") }}
 - {name: BOBCHAT__TELEMETRY__LOG_FORMAT, value: json}
+{{- end }}
 {{- if eq .Values.mode "cluster" }}
 - name: BOBCHAT__CLUSTER__NODE
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -148,6 +162,22 @@ seccompProfile:
 {{- end }}
 {{- end }}
 
+{{- /* Where pods may run, and where their image comes from. */}}
+{{- define "bobchat.placement" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "bobchat.pod" -}}
 {{- $secrets := include "bobchat.secrets" . | fromYamlArray }}
 metadata:
@@ -163,10 +193,7 @@ spec:
   serviceAccountName: {{ include "bobchat.serviceAccount" . }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  {{- with .Values.imagePullSecrets }}
-  imagePullSecrets:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "bobchat.placement" . | nindent 2 }}
   {{- with .Values.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
@@ -238,16 +265,18 @@ spec:
           {{- include "bobchat.selector" $ | nindent 10 }}
     {{- end }}
   {{- end }}
-  {{- with .Values.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with .Values.tolerations }}
-  tolerations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
   {{- with .Values.affinity }}
   affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end }}
+
+{{- define "bobchat.scaling" -}}
+# Who goes takes connections along, which come back to the others: one at a time, and not for a short lull.
+scaleDown:
+  stabilizationWindowSeconds: 600
+  policies: [{type: Pods, value: 1, periodSeconds: 120}]
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies: [{type: Percent, value: 100, periodSeconds: 30}]
 {{- end }}
