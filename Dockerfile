@@ -41,6 +41,7 @@ LABEL org.opencontainers.image.title="Bobchat" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+COPY LICENSE /usr/share/doc/bobchat/LICENSE
 COPY --from=server /usr/local/bin/bobchat /usr/local/bin/bobchat
 COPY --from=server --chown=65532:65532 /data /data
 # Inside a container only its own network reaches these; what of them is published is for whoever runs it to say.
