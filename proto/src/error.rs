@@ -98,10 +98,10 @@ impl wire::Error {
         self
     }
 
-    /// Says how long to wait before the next try.
+    /// Says how long to wait before the next try, in whole milliseconds: whoever waits as long has waited enough.
     #[must_use]
     pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
-        self.retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        self.retry_after_ms = Some(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX));
         self
     }
 }
@@ -194,6 +194,14 @@ mod tests {
             assert_eq!(ErrorCode::parse(code.as_str()), Some(*code));
         }
         assert!(CloseCode::ALL.is_sorted_by_key(|code| code.code()));
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_they_are_told_has_waited_enough() {
+        let told = |wait| ErrorCode::RateLimited.error("").with_retry_after(wait).retry_after_ms;
+        assert_eq!(told(std::time::Duration::from_micros(1)), Some(1));
+        assert_eq!(told(std::time::Duration::from_millis(50)), Some(50));
+        assert_eq!(told(std::time::Duration::from_micros(50_001)), Some(51));
     }
 
     #[test]
