@@ -200,6 +200,27 @@ async fn what_was_not_heard_is_found_by_the_beat() {
     assert_eq!(told, [(room(1), Told::Head(None))], "the room that is followed, and no other");
 }
 
+/// The first beat knows of no change, so it must not be later than what rooms looked at.
+#[tokio::test]
+async fn what_changed_before_a_beat_that_was_late_is_found() {
+    let server = RedisServer::start();
+    let (ada, bob) = two_nodes(&Servers::One(server.url())).await;
+    open(&ada.log, room(1), 1, 0).await;
+    bob.follow(room(1)).await;
+    bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
+    // The first beat over the new connection finds the other one broken.
+    server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+    server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
+    bob.notes.wait_for("that it is heard anew", |_, told| *told == Told::Anew).await;
+    bob.notes.take();
+    let now = server.time();
+    for heads in server.keys("bob:{s*}:heads") {
+        let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
+        server.cli(&["ZADD", &heads, &now, &changed]);
+    }
+    bob.notes.wait_for("to look where something changed", |_, told| *told == Told::Head(None)).await;
+}
+
 #[tokio::test]
 async fn a_forged_frame_is_thrown_away_and_counted() {
     let server = RedisServer::start();

@@ -24,6 +24,11 @@ impl Default for Beat {
 }
 
 impl Beat {
+    /// Whether nothing was read yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.known.iter().any(|(_, known)| known.is_none())
+    }
+
     /// The rooms that have changed since this was last asked; none at the first time.
     pub(super) async fn changed(&mut self, log: &RedisLog) -> Result<Vec<RoomId>, CallError> {
         let reading = self.known.chunks(log.link.shards_of_a_script()).map(|shards| read(log, shards));

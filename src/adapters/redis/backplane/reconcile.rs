@@ -135,9 +135,14 @@ impl Hearing<'_> {
     }
 
     async fn look_where_changed(&mut self) {
+        let is_first = self.beat.is_first();
         match self.beat.changed(&self.shared.log).await {
             Ok(changed) => {
                 let wanted = lock(&self.shared.wanted);
+                if is_first {
+                    // The beat knows of no change before. Whoever has looked by now may have missed one since.
+                    self.looks.extend(wanted.confirmed().into_iter().map(|room| (room, false)));
+                }
                 let before = self.looks.len();
                 let changed = changed.into_iter().filter(|room| wanted.is_wanted(*room));
                 self.looks.extend(changed.map(|room| (room, false)));

@@ -84,6 +84,12 @@ impl Wanted {
         self.rooms.values_mut().filter(|room| room.state == State::Asked).for_each(|room| room.state = State::Wanted);
     }
 
+    /// The rooms that Redis lets this node hear of.
+    pub(super) fn confirmed(&self) -> Vec<RoomId> {
+        let confirmed = self.rooms.iter().filter(|(_, room)| room.state == State::Confirmed);
+        confirmed.map(|(id, _)| *id).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<RoomId> {
         self.rooms.keys().copied().collect()
     }
