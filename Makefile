@@ -74,19 +74,24 @@ torture-cluster: ## The tests of a cluster's faults, each as long as it is promi
 	@scripts/need redis cassandra
 	@BOBCHAT_TORTURE=1 cargo test --locked --test cluster $(ARGS) -- --nocapture
 
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+
 .PHONY: image
 image: ## Builds the container image bobchat, with podman or docker
 	@engine=$$(command -v podman || command -v docker) || { echo "this takes podman or docker" >&2; exit 1; }; \
-	"$$engine" build --tag bobchat --build-arg "REVISION=$$(git rev-parse HEAD)" .
+	"$$engine" build $$(case $$engine in *podman) echo --format docker;; esac) --tag bobchat --tag bobchat:$(VERSION) \
+	  --build-arg "VERSION=$(VERSION)" --build-arg "REVISION=$$(git rev-parse HEAD)" .
 
 .PHONY: test-ops
-test-ops: ## Tries the chart, builds the image and tries it as it is meant to be run (some fifteen minutes, as root)
-	@scripts/need containers helm jq
+test-ops: ## Tries the chart, the image and the compose files as they are meant to be run (some twenty-five minutes, as root)
+	@scripts/need cassandra compose containers helm jaeger jq
 	@$(STEP) "build" $(HARNESS)
 	@$(STEP) "chart" target/tools/venv/bin/python scripts/ops/test-chart $(SERVER_DEV)
 	@$(STEP) "Dockerfile" target/tools/venv/bin/hadolint Dockerfile
 	@$(STEP) "image" scripts/ops/build-image localhost/bobchat
 	@$(STEP) "image, run" scripts/ops/test-image localhost/bobchat
+	@$(STEP) "stand-ins" scripts/ops/stand-ins
+	@$(STEP) "compose" scripts/ops/test-compose localhost/bobchat
 
 .PHONY: simulate
 simulate: ## Runs the server in simulated time: SEEDS=5000 for more seeds, ARGS="cluster --seed 17 --tell" for one
