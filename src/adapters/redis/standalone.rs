@@ -117,13 +117,15 @@ impl Shared {
             wanted
         });
         if begun {
-            let attempt = Attempt(Arc::clone(shared));
+            let mut attempt = Attempt { shared: Arc::clone(shared), settled: false };
             tokio::spawn(async move {
-                let made = attempt.0.new_connection().await;
+                let made = attempt.shared.new_connection().await;
                 if made.is_ok() {
                     tracing::info!("connected to redis again");
                 }
-                attempt.0.settle(made);
+                // Before the next one can begin, which is not this one's to end.
+                attempt.settled = true;
+                attempt.shared.settle(made);
             });
         }
     }
@@ -169,11 +171,16 @@ impl Shared {
     }
 }
 
-/// An attempt to connect that is under way: also one whose thread ends before it does.
-struct Attempt(Arc<Shared>);
+/// An attempt to connect that is under way. One whose thread ends before it does makes room for another.
+struct Attempt {
+    shared: Arc<Shared>,
+    settled: bool,
+}
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.0.state.send_if_modified(|state| std::mem::take(&mut state.connecting));
+        if !self.settled {
+            self.shared.state.send_modify(|state| state.connecting = false);
+        }
     }
 }
