@@ -92,6 +92,15 @@ impl Node {
     }
 }
 
+/// What appends leave behind whose frames were lost: each shard's rooms have changed just now.
+fn note_changes(server: &RedisServer) {
+    let now = server.time();
+    for heads in server.keys("bob:{s*}:heads") {
+        let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
+        server.cli(&["ZADD", &heads, &now, &changed]);
+    }
+}
+
 async fn two_nodes(servers: &Servers) -> (Node, Node) {
     (Node::start(servers, 1).await, Node::start(servers, 2).await)
 }
@@ -181,12 +190,7 @@ async fn what_was_not_heard_is_found_by_the_beat() {
     bob.notes.wait_for("to look once at first", |_, told| *told == Told::Head(None)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     bob.notes.take();
-    // What an append leaves behind whose frame was lost.
-    let now = server.time();
-    for heads in server.keys("bob:{s*}:heads") {
-        let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
-        server.cli(&["ZADD", &heads, &now, &changed]);
-    }
+    note_changes(&server);
     let told = async {
         loop {
             let told = bob.notes.take();
@@ -213,11 +217,7 @@ async fn what_changed_before_a_beat_that_was_late_is_found() {
     server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     bob.notes.wait_for("that it is heard anew", |_, told| *told == Told::Anew).await;
     bob.notes.take();
-    let now = server.time();
-    for heads in server.keys("bob:{s*}:heads") {
-        let changed = server.cli(&["ZRANGE", &heads, "0", "0"]);
-        server.cli(&["ZADD", &heads, &now, &changed]);
-    }
+    note_changes(&server);
     bob.notes.wait_for("to look where something changed", |_, told| *told == Told::Head(None)).await;
 }
 
