@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,34 @@ pub struct Rate {
     pub per_second: f32,
     /// Tokens that a full bucket holds.
     pub burst: f32,
+}
+
+/// A [`Rate`] that may change while buckets go by it. Both of its numbers stand in one word: nobody sees half of a
+/// change, and reading it is one load.
+#[derive(Debug)]
+pub struct AtomicRate(AtomicU64);
+
+impl AtomicRate {
+    /// Holds a rate.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        Self(AtomicU64::new(packed(rate)))
+    }
+
+    /// The rate that holds now.
+    pub fn get(&self) -> Rate {
+        let [a, b, c, d, burst @ ..] = self.0.load(Ordering::Relaxed).to_be_bytes();
+        Rate { per_second: f32::from_be_bytes([a, b, c, d]), burst: f32::from_be_bytes(burst) }
+    }
+
+    /// Has another one hold from now on.
+    pub fn set(&self, rate: Rate) {
+        self.0.store(packed(rate), Ordering::Relaxed);
+    }
+}
+
+fn packed(rate: Rate) -> u64 {
+    u64::from(rate.per_second.to_bits()) << u32::BITS | u64::from(rate.burst.to_bits())
 }
 
 /// What a bucket says to somebody who takes from it.
@@ -34,7 +63,7 @@ pub enum Verdict {
     Flooded,
 }
 
-/// A token bucket. It starts full.
+/// A token bucket. It starts full. It does not know its rate, which may be another one each time.
 #[derive(Debug, Clone, Copy)]
 pub struct Bucket {
     tokens: f32,
@@ -81,7 +110,9 @@ impl Bucket {
 
     fn fill(&mut self, rate: Rate, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at).as_secs_f32();
-        self.tokens = (self.tokens + elapsed * rate.per_second).min(rate.burst);
+        // Who is in debt by a larger burst, and waits now as they were told, shall not be taken for a flood.
+        let tokens = self.tokens.max(-rate.burst);
+        self.tokens = (tokens + elapsed * rate.per_second).min(rate.burst);
         self.filled_at = now;
     }
 }
@@ -93,7 +124,7 @@ const KEYS_MAX: usize = 100_000;
 /// A bucket for each user, address or the like. Shared by all threads.
 #[derive(Debug)]
 pub struct Buckets<K> {
-    rate: Rate,
+    rate: AtomicRate,
     by_key: Mutex<HashMap<K, Bucket>>,
 }
 
@@ -101,7 +132,12 @@ impl<K: Eq + Hash> Buckets<K> {
     /// Buckets that are all full.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, by_key: Mutex::default() }
+        Self { rate: AtomicRate::new(rate), by_key: Mutex::default() }
+    }
+
+    /// Has another rate hold from now on. What was taken stays taken.
+    pub fn set_rate(&self, rate: Rate) {
+        self.rate.set(rate);
     }
 
     /// Takes a token of `key` if there is one, and nothing otherwise.
@@ -109,20 +145,20 @@ impl<K: Eq + Hash> Buckets<K> {
     /// # Errors
     /// The time until there will be one.
     pub fn take_or_wait(&self, key: K) -> Result<(), Duration> {
-        let now = Instant::now();
+        let (now, rate) = (Instant::now(), self.rate.get());
         // Every change of the map is one call, so a panic elsewhere leaves it whole.
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
         if by_key.len() >= KEYS_MAX {
-            by_key.retain(|_, bucket| !bucket.is_full(self.rate, now));
+            by_key.retain(|_, bucket| !bucket.is_full(rate, now));
         }
         if by_key.len() >= KEYS_MAX {
             by_key.clear();
         }
-        let bucket = by_key.entry(key).or_insert_with(|| Bucket::full(self.rate, now));
-        match bucket.take_or_wait(self.rate, 1.0, now) {
+        let bucket = by_key.entry(key).or_insert_with(|| Bucket::full(rate, now));
+        match bucket.take_or_wait(rate, 1.0, now) {
             Verdict::Allowed => Ok(()),
             Verdict::Limited { retry_after } => Err(retry_after),
-            Verdict::Flooded => Err(Duration::from_secs_f32(self.rate.burst / self.rate.per_second)),
+            Verdict::Flooded => Err(Duration::from_secs_f32(rate.burst / rate.per_second)),
         }
     }
 }
@@ -162,5 +198,29 @@ mod tests {
         assert!(verdicts[..10].iter().all(|verdict| *verdict == Verdict::Allowed));
         assert!(verdicts[10..20].iter().all(|verdict| matches!(verdict, Verdict::Limited { .. })));
         assert_eq!(verdicts[20], Verdict::Flooded);
+    }
+
+    #[test]
+    fn a_rate_that_changes_holds_for_who_is_counted_already() {
+        let buckets = Buckets::new(Rate { per_second: 0.001, burst: 1.0 });
+        assert!(buckets.take_or_wait("here").is_ok());
+        assert!(buckets.take_or_wait("here").is_err());
+        buckets.set_rate(Rate { per_second: 1e9, burst: 3.0 });
+        std::thread::sleep(Duration::from_millis(1));
+        assert!((0..3).all(|_| buckets.take_or_wait("here").is_ok()));
+        let rate = Rate { per_second: 0.25, burst: 1e9 };
+        buckets.set_rate(rate);
+        assert_eq!(buckets.rate.get(), rate, "both numbers are kept");
+    }
+
+    #[test]
+    fn who_owes_more_than_a_new_burst_is_no_flood_while_they_wait_as_told() {
+        let start = Instant::now();
+        let mut bucket = Bucket::full(Rate { per_second: 50.0, burst: 100.0 }, start);
+        let wide = Rate { per_second: 50.0, burst: 100.0 };
+        let last = (0..150).map(|_| bucket.take(wide, 1.0, start)).last();
+        let Some(Verdict::Limited { retry_after }) = last else { panic!("it owes 50: {last:?}") };
+        let told = bucket.take(RATE, 1.0, start + retry_after);
+        assert!(matches!(told, Verdict::Limited { .. }), "{told:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! What all threads of a node share.
 
+mod options;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +14,7 @@ use bobchat_proto::wire;
 
 use tokio::sync::{Notify, Semaphore};
 
-use crate::bucket::{Buckets, Rate};
+use crate::bucket::Buckets;
 use crate::hub::{Drain, Hub, HubLink, OutboundBudget, SessionId};
 use crate::ids::IdGenerator;
 use crate::metrics::Metrics;
@@ -22,6 +24,7 @@ use crate::ports::{Authenticator, Backplane, Clock, Directory, History, Listener
 use crate::registry::Registry;
 use crate::room::{Heard, Room};
 use crate::user::User;
+pub use options::{CoreOptions, LiveOptions};
 
 /// How often the end of a drain is looked for.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
@@ -59,49 +62,6 @@ pub struct CorePorts {
     pub nodes: NodePort,
 }
 
-/// What an operator may set.
-#[derive(Debug, Clone)]
-pub struct CoreOptions {
-    /// Messages of one user to one room.
-    pub send_rate: Rate,
-    /// Frames of one connection.
-    pub frame_rate: Rate,
-    /// Bytes of frames of one connection.
-    pub frame_byte_rate: Rate,
-    /// Pages of one user: of history, rooms, people, searches.
-    pub page_rate: Rate,
-    /// Live connections of one user.
-    pub connections_per_user: usize,
-    /// Rooms that one user is a member of.
-    pub rooms_per_user: u64,
-    /// Requests of one connection that are not answered yet.
-    pub requests_in_flight: u16,
-    /// Bytes that may wait for one client.
-    pub outbound_bytes_max: usize,
-    /// Bytes that may wait for all clients.
-    pub outbound_bytes_total_max: usize,
-    /// How long a room that nobody receives stays in memory.
-    pub room_idle: Duration,
-}
-
-impl Default for CoreOptions {
-    /// The values of config.toml, which gives the reasons.
-    fn default() -> Self {
-        Self {
-            send_rate: Rate { per_second: 5.0, burst: 10.0 },
-            frame_rate: Rate { per_second: 50.0, burst: 100.0 },
-            frame_byte_rate: Rate { per_second: 262_144.0, burst: 524_288.0 },
-            page_rate: Rate { per_second: 20.0, burst: 100.0 },
-            connections_per_user: 20,
-            rooms_per_user: 10_000,
-            requests_in_flight: 64,
-            outbound_bytes_max: 1 << 20,
-            outbound_bytes_total_max: 256 << 20,
-            room_idle: Duration::from_secs(300),
-        }
-    }
-}
-
 /// What all threads of a node share: ports, options, and where to find rooms, users and hubs.
 pub struct Core {
     /// Orders and keeps events.
@@ -116,8 +76,8 @@ pub struct Core {
     pub backplane: Arc<dyn Backplane>,
     /// Tells the time of day.
     pub clock: Arc<dyn Clock>,
-    /// What the operator set.
-    pub options: CoreOptions,
+    /// What the operator set: [`Core::set_options`].
+    pub options: LiveOptions,
     /// Makes identifiers.
     pub ids: Arc<IdGenerator>,
     /// What is counted.
@@ -165,7 +125,7 @@ impl Core {
             authenticator,
             backplane,
             clock,
-            options,
+            options: LiveOptions::new(&options),
             ids,
             metrics,
             rooms: Registry::default(),
@@ -183,6 +143,13 @@ impl Core {
             missed: Notify::new(),
             heard_waiting: Arc::new(Semaphore::new(HEARD_BYTES_MAX / HEARD_UNIT_BYTES)),
         })
+    }
+
+    /// Has other options hold from now on, for who is connected too. Who sees them change may see some before others.
+    pub fn set_options(&self, options: &CoreOptions) {
+        self.options.set(options);
+        self.budget.set_bounds(options.outbound_bytes_max, options.outbound_bytes_total_max);
+        self.pages.set_rate(options.page_rate);
     }
 
     /// Has rooms look at their logs that could not take what they were told, for as long as it is polled.

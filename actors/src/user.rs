@@ -98,7 +98,7 @@ impl Handler<Connect> for User {
 
     fn handle(&mut self, connect: Connect, context: &mut Self::Context) -> Self::Result {
         let Connect { session, worker, device } = connect;
-        if self.connections.len() >= self.worker.core.options.connections_per_user {
+        if self.connections.len() >= self.worker.core.options.connections_per_user() {
             return MessageResult(Err(ConnectError::TooMany));
         }
         if self.worker.core.gone_devices.has(device) {

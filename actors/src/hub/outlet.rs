@@ -26,9 +26,9 @@ pub struct OutboundBudget {
     /// The threads that share it.
     threads: AtomicUsize,
     /// The bound on it: over it, the largest backlogs are cut.
-    pub total_max: usize,
+    total_max: AtomicUsize,
     /// The bound for one client.
-    pub each_max: usize,
+    each_max: AtomicUsize,
     /// Counts the connections that are closed for it.
     slow_consumers: Counter,
 }
@@ -37,7 +37,19 @@ impl OutboundBudget {
     /// A budget of which nothing is used.
     #[must_use]
     pub fn new(each_max: usize, total_max: usize, slow_consumers: Counter) -> Self {
-        Self { waiting: AtomicUsize::new(0), threads: AtomicUsize::new(0), total_max, each_max, slow_consumers }
+        Self {
+            waiting: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
+            total_max: AtomicUsize::new(total_max),
+            each_max: AtomicUsize::new(each_max),
+            slow_consumers,
+        }
+    }
+
+    /// Has other bounds hold for what waits from now on.
+    pub(crate) fn set_bounds(&self, each_max: usize, total_max: usize) {
+        self.each_max.store(each_max, Ordering::Relaxed);
+        self.total_max.store(total_max, Ordering::Relaxed);
     }
 
     /// Bytes that wait for all clients.
@@ -53,12 +65,12 @@ impl OutboundBudget {
     /// What may wait on each thread whatever waits on the others: where more waits than may in all, more than this
     /// waits on one of them at least.
     pub(super) fn share(&self) -> usize {
-        self.total_max / self.threads.load(Ordering::Relaxed).max(1)
+        self.total_max.load(Ordering::Relaxed) / self.threads.load(Ordering::Relaxed).max(1)
     }
 
     /// Whether more waits than may.
     pub fn is_exceeded(&self) -> bool {
-        self.waiting() > self.total_max
+        self.waiting() > self.total_max.load(Ordering::Relaxed)
     }
 }
 
@@ -330,7 +342,7 @@ impl Outlet {
 
     #[cold]
     fn enqueue(&self, bytes: Bytes) {
-        if self.waiting.get() + bytes.len() > self.budget.each_max {
+        if self.waiting.get() + bytes.len() > self.budget.each_max.load(Ordering::Relaxed) {
             return self.close(CloseCode::SlowConsumer);
         }
         let was_empty = self.waiting.get() == 0;

@@ -53,7 +53,7 @@ impl<'a> Entrance<'a> {
         let pending = core.entering.add(user);
         let entrance = Self { entering: &core.entering, user };
         let count = core.directory.room_count_of(user).await.map_err(|error| unavailable(&error))?;
-        let max = core.options.rooms_per_user;
+        let max = core.options.rooms_per_user();
         if count.saturating_add(pending) <= max {
             return Ok(entrance);
         }

@@ -24,6 +24,10 @@ use crate::worker::Worker;
 /// Messages that may wait for a room while it loads; afterwards it takes them as they come.
 const MAILBOX_MAX: usize = 1024;
 
+/// How long a room that nobody receives waits at most before it looks whether its time is over: by then a shorter time
+/// holds for it too.
+const IDLE_LOOK_MAX: Duration = Duration::from_secs(60);
+
 /// Pause before a batch whose outcome is unknown is sent again, and before a room is loaded again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -285,19 +289,18 @@ impl Room {
     pub(super) fn stop_when_idle(&mut self, context: &mut Context<Self>) {
         self.used_at = Instant::now();
         if self.is_idle() && !self.idle_check_scheduled {
-            let after = if self.machine.is_some() { self.worker.core.options.room_idle } else { Duration::ZERO };
-            self.check_idle_later(after, context);
+            self.check_idle_later(self.idle_max(), context);
         }
     }
 
     fn check_idle_later(&mut self, after: Duration, context: &mut Context<Self>) {
         self.idle_check_scheduled = true;
-        context.run_later(after, move |room, context| {
+        context.run_later(after.min(IDLE_LOOK_MAX), move |room, context| {
             room.idle_check_scheduled = false;
             if !room.is_idle() {
                 return;
             }
-            match after.checked_sub(room.used_at.elapsed()).filter(|left| !left.is_zero()) {
+            match room.idle_max().checked_sub(room.used_at.elapsed()).filter(|left| !left.is_zero()) {
                 Some(left) => room.check_idle_later(left, context),
                 None => {
                     room.worker.core.rooms.forget(room.id, &context.address());
@@ -305,6 +308,11 @@ impl Room {
                 }
             }
         });
+    }
+
+    /// How long it stays without being used; what is no room does not.
+    fn idle_max(&self) -> Duration {
+        if self.machine.is_some() { self.worker.core.options.room_idle() } else { Duration::ZERO }
     }
 
     fn is_idle(&self) -> bool {

@@ -136,7 +136,7 @@ impl Room {
         if user == SYSTEM_USER {
             return Ok(());
         }
-        let rate = self.worker.core.options.send_rate;
+        let rate = self.worker.core.options.send_rate();
         let now = Instant::now();
         if self.send_buckets.len() > SEND_BUCKETS_MAX {
             self.send_buckets.retain(|_, bucket| !bucket.is_full(rate, now));

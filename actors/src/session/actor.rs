@@ -74,8 +74,8 @@ impl Session {
         let now = Instant::now();
         let line = Line::new(worker.strangers.clone());
         let session = Self {
-            frames: Bucket::full(core.options.frame_rate, now),
-            bytes: Bucket::full(core.options.frame_byte_rate, now),
+            frames: Bucket::full(core.options.frame_rate(), now),
+            bytes: Bucket::full(core.options.frame_byte_rate(), now),
             worker,
             outlet: outlet.clone(),
             inlet: inlet.clone(),
@@ -133,8 +133,8 @@ impl Session {
             Incoming::Text(bytes) | Incoming::Binary(bytes) | Incoming::Ping(bytes) => bytes.len(),
             Incoming::Pong | Incoming::Close(_) => 0,
         };
-        let by_bytes = self.bytes.take(options.frame_byte_rate, size as f32, now);
-        let by_frames = self.frames.take(options.frame_rate, 1.0, now);
+        let by_bytes = self.bytes.take(options.frame_byte_rate(), size as f32, now);
+        let by_frames = self.frames.take(options.frame_rate(), 1.0, now);
         if by_bytes == Verdict::Flooded || by_frames == Verdict::Allowed { by_bytes } else { by_frames }
     }
 
@@ -169,7 +169,7 @@ impl Session {
 
     fn take_request(&mut self, id: u64, request: Request, context: &mut Context<Self>) {
         let Some(acting) = self.acting else { return self.take_first(id, request, context) };
-        if self.in_flight >= self.worker.core.options.requests_in_flight {
+        if self.in_flight >= self.worker.core.options.requests_in_flight() {
             self.worker.core.metrics.requests_crowded.inc();
             let error = ErrorCode::Busy.error("too many requests of this connection are not answered yet");
             return self.reply(Some(id), Err(error.with_retry_after(BUSY_WAIT)));
