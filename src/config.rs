@@ -1,4 +1,5 @@
-//! The server's configuration: defaults, then a file, then the environment, then flags.
+//! The server's configuration: defaults, then a file, then the environment, then flags; and over all of them what
+//! operators change while nodes run ([`Layers`]).
 //!
 //! What an operator wrote is raw ([`Sources`]): text and numbers of unknown worth. [`Config`] is what came
 //! of it: typed, within bounds, without contradictions. Between the two every fault is collected, so that
@@ -13,6 +14,7 @@ mod auth;
 mod cassandra;
 mod cluster;
 mod fault;
+mod layers;
 mod limits;
 mod login;
 mod network;
@@ -29,6 +31,7 @@ pub use auth::{Auth, ExternalIssuer, KeySource};
 pub use cassandra::{Cassandra, CassandraNode};
 pub use cluster::{Ack, Cluster};
 pub use fault::{Fault, Faults};
+pub use layers::{LIVE_KEYS, Layers, Mutability};
 pub use limits::Limits;
 pub use login::Login;
 pub use network::Network;

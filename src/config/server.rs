@@ -23,6 +23,8 @@ pub struct Server {
     pub trusted_proxies: Vec<Network>,
     /// How long a server that ends waits for its connections to leave.
     pub drain_timeout: Duration,
+    /// Whether what operators set while nodes run wins over what was read at the start.
+    pub live_settings: bool,
 }
 
 impl Server {
@@ -38,6 +40,7 @@ impl Server {
                 Duration::from_secs(10),
                 Duration::ZERO..=Duration::from_secs(600),
             ),
+            live_settings: section.get("live_settings", true),
         });
         if server.listen.port() != 0 && server.listen == server.admin_listen {
             reader.contradiction(

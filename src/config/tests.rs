@@ -5,6 +5,7 @@ use super::*;
 use crate::secret::Secret;
 
 mod cluster;
+mod live;
 
 /// The file of the repository, as the sources of a server that is started beside it.
 const DOCUMENTED: &str = include_str!("../../config.toml");
