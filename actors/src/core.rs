@@ -1,6 +1,7 @@
 //! What all threads of a node share.
 
 mod options;
+mod settings;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -25,6 +26,7 @@ use crate::registry::Registry;
 use crate::room::{Heard, Room};
 use crate::user::User;
 pub use options::{CoreOptions, LiveOptions};
+pub use settings::SettingsNews;
 
 /// How often the end of a drain is looked for.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
@@ -88,6 +90,8 @@ pub struct Core {
     pub users: Registry<UserId, User>,
     /// This node among the others.
     pub nodes: Nodes,
+    /// What nodes tell each other of settings.
+    pub settings: SettingsNews,
     /// What waits for clients.
     pub budget: Arc<OutboundBudget>,
     /// How many pages each user may still ask for.
@@ -131,6 +135,7 @@ impl Core {
             rooms: Registry::default(),
             users: Registry::default(),
             nodes,
+            settings: SettingsNews::default(),
             budget: Arc::new(budget),
             pages,
             gone_devices: GoneDevices::default(),

@@ -426,7 +426,7 @@ impl Nodes {
                     self.metrics.node_answers_late.inc();
                 }
             }
-            Packet::Came | Packet::Left | Packet::Membership { .. } => return Some(packet),
+            Packet::Came | Packet::Left | Packet::Membership { .. } | Packet::SettingsChanged => return Some(packet),
         }
         None
     }

@@ -34,7 +34,8 @@ pub use live_log::{
     LiveRefusal, LiveTail, Opening,
 };
 pub use node_link::{
-    Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice,
+    Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SettingsReport,
+    SignedOutDevice,
 };
 pub use room_log::{Append, AppendError, Head, NewEvent, Outcome, Placement, RoomLog};
 pub use shown::is_shown;

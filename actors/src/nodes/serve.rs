@@ -9,7 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Asked, Change};
 use crate::core::Core;
-use crate::ports::{NodeLife, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice, Unavailable};
+use crate::ports::{
+    NodeLife, NodeListener, NodeReply, NodeRequest, Packet, Peer, SettingsReport, SignedOutDevice, Unavailable,
+};
 use crate::room::{FirstPlaces, Frames, NodesChanged};
 use crate::user::{SignOut, Tell};
 
@@ -97,6 +99,7 @@ impl Core {
             NodeRequest::Status => NodeReply::Status(self.status()),
             NodeRequest::SignOut(who) => NodeReply::SignedOut { connections: self.sign_out_here(who).await },
             NodeRequest::Places { room, ids } => NodeReply::Places(self.places_here(room, ids).await),
+            NodeRequest::Settings => NodeReply::Settings(self.settings.report()),
         };
         self.nodes.answer(from, id, reply).await;
     }
@@ -117,11 +120,33 @@ impl Core {
         let others = self.nodes.ask_all(NodeRequest::Status, deadline).await;
         let others = others.into_iter().map(|(peer, reply)| match reply {
             Some(NodeReply::Status(status)) => shown(peer, Some(status)),
-            Some(NodeReply::SignedOut { .. } | NodeReply::Places(_)) | None => shown(peer, None),
+            Some(NodeReply::SignedOut { .. } | NodeReply::Places(_) | NodeReply::Settings(_)) | None => {
+                shown(peer, None)
+            }
         });
         let mut nodes: Vec<_> = others.chain([shown(self.nodes.own(), Some(self.status()))]).collect();
         nodes.sort_unstable_by_key(|node| node.id);
         wire::NodeListOk { nodes }
+    }
+
+    /// Which settings hold at every node that has a lease, and at this one; none where it does not answer within
+    /// `deadline`. A node whose program is too old to know of settings does not.
+    pub async fn settings_of_all_nodes(&self, deadline: Duration) -> Vec<(Peer, Option<SettingsReport>)> {
+        let others = self.nodes.ask_all(NodeRequest::Settings, deadline).await;
+        let others = others.into_iter().map(|(peer, reply)| match reply {
+            Some(NodeReply::Settings(report)) => (peer, Some(report)),
+            Some(NodeReply::Status(_) | NodeReply::SignedOut { .. } | NodeReply::Places(_)) | None => (peer, None),
+        });
+        let mut nodes: Vec<_> = others.chain([(self.nodes.own(), Some(self.settings.report()))]).collect();
+        nodes.sort_unstable_by_key(|(peer, _)| peer.life);
+        nodes
+    }
+
+    /// Tells the other nodes that operators changed settings. A hint: nobody is told who does not hear it now.
+    pub async fn tell_settings_changed(&self) {
+        if let Err(error) = self.nodes.tell(Packet::SettingsChanged).await {
+            tracing::warn!(error = %error, "could not tell other nodes of changed settings: they look by themselves");
+        }
     }
 
     /// Closes the live connections of who signed out, on all nodes. Waits until each node has answered, or has had
@@ -136,7 +161,7 @@ impl Core {
                 Some(NodeReply::SignedOut { connections }) => {
                     signed_out.connections = signed_out.connections.saturating_add(connections);
                 }
-                Some(NodeReply::Status(_) | NodeReply::Places(_)) | None => {
+                Some(NodeReply::Status(_) | NodeReply::Places(_) | NodeReply::Settings(_)) | None => {
                     tracing::warn!(
                         node.id = %peer.life.node,
                         node.address = peer.address,
@@ -159,7 +184,7 @@ impl Core {
         });
         let places = answers.into_iter().map(|reply| match reply {
             NodeReply::Places(places) => places,
-            NodeReply::Status(_) | NodeReply::SignedOut { .. } => Vec::new(),
+            NodeReply::Status(_) | NodeReply::SignedOut { .. } | NodeReply::Settings(_) => Vec::new(),
         });
         places.flatten().collect()
     }
@@ -208,6 +233,7 @@ impl NodeListener for Core {
             // The lease that it gave back is missed by who keeps ours, which tells the rooms.
             Some(Packet::Left) => self.nodes.left(from),
             Some(Packet::Membership { user, signal }) => self.show_membership(user, signal),
+            Some(Packet::SettingsChanged) => self.settings.changed(),
             Some(Packet::Ask { .. } | Packet::Reply { .. }) | None => {}
         }
     }

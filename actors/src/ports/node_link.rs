@@ -77,6 +77,8 @@ pub enum Packet {
         /// What their devices are told.
         signal: wire::MembershipSignal,
     },
+    /// Operators changed settings.
+    SettingsChanged,
 }
 
 /// What a node can be asked. Asked twice, it does no harm.
@@ -93,6 +95,25 @@ pub enum NodeRequest {
         /// The identifiers of its events: no more than one batch has.
         ids: Vec<u64>,
     },
+    /// Which settings hold at you?
+    Settings,
+}
+
+/// Which settings of operators hold at a node. What they are about is known outside of the core.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SettingsReport {
+    /// The version that was applied last; 0 before the first.
+    pub version: u64,
+    /// A newer version that was refused.
+    pub refused: Option<u64>,
+    /// Why.
+    pub faults: Vec<String>,
+    /// Keys that this program does not know.
+    pub ignored: Vec<String>,
+    /// When the newest version was last read, in microseconds since 1970.
+    pub looked_at: i64,
+    /// Whether the node goes by its own configuration alone.
+    pub unheeded: bool,
 }
 
 /// A device that signed out, or all devices of a user.
@@ -116,6 +137,8 @@ pub enum NodeReply {
     },
     /// Events that were seen, by identifier, and where they stood first.
     Places(Vec<(u64, Position)>),
+    /// Which settings hold there.
+    Settings(SettingsReport),
 }
 
 /// Takes what other nodes say. Must not block.

@@ -32,7 +32,7 @@ pub struct Frame {
     #[prost(fixed64, optional, tag = "4")]
     pub to: ::core::option::Option<u64>,
     /// What it tells.
-    #[prost(oneof = "frame::Body", tags = "5, 6, 7, 8, 9")]
+    #[prost(oneof = "frame::Body", tags = "5, 6, 7, 8, 9, 10")]
     pub body: ::core::option::Option<frame::Body>,
 }
 /// Nested message and enum types in `Frame`.
@@ -55,6 +55,9 @@ pub mod frame {
         /// Tells the sender itself that it can hear.
         #[prost(message, tag = "9")]
         Probe(super::Probe),
+        /// Operators changed settings: read them.
+        #[prost(message, tag = "10")]
+        SettingsChanged(super::SettingsChanged),
     }
 }
 /// A question.
@@ -64,7 +67,7 @@ pub struct Request {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
     /// What is asked.
-    #[prost(oneof = "request::Body", tags = "2, 3, 4")]
+    #[prost(oneof = "request::Body", tags = "2, 3, 4, 5")]
     pub body: ::core::option::Option<request::Body>,
 }
 /// Nested message and enum types in `Request`.
@@ -81,6 +84,9 @@ pub mod request {
         /// Where did you see these events?
         #[prost(message, tag = "4")]
         PlacesAsked(super::PlacesAsked),
+        /// Which settings hold at you?
+        #[prost(message, tag = "5")]
+        SettingsAsked(super::SettingsAsked),
     }
 }
 /// What do you do now?
@@ -113,7 +119,7 @@ pub struct Reply {
     #[prost(fixed64, tag = "1")]
     pub id: u64,
     /// What is answered.
-    #[prost(oneof = "reply::Body", tags = "2, 3, 4")]
+    #[prost(oneof = "reply::Body", tags = "2, 3, 4, 5")]
     pub body: ::core::option::Option<reply::Body>,
 }
 /// Nested message and enum types in `Reply`.
@@ -130,7 +136,35 @@ pub mod reply {
         /// Where the node saw the events.
         #[prost(message, tag = "4")]
         Places(super::Places),
+        /// Which settings hold there.
+        #[prost(message, tag = "5")]
+        Settings(super::Settings),
     }
+}
+/// Which settings hold at you?
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingsAsked {}
+/// Which settings hold at a node.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Settings {
+    /// The version that it applied last; 0 before the first.
+    #[prost(uint64, tag = "1")]
+    pub version: u64,
+    /// A newer version that it refused, and goes on without.
+    #[prost(uint64, optional, tag = "2")]
+    pub refused: ::core::option::Option<u64>,
+    /// Why.
+    #[prost(string, repeated, tag = "3")]
+    pub faults: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Keys that its program does not know.
+    #[prost(string, repeated, tag = "4")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// When it last read which version is the newest, in microseconds by its own clock.
+    #[prost(int64, tag = "5")]
+    pub looked_at: i64,
+    /// Whether it goes by its own configuration alone.
+    #[prost(bool, tag = "6")]
+    pub unheeded: bool,
 }
 /// Connections were told to close.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -166,6 +200,9 @@ pub struct Changed {
 /// Heard by who sent it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Probe {}
+/// Operators changed settings. A hint: nodes look by themselves, too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingsChanged {}
 /// A user's list of rooms changed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Membership {

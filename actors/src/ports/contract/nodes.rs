@@ -13,7 +13,8 @@ use crate::metrics::Metrics;
 use crate::nodes::{NodePort, Nodes};
 use crate::ports::memory::MemoryNodes;
 use crate::ports::{
-    Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SignedOutDevice,
+    Hold, Leased, NodeLife, NodeLink, NodeListener, NodeReply, NodeRequest, Packet, Peer, SettingsReport,
+    SignedOutDevice,
 };
 
 /// How long something may take that has to happen; on a busy machine.
@@ -165,6 +166,18 @@ async fn a_lease_is_given_back_by_who_has_it(subject: Box<dyn NodesSubject>) {
     take(&link, &peer(1, 11), LONG).await;
 }
 
+fn settings() -> SettingsReport {
+    let faults = vec!["limits.sends_burst = 0: expected 1 to 9".to_owned()];
+    SettingsReport {
+        version: 3,
+        refused: Some(4),
+        faults,
+        ignored: vec!["limits.new".to_owned()],
+        looked_at: -1,
+        unheeded: true,
+    }
+}
+
 async fn what_is_said_reaches_those_it_is_for(subject: Box<dyn NodesSubject>) {
     let (at_one, one) = link(&*subject, 1).await;
     let (at_two, _two) = link(&*subject, 2).await;
@@ -181,6 +194,9 @@ async fn what_is_said_reaches_those_it_is_for(subject: Box<dyn NodesSubject>) {
         Packet::Ask { id: 3, request: NodeRequest::SignOut(SignedOutDevice { user, device: None }) },
         Packet::Reply { id: 4, reply: NodeReply::Status(status) },
         Packet::Reply { id: 5, reply: NodeReply::SignedOut { connections: 6 } },
+        Packet::SettingsChanged,
+        Packet::Ask { id: 6, request: NodeRequest::Settings },
+        Packet::Reply { id: 6, reply: NodeReply::Settings(settings()) },
         Packet::Left,
     ] {
         one.send(from, None, packet.clone()).await.expect("it is sent");

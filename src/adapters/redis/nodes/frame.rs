@@ -3,7 +3,7 @@
 // Reads what anybody may have published: a sum that does not fit has to be decided about.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-use bobchat_actors::ports::{NodeLife, NodeReply, NodeRequest, Packet, SignedOutDevice};
+use bobchat_actors::ports::{NodeLife, NodeReply, NodeRequest, Packet, SettingsReport, SignedOutDevice};
 use bobchat_proto::ids::{DeviceId, NodeId, Position, RoomId, UserId};
 use bobchat_proto::node::{self, Frame, frame::Body, reply, request};
 use prost::Message as _;
@@ -47,6 +47,7 @@ pub(super) fn write(from: NodeLife, to: Option<NodeId>, packet: Packet) -> Vec<u
         Packet::Membership { user, signal } => {
             Body::Membership(node::Membership { user: user.get(), signal: Some(signal) })
         }
+        Packet::SettingsChanged => Body::SettingsChanged(node::SettingsChanged {}),
     };
     write_body(from, to, body)
 }
@@ -68,6 +69,7 @@ fn write_request(request: NodeRequest) -> request::Body {
             request::Body::SignOut(node::SignOut { user: user.get(), device: device.map(DeviceId::get) })
         }
         NodeRequest::Places { room, ids } => request::Body::PlacesAsked(node::PlacesAsked { room: room.get(), ids }),
+        NodeRequest::Settings => request::Body::SettingsAsked(node::SettingsAsked {}),
     }
 }
 
@@ -78,6 +80,9 @@ fn write_reply(reply: NodeReply) -> reply::Body {
         NodeReply::Places(places) => {
             let place = |(id, first): (u64, Position)| node::Place { id, first: Some(first.into()) };
             reply::Body::Places(node::Places { places: places.into_iter().map(place).collect() })
+        }
+        NodeReply::Settings(SettingsReport { version, refused, faults, ignored, looked_at, unheeded }) => {
+            reply::Body::Settings(node::Settings { version, refused, faults, ignored, looked_at, unheeded })
         }
     }
 }
@@ -112,6 +117,7 @@ fn read_body(body: Body) -> Option<Packet> {
         Body::Membership(node::Membership { user, signal }) => {
             Packet::Membership { user: UserId::new(user).ok()?, signal: signal.filter(|signal| signal.room.is_some())? }
         }
+        Body::SettingsChanged(node::SettingsChanged {}) => Packet::SettingsChanged,
         Body::Probe(_) => return None,
     })
 }
@@ -126,6 +132,7 @@ fn read_request(body: request::Body) -> Option<NodeRequest> {
         request::Body::PlacesAsked(node::PlacesAsked { room, ids }) => {
             NodeRequest::Places { room: RoomId::new(room).ok()?, ids }
         }
+        request::Body::SettingsAsked(node::SettingsAsked {}) => NodeRequest::Settings,
     })
 }
 
@@ -136,6 +143,9 @@ fn read_reply(body: reply::Body) -> NodeReply {
         reply::Body::Places(node::Places { places }) => {
             let place = |node::Place { id, first }| first.map(|first| (id, Position::from(first)));
             NodeReply::Places(places.into_iter().filter_map(place).collect())
+        }
+        reply::Body::Settings(node::Settings { version, refused, faults, ignored, looked_at, unheeded }) => {
+            NodeReply::Settings(SettingsReport { version, refused, faults, ignored, looked_at, unheeded })
         }
     }
 }
@@ -195,6 +205,9 @@ mod tests {
             },
             Packet::Reply { id: 4, reply: NodeReply::Places(places(2)) },
             Packet::Membership { user, signal },
+            Packet::SettingsChanged,
+            Packet::Ask { id: 5, request: NodeRequest::Settings },
+            Packet::Reply { id: 5, reply: NodeReply::Settings(SettingsReport { version: 7, ..Default::default() }) },
         ] {
             for to in [None, Some(id(1))] {
                 let heard = read(id(1), &write(from(), to, packet.clone()));
