@@ -4,12 +4,14 @@
 //! when a collector is configured: without one they are switched off where they are made, for the price of
 //! one load. Metrics are kept whether or not anybody scrapes them.
 
+mod controls;
 mod export;
 mod json;
 pub mod metrics;
 mod process;
 
 use std::io::{IsTerminal as _, stderr};
+use std::sync::Arc;
 
 use bobchat_actors::TRACE;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -20,6 +22,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{self, LogFormat};
+pub use controls::Controls;
+use export::SampleRatio;
 
 /// The target of the span around each REST request.
 pub const REQUEST_TARGET: &str = "bobchat::request";
@@ -39,6 +43,7 @@ pub enum TelemetryError {
 #[derive(Debug)]
 pub struct Telemetry {
     spans: Option<SdkTracerProvider>,
+    controls: Controls,
 }
 
 impl Telemetry {
@@ -47,22 +52,31 @@ impl Telemetry {
     /// # Errors
     /// See [`TelemetryError`]; the server does not start.
     pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
-        let spans = export::provider(config).map_err(TelemetryError::Export)?;
+        let ratio = Arc::<SampleRatio>::default();
+        let spans = export::provider(config, ratio.clone()).map_err(TelemetryError::Export)?;
+        let mut controls = Controls::over(config, ratio);
         let exported = spans.as_ref().map(|provider| {
             let targets = Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
             tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
         });
         let text = (!is_json(config.log_format)).then(|| {
             let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
-            layer.with_filter(log_filter(&config.log_filter))
+            layer.with_filter(controls.filter(log_filter(&config.log_filter)))
         });
         let json = is_json(config.log_format).then(|| {
             let layer = tracing_subscriber::fmt::layer().with_writer(stderr);
-            layer.fmt_fields(json::Fields::new()).event_format(json::Lines).with_filter(log_filter(&config.log_filter))
+            let layer = layer.fmt_fields(json::Fields::new()).event_format(json::Lines);
+            layer.with_filter(controls.filter(log_filter(&config.log_filter)))
         });
         let subscriber = tracing_subscriber::registry().with(exported).with(text).with(json);
         subscriber.try_init().map_err(TelemetryError::Log)?;
-        Ok(Self { spans })
+        Ok(Self { spans, controls })
+    }
+
+    /// What can be changed of it while it runs.
+    #[must_use]
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     /// Sends what is left to the collector. Blocks for seconds when it does not answer, so it is called

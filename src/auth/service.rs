@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(super) struct Known {
 /// Everything about signing in.
 pub struct Service {
     pub(super) config: config::Auth,
+    /// Whether there are guests now.
+    guests: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) keys: SigningKeys,
     pub(super) external: ExternalIssuers,
@@ -82,6 +85,7 @@ impl Service {
         let keys = SigningKeys::open(credentials.clone(), clock.clone(), config.access_token_lifetime).await?;
         let accounts = Accounts { directory, clock: clock.clone(), identifiers };
         Ok(Self {
+            guests: AtomicBool::new(config.guests),
             config,
             clock,
             keys,
@@ -114,12 +118,17 @@ impl Service {
         }
     }
 
+    /// Has guests be signed up from now on, or not. Those who are there stay.
+    pub fn set_guests(&self, guests: bool) {
+        self.guests.store(guests, Ordering::Relaxed);
+    }
+
     /// Signs up a guest and signs in their device.
     ///
     /// # Errors
     /// `forbidden` where there are no guests, `invalid_request` for a name that is none, `unavailable`.
     pub async fn create_guest(&self, request: &wire::GuestCreate) -> Result<wire::TokenGrant, wire::Error> {
-        if !self.config.guests {
+        if !self.guests.load(Ordering::Relaxed) {
             return Err(ErrorCode::Forbidden.error("this server has no guests; sign in at your own site"));
         }
         let name = names::display_name(&request.name)

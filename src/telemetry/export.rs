@@ -1,16 +1,18 @@
 //! Spans to an OpenTelemetry collector, over HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use opentelemetry::KeyValue;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample};
 use ureq::Agent;
 
 use crate::config;
@@ -20,7 +22,10 @@ use crate::secret::Secret;
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The exporter, as configured; none without a collector.
-pub(super) fn provider(config: &config::Telemetry) -> Result<Option<SdkTracerProvider>, ExporterBuildError> {
+pub(super) fn provider(
+    config: &config::Telemetry,
+    ratio: Arc<SampleRatio>,
+) -> Result<Option<SdkTracerProvider>, ExporterBuildError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
     // Without a propagator the traceparent of a request is ignored.
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
@@ -30,7 +35,7 @@ pub(super) fn provider(config: &config::Telemetry) -> Result<Option<SdkTracerPro
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()?;
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.trace_sample_ratio)));
+    let sampler = Sampler::ParentBased(Box::new(BySampleRatio(ratio)));
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let resource = Resource::builder().with_service_name("bobchat").with_attribute(version).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler);
@@ -40,6 +45,38 @@ pub(super) fn provider(config: &config::Telemetry) -> Result<Option<SdkTracerPro
 /// What turns spans of `tracing` into OpenTelemetry's.
 pub(super) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
     provider.tracer("bobchat")
+}
+
+/// The share of requests that are traced; may change.
+#[derive(Debug, Default)]
+pub(super) struct SampleRatio(AtomicU64);
+
+impl SampleRatio {
+    pub(super) fn set(&self, ratio: f64) {
+        self.0.store(ratio.to_bits(), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Decides as OpenTelemetry's own does, by the share that holds now.
+#[derive(Debug, Clone)]
+struct BySampleRatio(Arc<SampleRatio>);
+
+impl ShouldSample for BySampleRatio {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        Sampler::TraceIdRatioBased(self.0.get()).should_sample(parent, trace, name, kind, attributes, links)
+    }
 }
 
 /// The batch processor exports from a thread of its own that has no reactor: an asynchronous client would
@@ -66,5 +103,32 @@ impl HttpClient for BlockingClient {
         }
         let (parts, mut body) = self.agent.run(request)?.into_parts();
         Ok(Response::from_parts(parts, Bytes::from(body.read_to_vec()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_sdk::trace::SamplingDecision;
+
+    use super::*;
+
+    #[test]
+    fn the_share_that_is_traced_follows_what_is_set() {
+        let ratio = Arc::<SampleRatio>::default();
+        let sampler = BySampleRatio(ratio.clone());
+        let kept = || {
+            let decide = |number: u128| {
+                // Spread over all identifiers, as random ones are.
+                let trace =
+                    TraceId::from_bytes(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
+                sampler.should_sample(None, trace, "request", &SpanKind::Server, &[], &[]).decision
+            };
+            (1..=1_000).map(decide).filter(|decision| *decision == SamplingDecision::RecordAndSample).count()
+        };
+        assert_eq!(kept(), 0);
+        ratio.set(1.0);
+        assert_eq!(kept(), 1_000);
+        ratio.set(0.5);
+        assert!((300..700).contains(&kept()), "{}", kept());
     }
 }

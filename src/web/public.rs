@@ -21,7 +21,7 @@ use super::ws::strangers::Strangers;
 use super::ws::upgrade::Upgrade;
 use super::{assets, docs};
 use crate::auth;
-use crate::config::{Config, Network, Origin};
+use crate::config::{Config, Limits, Network, Origin};
 use crate::telemetry::metrics::HttpMetrics;
 
 /// How long a request's head may take to arrive (a slow loris holds a socket no longer).
@@ -55,6 +55,12 @@ impl Public {
             origins: config.server.allowed_origins.clone(),
             proxies: config.server.trusted_proxies.clone(),
         }
+    }
+
+    /// Has other limits by address hold, on all threads.
+    pub fn set_limits(&self, limits: &Limits) {
+        self.strangers.set_max(limits.connections_per_address_before_auth);
+        self.guests.set(limits);
     }
 
     /// Starts the part of this thread: what it makes serves one connection after the other, each a stream and the

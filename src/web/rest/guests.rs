@@ -13,10 +13,13 @@ pub struct GuestLimit(Buckets<IpAddr>);
 impl GuestLimit {
     /// The limit as configured.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact beyond seven digits")]
     pub fn new(limits: &Limits) -> Self {
-        let rate = Rate { per_second: limits.guests_per_minute as f32 / 60.0, burst: limits.guests_burst as f32 };
-        Self(Buckets::new(rate))
+        Self(Buckets::new(rate(limits)))
+    }
+
+    /// Has another limit hold from now on.
+    pub fn set(&self, limits: &Limits) {
+        self.0.set_rate(rate(limits));
     }
 
     /// Counts one more guest of `address`.
@@ -29,6 +32,11 @@ impl GuestLimit {
             ErrorCode::RateLimited.error(text).with_retry_after(retry_after).into()
         })
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate need not be exact beyond seven digits")]
+fn rate(limits: &Limits) -> Rate {
+    Rate { per_second: limits.guests_per_minute as f32 / 60.0, burst: limits.guests_burst as f32 }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::web::address::limited_as;
@@ -15,7 +16,7 @@ const STRANGERS_MAX: u64 = 10_000;
 #[derive(Debug, Clone)]
 pub struct Strangers {
     counts: Arc<Mutex<Counts>>,
-    max: u64,
+    max: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,12 @@ impl Strangers {
     /// At most `max` strangers an address; what is an address says [`limited_as`].
     #[must_use]
     pub fn new(max: u64) -> Self {
-        Self { counts: Arc::default(), max }
+        Self { counts: Arc::default(), max: Arc::new(AtomicU64::new(max)) }
+    }
+
+    /// Has another bound hold for whoever comes from now on.
+    pub fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     /// A place for a stranger from `address`.
@@ -57,7 +63,7 @@ impl Strangers {
         let address = limited_as(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.by_address.get(&address).copied().unwrap_or_default();
-        if count >= self.max {
+        if count >= self.max.load(Ordering::Relaxed) {
             return Err(Crowded::Address);
         }
         if counts.all >= STRANGERS_MAX {
@@ -97,6 +103,10 @@ mod tests {
         drop(place);
         assert!(strangers.admit(address).is_ok());
         assert!(strangers.counts.lock().unwrap().by_address.is_empty(), "nothing is kept of who left");
+        strangers.clone().set_max(2);
+        let _places = (strangers.admit(address).unwrap(), strangers.admit(address).unwrap());
+        strangers.set_max(1);
+        assert_eq!(strangers.admit(address).unwrap_err(), Crowded::Address, "another bound for all threads");
     }
 
     #[test]
