@@ -7,6 +7,7 @@ pub mod config;
 pub mod fuzz;
 pub mod operator;
 pub mod secret;
+pub mod settings;
 pub mod startup;
 pub mod telemetry;
 pub mod web;

@@ -31,6 +31,7 @@ mod scan;
 mod schema;
 mod search;
 mod session;
+mod settings;
 mod statements;
 mod steps;
 mod store;

@@ -4,7 +4,7 @@
 //! transaction that adds the event it derives from.
 //!
 //! - The way in: `queue` (bounded) -> `writer` (one thread; everything that waits becomes one transaction)
-//!   -> `append`, `project`, `users` (what a write does inside the transaction) -> `journal` (messages: one
+//!   -> `append`, `project`, `users`, `settings` (what a write does inside the transaction) -> `journal` (messages: one
 //!   write, one sync) or the file (anything else) -> the answer.
 //! - The way out: `readers` (a few threads) -> `history`, `directory`, `search`, on snapshots that no write
 //!   disturbs.
@@ -33,6 +33,7 @@ mod readers;
 mod restore;
 mod room_log;
 mod search;
+mod settings;
 mod shared;
 #[cfg(feature = "planted-bugs")]
 mod simulated;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bobchat::adapters::cassandra::{CassandraStore, Keyspace};
+use bobchat::settings::{self, SettingsStore};
 use bobchat_actors::ports::contract::{self, ArchivedLog, BEGIN_MICROS, DerivingNode, MemorySubject, Stores, Subject};
 use bobchat_actors::ports::memory::ManualClock;
 
@@ -17,9 +18,13 @@ struct CassandraSubject {
 impl CassandraSubject {
     /// Heads are noted at every so manieth event: a hint may be late.
     fn boxed(note_every: u64) -> Box<dyn Subject> {
+        Box::new(Self::new(note_every))
+    }
+
+    fn new(note_every: u64) -> Self {
         let keyspace = new_keyspace();
         let store = reopened(&keyspace);
-        Box::new(Self { keyspace, store, live: MemorySubject::boxed(), note_every })
+        Self { keyspace, store, live: MemorySubject::boxed(), note_every }
     }
 }
 
@@ -47,6 +52,21 @@ impl Subject for CassandraSubject {
     fn reopen(&mut self) {
         self.store = reopened(&self.keyspace);
     }
+}
+
+impl settings::contract::Subject for CassandraSubject {
+    fn store(&self) -> Arc<dyn SettingsStore> {
+        self.store.clone()
+    }
+
+    fn reopen(&mut self) {
+        Subject::reopen(self);
+    }
+}
+
+#[tokio::test]
+async fn cassandra_keeps_the_contract_of_settings() {
+    settings::contract::settings_store(&|| Box::new(CassandraSubject::new(4))).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use bobchat::adapters::embedded::EmbeddedStore;
+use bobchat::settings::{self, SettingsStore};
 use bobchat_actors::ports::contract::{self, BEGIN_MICROS, Stores, Subject};
 use bobchat_actors::ports::memory::ManualClock;
 use prometheus_client::registry::Registry;
@@ -17,10 +18,26 @@ struct EmbeddedSubject {
 
 impl EmbeddedSubject {
     fn boxed() -> Box<dyn Subject> {
+        Box::new(Self::new())
+    }
+}
+
+impl settings::contract::Subject for EmbeddedSubject {
+    fn store(&self) -> Arc<dyn SettingsStore> {
+        self.store.clone().unwrap()
+    }
+
+    fn reopen(&mut self) {
+        Subject::reopen(self);
+    }
+}
+
+impl EmbeddedSubject {
+    fn new() -> Self {
         let clock = Arc::new(ManualClock::new(BEGIN_MICROS));
         let mut subject = Self { folder: TempDir::new().unwrap(), clock, store: None };
-        subject.reopen();
-        Box::new(subject)
+        Subject::reopen(&mut subject);
+        subject
     }
 }
 
@@ -71,4 +88,9 @@ async fn the_store_keeps_the_contract_of_credentials() {
 #[tokio::test]
 async fn the_store_keeps_the_contract_of_worker_leases() {
     contract::worker_leases(&EmbeddedSubject::boxed).await;
+}
+
+#[tokio::test]
+async fn the_store_keeps_the_contract_of_settings() {
+    settings::contract::settings_store(&|| Box::new(EmbeddedSubject::new())).await;
 }

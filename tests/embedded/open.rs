@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bobchat::adapters::embedded::{EmbeddedStore, OpenError};
+use bobchat::settings::SettingsStore as _;
 use bobchat_actors::ports::memory::ManualClock;
 use prometheus_client::registry::Registry;
 use redb::{Database, TableDefinition};
@@ -38,6 +39,21 @@ fn a_new_store_is_private_and_leaves_nothing_else() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&data), mode(&data.join("bobchat.redb"))), (0o700, 0o600));
     assert_eq!(mode(&data.join("bobchat.journal")), 0o600);
+}
+
+/// As one that was made before there were settings.
+#[tokio::test]
+async fn a_store_that_lacks_a_table_gets_it_and_can_be_copied() {
+    let folder = TempDir::new().unwrap();
+    drop(open(folder.path()));
+    let database = Database::create(folder.path().join("bobchat.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    assert!(transaction.delete_table(TableDefinition::<u64, &[u8]>::new("settings")).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(folder.path());
+    assert_eq!(store.newest().await.unwrap(), None);
+    store.backup(&folder.path().join("copy")).unwrap();
 }
 
 #[test]

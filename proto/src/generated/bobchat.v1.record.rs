@@ -128,3 +128,63 @@ pub struct SigningKey {
     #[prost(int64, tag = "5")]
     pub signs_until: i64,
 }
+/// A key of the configuration, and what operators set it to on all nodes.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Setting {
+    /// Section and key, as `limits.sends_per_second`.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// As it was typed.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+/// What a version of the settings changed, as the node saw it that took the change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingChange {
+    /// Section and key.
+    #[prost(string, tag = "1")]
+    pub key: ::prost::alloc::string::String,
+    /// What held before.
+    #[prost(string, tag = "2")]
+    pub from: ::prost::alloc::string::String,
+    /// Whether that was the node's own configuration, and no setting.
+    #[prost(bool, tag = "3")]
+    pub from_own: bool,
+    /// What holds now.
+    #[prost(string, tag = "4")]
+    pub to: ::prost::alloc::string::String,
+    /// Whether that is the node's own configuration again.
+    #[prost(bool, tag = "5")]
+    pub to_own: bool,
+}
+/// All settings as they stood after a change, who made it, and what it changed: the audit. Never changed itself.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SettingsVersion {
+    /// 1, 2, 3 .. without a hole.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// A random number: whoever wrote a version finds out by it whether theirs stands.
+    #[prost(fixed64, tag = "2")]
+    pub token: u64,
+    /// When it was made, in microseconds, by the clock of the node that took it.
+    #[prost(int64, tag = "3")]
+    pub at: i64,
+    /// Who made it, as they said.
+    #[prost(string, tag = "4")]
+    pub by: ::prost::alloc::string::String,
+    /// The node that took it.
+    #[prost(string, tag = "5")]
+    pub through: ::prost::alloc::string::String,
+    /// What for, as they said.
+    #[prost(string, tag = "6")]
+    pub note: ::prost::alloc::string::String,
+    /// The version whose settings it brought back.
+    #[prost(uint64, optional, tag = "7")]
+    pub restores: ::core::option::Option<u64>,
+    /// All settings, by key.
+    #[prost(message, repeated, tag = "8")]
+    pub settings: ::prost::alloc::vec::Vec<Setting>,
+    /// What became different, by key.
+    #[prost(message, repeated, tag = "9")]
+    pub changes: ::prost::alloc::vec::Vec<SettingChange>,
+}

@@ -18,7 +18,7 @@ pub(super) type Preparing<'a> = BoxFuture<'a, Result<PreparedStatement, Failure>
 /// All that the store asks.
 ///
 /// Each can be repeated, so the driver may ask another node when one is lost. The compare-and-sets too: whoever
-/// makes one tells by what stands afterwards whether it was theirs (`room_log`, `credentials`, `worker_leases`).
+/// makes one tells by what stands afterwards whether it was theirs (`room_log`, `credentials`, `worker_leases`, `settings`).
 pub(super) struct Statements {
     pub(super) log_row: PreparedStatement,
     /// Settles compare-and-sets whose outcome is open.
@@ -60,11 +60,19 @@ pub(super) struct Statements {
     pub(super) make_worker_lease: PreparedStatement,
     pub(super) replace_worker_lease: PreparedStatement,
 
+    pub(super) settings_newest: PreparedStatement,
+    pub(super) settings_version: PreparedStatement,
+    /// Settles compare-and-sets whose outcome is open.
+    pub(super) settings_version_serial: PreparedStatement,
+    pub(super) settings_below: PreparedStatement,
+    pub(super) make_settings: PreparedStatement,
+
     pub(super) directory: DirectoryStatements,
 }
 
 const LOG_ROW: &str = "SELECT epoch, raiser, spans, deleted, opened_at FROM room_log WHERE room = ?";
 const FAMILY: &str = "SELECT family FROM families WHERE device = ?";
+const SETTINGS_VERSION: &str = "SELECT version FROM settings WHERE id = 0 AND number = ?";
 const SIGNING_KEYS: &str = "SELECT signing_keys FROM deployment WHERE id = 0";
 
 impl Statements {
@@ -147,6 +155,12 @@ impl Statements {
             replace_worker_lease: prepare(
                 "UPDATE workers SET holder = ?, valid_until = ? WHERE worker = ? IF holder = ? AND valid_until = ?",
             ).await?,
+
+            settings_newest: prepare("SELECT version FROM settings WHERE id = 0 LIMIT 1").await?,
+            settings_version: prepare(SETTINGS_VERSION).await?,
+            settings_version_serial: serial(SETTINGS_VERSION).await?,
+            settings_below: prepare("SELECT version FROM settings WHERE id = 0 AND number < ? LIMIT ?").await?,
+            make_settings: prepare("INSERT INTO settings (id, number, version) VALUES (0, ?, ?) IF NOT EXISTS").await?,
 
             directory: DirectoryStatements::prepare(session, keyspace).await?,
         })

@@ -28,6 +28,7 @@ pub const STEPS: &[Step] = &[
         what: "directory: rooms, members, rooms of a user, search, users, claims",
         cql: &[CHANGES, ROOM_STATE, MEMBERSHIPS, ROOMS_OF, BEGINNINGS, USERS, NAMES, CLAIMS],
     },
+    Step { version: 4, what: "settings: what operators change while nodes run, and who did", cql: &[SETTINGS] },
 ];
 
 /// A table, and what it has besides columns.
@@ -231,6 +232,18 @@ const CLAIMS: &str = table!(
     PRIMARY KEY ((owner, key))
 )",
     "default_time_to_live = 172800"
+);
+
+/// Versions of the settings, all in one partition (0): they are made by people, and kept for ever. A row is only made by
+/// compare and set, and never changed.
+const SETTINGS: &str = table!(
+    "CREATE TABLE IF NOT EXISTS settings (
+    id int,
+    number bigint,
+    version blob,
+    PRIMARY KEY (id, number)
+)",
+    "CLUSTERING ORDER BY (number DESC)"
 );
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTable, TableHandle as _};
 
 use super::OpenError;
-use super::tables::{self, META};
+use super::tables::{self, META, SETTINGS};
 
 /// The version of the file's format that this version writes. A change that an older version would
 /// misread raises it.
@@ -69,13 +69,18 @@ pub(super) fn journal(database: &impl ReadableDatabase) -> Result<Option<u64>, r
 }
 
 /// Says in a store of an older format that it has this one's, before anything is written that an older
-/// version would not find.
+/// version would not find, and makes the tables that it lacks.
 pub(super) fn upgrade(database: &Database) -> Result<(), redb::Error> {
-    if number(&database.begin_read()?.open_table(META)?, FORMAT_KEY)? == Some(FORMAT) {
+    let transaction = database.begin_read()?;
+    let is_current = number(&transaction.open_table(META)?, FORMAT_KEY)? == Some(FORMAT);
+    // The table that came last: whoever has it has all.
+    if is_current && transaction.list_tables()?.any(|table| table.name() == SETTINGS.name()) {
         return Ok(());
     }
+    drop(transaction);
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
+    tables::create(&transaction)?;
     transaction.open_table(META)?.insert(FORMAT_KEY, FORMAT)?;
     Ok(transaction.commit()?)
 }

@@ -47,6 +47,8 @@ pub(super) const SUBJECTS: TableDefinition<'static, (&str, &str), u64> = TableDe
 pub(super) const FAMILIES: Records<u64> = TableDefinition::new("families");
 /// Name of the key -> [`record::SigningKey`].
 pub(super) const SIGNING_KEYS: Records<&str> = TableDefinition::new("signing_keys");
+/// Number -> [`record::SettingsVersion`]. Not in stores that an older version made, until this one opens them.
+pub(super) const SETTINGS: Records<u64> = TableDefinition::new("settings");
 /// Numbers of the store itself: see [`super::meta`].
 pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
@@ -69,6 +71,7 @@ macro_rules! for_each_table {
         $visit!(t::SUBJECTS);
         $visit!(t::FAMILIES);
         $visit!(t::SIGNING_KEYS);
+        $visit!(t::SETTINGS);
         $visit!(t::META);
     }};
 }
