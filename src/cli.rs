@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod config;
 mod demo;
 mod nodes;
 mod operate;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Faults, Overrides, Sources};
+use crate::config::{Config, Faults, Layers, Overrides, Sources};
 
 /// An actor-system chat server: ordered, durable, resumable rooms over WebSocket and REST.
 #[derive(Debug, Parser)]
@@ -75,6 +76,9 @@ enum Command {
     Admin(AdminCommand),
     /// Shows every node of the deployment and what it does; 1 when one of them does not answer
     Nodes,
+    /// Reads and changes settings of all nodes while they run
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Says whether the server here takes clients; 1 when it does not. For health checks of containers
     Ready {
         /// What to ask instead of the operator's listener: any address that answers with success when all is well
@@ -153,16 +157,17 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
         Command::Run => {
             #[cfg(feature = "planted-bugs")]
             planted::plant()?;
-            run::run(Config::load(&sources)?)
+            run::run(Layers::load(&sources)?)
         }
         Command::Check => check::check(&sources),
         Command::Schema { apply } => schema::schema(&Config::load(&sources)?, apply),
-        Command::Backup { path } => operate::backup(&Config::load(&sources)?, &path),
+        Command::Backup { path } => operate::backup(&Layers::load(&sources)?, &path),
         Command::Restore { path } => operate::restore(&Config::load(&sources)?, &path),
-        Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Config::load(&sources)?, &handle),
+        Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Layers::load(&sources)?, &handle),
         Command::Nodes => nodes::nodes(&Config::load(&sources)?),
+        Command::Config(command) => config::config(&Layers::load(&sources)?, command),
         Command::Ready { url } => ready::ready(&Config::load(&sources)?, url),
-        Command::Token { count, seconds } => operate::token(&Config::load(&sources)?, count, seconds),
+        Command::Token { count, seconds } => operate::token(&Layers::load(&sources)?, count, seconds),
         Command::Demo(options) => demo::demo(&Config::load(&sources)?, &options),
     }
 }

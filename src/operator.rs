@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 
 use crate::auth;
+use crate::settings::Settings;
 
 /// Users that are made at once; the store commits them together.
 const AT_ONCE: usize = 256;
@@ -24,6 +25,8 @@ pub struct Operator {
     pub auth: Arc<auth::Service>,
     /// Copies the store.
     pub backup: Backup,
+    /// What is changed while nodes run.
+    pub settings: Settings,
 }
 
 /// A user for a load run, signed in.

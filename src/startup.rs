@@ -2,10 +2,12 @@
 //!
 //! In this order: the addresses are taken (`listen`), the operator's listener serves (`operators`), the stores are
 //! opened (`open` and `stores`, with `options` from the configuration), what has to be there is made (`prepare`), and
-//! the public listener serves. A node of a cluster waits for its services for as long as it takes (`waiting`, with
+//! the public listener serves. Before it does, what operators changed while nodes ran is read and holds (`effects`).
+//! A node of a cluster waits for its services for as long as it takes (`waiting`, with
 //! the pauses of `backoff`).
 
 mod backoff;
+mod effects;
 mod error;
 mod listen;
 mod open;
@@ -30,8 +32,10 @@ use prometheus_client::registry::Registry;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::embedded::{self, BackupError};
 use crate::auth;
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::operator::Operator;
+use crate::settings::{Heeding, SettingsMetrics};
+use crate::telemetry::Controls;
 use crate::telemetry::metrics::HttpMetrics;
 use crate::web::public::Public;
 pub use error::StartError;
@@ -59,16 +63,17 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node: opens its store, listens, and makes the welcome room where there is none. Has to run
-    /// inside an actix system; the returned server has to be polled there until it ends.
+    /// Starts a node: opens its store, listens, and makes the welcome room where there is none. `telemetry` is what
+    /// settings change of logs and traces. Has to run inside an actix system; the returned server has to be polled
+    /// there until it ends.
     ///
     /// # Errors
     /// See [`StartError`]: nothing runs then.
-    pub async fn start(config: Config) -> Result<(Self, Server), StartError> {
-        let public = listen::reserve(config.server.listen)?;
-        let operators = Operators::start(config.server.admin_listen)?;
+    pub async fn start(layers: Layers, telemetry: Controls) -> Result<(Self, Server), StartError> {
+        let public = listen::reserve(layers.own().server.listen)?;
+        let operators = Operators::start(layers.own().server.admin_listen)?;
         // On the heap: it is large, and whoever starts a node would carry it about.
-        match Box::pin(Self::open(config, public, &operators)).await {
+        match Box::pin(Self::open(layers, telemetry, public, &operators)).await {
             Ok(Running { address, core, auth, shared, server, drain_timeout }) => {
                 operators.readiness.open();
                 let (handle, admin_address) = (server.handle(), operators.address);
@@ -83,14 +88,21 @@ impl Node {
         }
     }
 
-    async fn open(config: Config, public: Place, operators: &Operators) -> Result<Running, StartError> {
+    async fn open(
+        layers: Layers,
+        telemetry: Controls,
+        public: Place,
+        operators: &Operators,
+    ) -> Result<Running, StartError> {
         let mut registry = Registry::default();
+        let layers = Arc::new(layers);
+        let config = layers.own();
         let waiting = match config.cluster {
             Some(_) => Waiting::Patient(&operators.readiness),
             None => Waiting::Not,
         };
-        let opened = Box::pin(Opened::open(&config, &mut registry, waiting)).await?;
-        let operator = opened.operator();
+        let opened = Box::pin(Opened::open(config, &mut registry, waiting)).await?;
+        let operator = opened.operator(&layers, options::address(config, public.address));
         let Opened { stores, clock, ids, auth } = opened;
         let shared = stores.shared.clone();
         let ports = CorePorts {
@@ -121,10 +133,14 @@ impl Node {
             shared.start(&core);
         }
         let metrics = HttpMetrics::register(&mut registry);
-        operators.administer(&config.store.data, registry, operator, core.clone())?;
+        let (serving, address) = (Public::new(config, core.clone(), auth.clone(), metrics), public.address);
+        let effects = effects::effects(core.clone(), auth.clone(), serving.clone(), telemetry);
+        let settings = SettingsMetrics::register(&mut registry);
+        let settings = Heeding::new(operator.settings.clone(), core.clone(), effects, settings);
+        operators.administer(&config.store.data, registry, operator, core.clone(), settings.clone())?;
         Box::pin(prepare::prepare(&core, &auth, waiting)).await?;
-        let (serving, address) = (Public::new(&config, core.clone(), auth.clone(), metrics), public.address);
-        let server = listen::serve_public(public.listen()?, &config, serving).map_err(StartError::Serve)?;
+        Box::pin(prepare::heed(&settings, waiting)).await?;
+        let server = listen::serve_public(public.listen()?, config, serving).map_err(StartError::Serve)?;
         Ok(Running { address, core, auth, shared, server, drain_timeout: config.server.drain_timeout })
     }
 
@@ -160,8 +176,11 @@ struct Running {
 ///
 /// # Errors
 /// See [`StartError`]; while a server runs, [`embedded::OpenError::InUse`].
-pub async fn open_for_operator(config: &Config) -> Result<Operator, StartError> {
-    Ok(Box::pin(Opened::open(config, &mut Registry::default(), Waiting::Not)).await?.operator())
+pub async fn open_for_operator(layers: &Layers) -> Result<Operator, StartError> {
+    let config = layers.own();
+    let opened = Box::pin(Opened::open(config, &mut Registry::default(), Waiting::Not)).await?;
+    // No node took what is changed so.
+    Ok(opened.operator(&Arc::new(layers.clone()), "the command line".to_owned()))
 }
 
 /// Puts a copy in place as the store of a data folder that has none; returns how long it is.

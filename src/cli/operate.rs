@@ -10,12 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::CommandError;
 use super::client::{Client, ClientError};
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::operator::Operator;
 use crate::startup::{NO_BACKUP, open_for_operator};
 use crate::web::admin::{BackupDone, BackupRequest, GrantRequest, TokenRequest, TokensDone, read_secret};
 
-pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
+pub(super) fn backup(layers: &Layers, path: &Path) -> Result<(), CommandError> {
+    let config = layers.own();
     if config.cluster.is_some() {
         return Err(CommandError::Failed(NO_BACKUP.to_owned()));
     }
@@ -24,7 +25,7 @@ pub(super) fn backup(config: &Config, path: &Path) -> Result<(), CommandError> {
     let request = BackupRequest { path: path.clone() };
     let bytes = match ask_server::<BackupDone>(config, "/admin/backup", &request)? {
         Some(done) => done.bytes,
-        None => alone(config, async |operator| (operator.backup)(&path).map_err(CommandError::Failed))?,
+        None => alone(layers, async |operator| (operator.backup)(&path).map_err(CommandError::Failed))?,
     };
     say(&format!("{bytes} bytes copied to {}", path.display()))
 }
@@ -37,10 +38,10 @@ pub(super) fn restore(config: &Config, path: &Path) -> Result<(), CommandError> 
     say(&format!("{bytes} bytes from {} are the store in {} now", path.display(), config.store.data.display()))
 }
 
-pub(super) fn grant(config: &Config, handle: &str) -> Result<(), CommandError> {
+pub(super) fn grant(layers: &Layers, handle: &str) -> Result<(), CommandError> {
     let request = GrantRequest { handle: handle.to_owned() };
-    if ask_server::<()>(config, "/admin/grant", &request)?.is_none() {
-        let granted = alone(config, async |operator| operator.grant(handle).await.map_err(CommandError::failed))?;
+    if ask_server::<()>(layers.own(), "/admin/grant", &request)?.is_none() {
+        let granted = alone(layers, async |operator| operator.grant(handle).await.map_err(CommandError::failed))?;
         if !granted {
             return Err(CommandError::Failed(format!("nobody has the handle {handle:?}")));
         }
@@ -48,11 +49,11 @@ pub(super) fn grant(config: &Config, handle: &str) -> Result<(), CommandError> {
     say(&format!("@{} is an administrator now", handle.trim_start_matches('@')))
 }
 
-pub(super) fn token(config: &Config, count: u32, seconds: u32) -> Result<(), CommandError> {
+pub(super) fn token(layers: &Layers, count: u32, seconds: u32) -> Result<(), CommandError> {
     let lifetime = Duration::from_secs(u64::from(seconds));
-    let tokens = match ask_server::<TokensDone>(config, "/admin/token", &TokenRequest { count, seconds })? {
+    let tokens = match ask_server::<TokensDone>(layers.own(), "/admin/token", &TokenRequest { count, seconds })? {
         Some(done) => done.tokens,
-        None => alone(config, async |operator| operator.tokens(count, lifetime).await.map_err(CommandError::failed))?,
+        None => alone(layers, async |operator| operator.tokens(count, lifetime).await.map_err(CommandError::failed))?,
     };
     let mut out = io::BufWriter::new(io::stdout().lock());
     for token in tokens {
@@ -63,7 +64,7 @@ pub(super) fn token(config: &Config, count: u32, seconds: u32) -> Result<(), Com
 
 /// Asks the server that uses the data folder; `None` when there is none: nobody listens, or another server
 /// does, which does not know the folder's secret.
-fn ask_server<T: DeserializeOwned>(
+pub(super) fn ask_server<T: DeserializeOwned>(
     config: &Config,
     path: &str,
     request: &impl Serialize,
@@ -98,9 +99,12 @@ fn unreadable(data: &Path, error: &io::Error) -> CommandError {
 }
 
 /// Does the work on the data folder itself.
-fn alone<T>(config: &Config, work: impl AsyncFnOnce(Operator) -> Result<T, CommandError>) -> Result<T, CommandError> {
+pub(super) fn alone<T>(
+    layers: &Layers,
+    work: impl AsyncFnOnce(Operator) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { work(open_for_operator(config).await.map_err(CommandError::failed)?).await })
+    runtime.block_on(async { work(open_for_operator(layers).await.map_err(CommandError::failed)?).await })
 }
 
 pub(super) fn say(line: &str) -> Result<(), CommandError> {

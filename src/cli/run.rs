@@ -3,26 +3,26 @@ use std::io::{self, Write as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CommandError;
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::startup::Node;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Controls, Telemetry};
 
 /// Runs the server until somebody stops it.
-pub(super) fn run(config: Config) -> Result<(), CommandError> {
-    let telemetry = Telemetry::start(&config.telemetry).map_err(CommandError::failed)?;
-    let outcome = actix_rt::System::new().block_on(serve(config));
+pub(super) fn run(layers: Layers) -> Result<(), CommandError> {
+    let telemetry = Telemetry::start(&layers.own().telemetry).map_err(CommandError::failed)?;
+    let outcome = actix_rt::System::new().block_on(serve(layers, telemetry.controls()));
     // The runtime has ended: waiting for the collector holds nobody up.
     telemetry.shutdown();
     outcome
 }
 
-async fn serve(config: Config) -> Result<(), CommandError> {
+async fn serve(layers: Layers, telemetry: Controls) -> Result<(), CommandError> {
     // From here on, so that a signal while starting is not lost.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let banner = Banner { data: whereabouts(&config) };
+    let banner = Banner { data: whereabouts(layers.own()) };
     let (node, server) = tokio::select! {
-        started = Node::start(config) => started.map_err(CommandError::failed)?,
+        started = Node::start(layers, telemetry) => started.map_err(CommandError::failed)?,
         // A node may wait for its services for ever; nobody was let in yet, so nothing has to be put in order.
         _ = interrupted.recv() => return Ok(()),
         _ = terminated.recv() => return Ok(()),

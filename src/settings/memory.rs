@@ -11,6 +11,12 @@ use super::{Added, SettingsStore};
 pub struct MemorySettings(Mutex<Vec<SettingsVersion>>);
 
 impl MemorySettings {
+    /// Loses everything, as when another state was restored.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.versions().clear();
+    }
+
     fn versions(&self) -> MutexGuard<'_, Vec<SettingsVersion>> {
         // Every change is one call: a thread that panicked left it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,8 +11,9 @@ use super::stores::Stores;
 use super::waiting::{Trouble, Waiting};
 use crate::adapters::clock::SystemClock;
 use crate::auth::{self, ExternalIssuers};
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::operator::Operator;
+use crate::settings::Settings;
 use crate::web::admin::Service;
 
 /// A node's stores, and what is made of them without a runtime of threads.
@@ -55,9 +56,10 @@ impl Opened {
         Ok(Self { stores, clock, ids, auth })
     }
 
-    /// What operators may have done.
-    pub(super) fn operator(&self) -> Operator {
-        Operator { auth: self.auth.clone(), backup: self.stores.backup.clone() }
+    /// What operators may have done, through a node of this name.
+    pub(super) fn operator(&self, layers: &Arc<Layers>, through: String) -> Operator {
+        let settings = Settings::new(layers.clone(), self.stores.settings.clone(), self.clock.clone(), through);
+        Operator { auth: self.auth.clone(), backup: self.stores.backup.clone(), settings }
     }
 }
 

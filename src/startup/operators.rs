@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use super::error::StartError;
 use super::listen;
 use crate::operator::Operator;
+use crate::settings::Heeding;
 use crate::telemetry;
 use crate::web::admin::{self, Admin, Administered, Readiness};
 
@@ -43,10 +44,11 @@ impl Operators {
         metrics: Registry,
         operator: Operator,
         core: Arc<Core>,
+        settings: Arc<Heeding>,
     ) -> Result<(), StartError> {
         let secret = admin::create_secret(data).map_err(StartError::Secret)?;
         // Once a start.
-        let _ = self.node.set(Administered { metrics, operator, core, secret });
+        let _ = self.node.set(Administered { metrics, operator, core, settings, secret });
         Ok(())
     }
 

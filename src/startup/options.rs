@@ -68,6 +68,11 @@ pub(super) fn node_address(config: &config::Cluster, listens: SocketAddr) -> Str
     format!("{name}:{}", listens.port())
 }
 
+/// What operators call any node, also one that is alone.
+pub(super) fn address(config: &config::Config, listens: SocketAddr) -> String {
+    config.cluster.as_ref().map_or_else(|| listens.to_string(), |cluster| node_address(cluster, listens))
+}
+
 pub(super) fn embedded(store: &Store) -> EmbeddedOptions {
     EmbeddedOptions {
         cache_bytes: usize::try_from(store.cache_bytes).unwrap_or(usize::MAX),

@@ -10,6 +10,7 @@ use bobchat_proto::wire;
 use super::error::StartError;
 use super::waiting::{Trouble, Waiting};
 use crate::auth;
+use crate::settings::Heeding;
 use crate::web::admin::Service;
 
 /// How often the age of the signing key is looked at.
@@ -53,6 +54,16 @@ pub(super) async fn prepare(
             }
         }
     });
+    Ok(())
+}
+
+/// Has settings hold before the first client comes, and from then on. A node of a cluster waits until it can read them,
+/// as for all that stands in Cassandra; later, what it read last holds while they cannot be read.
+pub(super) async fn heed(settings: &Arc<Heeding>, waiting: Waiting<'_>) -> Result<(), StartError> {
+    let look = async || settings.look().await.map_err(|error| Trouble::Passing(error.into()));
+    waiting.until_done(Service::Cassandra, look).await?;
+    let settings = settings.clone();
+    actix_rt::spawn(async move { settings.tend().await });
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use crate::adapters::redis::{
 };
 use crate::config::{self, Config, Store};
 use crate::operator::Backup;
+use crate::settings::SettingsStore;
 use crate::web::admin::Service;
 
 /// What stands behind the core's ports.
@@ -33,6 +34,7 @@ pub(super) struct Stores {
     pub(super) directory: Arc<dyn Directory>,
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) leases: Arc<dyn WorkerLeases>,
+    pub(super) settings: Arc<dyn SettingsStore>,
     pub(super) backplane: Arc<dyn Backplane>,
     pub(super) backup: Backup,
     /// What a node of a cluster has besides.
@@ -60,7 +62,8 @@ impl Stores {
             history: store.clone(),
             directory: store.clone(),
             credentials: store.clone(),
-            leases: store,
+            leases: store.clone(),
+            settings: store,
             backplane: Arc::new(Alone),
             backup,
             shared: None,
@@ -102,7 +105,8 @@ impl Stores {
             history: cluster.clone(),
             directory: cluster.clone(),
             credentials: stored.clone(),
-            leases: stored,
+            leases: stored.clone(),
+            settings: stored,
             backplane: backplane.clone(),
             backup: Arc::new(|_| Err(NO_BACKUP.to_owned())),
             shared: Some(Shared { cluster, backplane, nodes, node }),

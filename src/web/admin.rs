@@ -1,6 +1,7 @@
 //! The operator's listener: metrics, health and administration. It stands apart from the public one, on an
 //! address that the public does not reach.
 
+mod config;
 mod readiness;
 mod secret_file;
 
@@ -22,8 +23,10 @@ use subtle::ConstantTimeEq as _;
 use super::failure::{Answer, Failure};
 use crate::operator::{LoadToken, Operator};
 use crate::secret::Secret;
+use crate::settings::Heeding;
 use crate::telemetry::metrics;
 
+pub use config::{ConfigChange, ConfigRollback};
 pub use readiness::{Readiness, Service};
 pub use secret_file::{create as create_secret, read as read_secret};
 
@@ -49,6 +52,8 @@ pub struct Administered {
     pub operator: Operator,
     /// Knows the other nodes.
     pub core: Arc<Core>,
+    /// Goes by what operators change while it runs.
+    pub settings: Arc<Heeding>,
     /// Who knows it may ask.
     pub secret: Secret,
 }
@@ -95,9 +100,8 @@ pub struct TokensDone {
 
 /// Adds the listener's routes to an application of its own.
 pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
-    move |config| {
-        config
-            .app_data(web::Data::new(admin))
+    move |app| {
+        app.app_data(web::Data::new(admin))
             .app_data(
                 web::JsonConfig::default()
                     .error_handler(|error, _| Failure::new(ErrorCode::InvalidRequest, error.to_string()).into()),
@@ -109,6 +113,7 @@ pub fn configure(admin: Admin) -> impl FnOnce(&mut web::ServiceConfig) {
             .route("/admin/grant", web::post().to(grant))
             .route("/admin/token", web::post().to(token))
             .route("/admin/nodes", web::get().to(nodes))
+            .configure(config::configure)
             .default_service(web::to(|| async { Err::<String, _>(Failure::no_such_path()) }));
     }
 }

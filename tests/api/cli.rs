@@ -72,7 +72,6 @@ impl Running {
         url.lines().next().unwrap().to_owned()
     }
 
-    #[cfg(feature = "planted-bugs")]
     fn operators_url(&self) -> String {
         let (_, url) = self.banner.split_once("for operators  ").unwrap();
         url.split_whitespace().next().unwrap().to_owned()
@@ -348,6 +347,57 @@ fn tokens_of_the_operators_own_site_are_accepted_and_their_people_land_like_gues
     let output = configured(&path("site.toml"), &["check"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("is not a public key in PEM"));
+}
+
+/// `bobchat config`, on a server of its own process.
+fn change(server: &Running, data: &str, arguments: &[&str]) {
+    let admin = server.operators_url();
+    let with = ["--data", data, "--admin-listen", admin.strip_prefix("http://").unwrap()];
+    let (code, stdout, stderr) = run(&[&["config"][..], arguments, &with].concat());
+    assert_eq!(code, 0, "{stdout}{stderr}");
+}
+
+#[test]
+fn the_level_of_the_log_changes_by_module_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let server = Running::start(data);
+    let told = |what: &str| {
+        let log = std::fs::read_to_string(server.log.path()).unwrap();
+        log.lines().filter(|line| line.contains(what)).count()
+    };
+    let is_told = |times: usize| {
+        (0..3_000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            told("request answered") == times
+        })
+    };
+    let request = || assert_eq!(Http::at(&server.url()).get("/api/v1/me").status, 401);
+    request();
+    change(&server, data, &["set", "telemetry.log_filter=warn,bobchat::web=debug"]);
+    request();
+    assert!(is_told(1), "{}", std::fs::read_to_string(server.log.path()).unwrap());
+    change(&server, data, &["rollback"]);
+    (0..3).for_each(|_| request());
+    assert_eq!(told("request answered"), 1, "silent again");
+    assert_eq!(told("an operator changed settings"), 1, "the first at info, the second while it was at warn");
+}
+
+#[test]
+fn guests_are_switched_off_and_on_and_those_who_are_there_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("site.pem"), SITE_PUBLIC_KEY).unwrap();
+    let external = format!("issuer = \"site\"\naudience = \"chat\"\nkey_file = {:?}\n", path("site.pem"));
+    std::fs::write(path("site.toml"), format!("[[auth.external]]\n{external}")).unwrap();
+    let server = Running::with(&path("site.toml"), &path("data"), "info");
+    let stranger = Http::at(&server.url());
+    let ada = stranger.signed_up("Ada");
+    change(&server, &path("data"), &["set", "auth.guests=false"]);
+    stranger.post("/api/v1/guests", &json!({"name": "Eve"})).error(403, "forbidden");
+    ada.get("/api/v1/me").ok(200);
+    change(&server, &path("data"), &["unset", "auth.guests"]);
+    stranger.signed_up("Eve");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //!
 //! Not here, because they are about one server's own door, process, store or costs: `attack`, `cli` (starting, backup,
 //! restore), `crash`, `sync` and `model` (what its disk has when it is killed; what the death of a node costs is in
-//! tests/cluster, and sequences of what people do in the simulation), `memory` (what clients cost a node), `quotas` (counted by a node for itself), `traces` (a
+//! tests/cluster, and sequences of what people do in the simulation), `memory` (what clients cost a node), `quotas` (counted by a node for itself), `settings` (all tests
+//! share them here; tests/cluster has its own), `traces` (a
 //! message's way to the disk; that to other nodes is in tests/redis).
 #![expect(
     clippy::unwrap_used,

@@ -29,6 +29,7 @@ mod quotas;
 mod rest;
 mod resume;
 mod server;
+mod settings;
 mod sockets;
 mod sync;
 mod traces;

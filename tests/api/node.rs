@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use bobchat::auth;
-use bobchat::config::Config;
+use bobchat::config::Layers;
 use bobchat::startup;
+use bobchat::telemetry::Controls;
 use bobchat_actors::Core;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -50,12 +51,12 @@ struct Started {
 
 impl Starting {
     /// Starts a node over what the folder holds.
-    pub(crate) fn over(folder: TempDir, config: Config) -> Self {
+    pub(crate) fn over(folder: TempDir, config: Layers) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, started) = channel();
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
-                let (node, server) = startup::Node::start(config).await.unwrap();
+                let (node, server) = startup::Node::start(config, Controls::default()).await.unwrap();
                 let (core, auth) = (node.core.clone(), node.auth.clone());
                 let told = Started { address: node.address, admin_address: node.admin_address, core, auth };
                 tell.send(told).unwrap_or_else(|_| panic!("the test is gone"));

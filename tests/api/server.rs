@@ -1,7 +1,7 @@
 //! A server of its own for each test.
 
 use bobchat::auth::install_cryptography;
-use bobchat::config::{Config, Overrides, Sources};
+use bobchat::config::{Layers, Overrides, Sources};
 use bobchat_actors::metrics::Metrics;
 use bobchat_proto::wire;
 use std::collections::HashMap;
@@ -123,12 +123,12 @@ impl Drop for TestServer {
     }
 }
 
-fn config(folder: &str, settings: &[(String, String)]) -> Config {
+fn config(folder: &str, settings: &[(String, String)]) -> Layers {
     let defaults = [("STORE__RESERVE_BYTES", "1MiB"), ("SERVER__DRAIN_TIMEOUT", "5s")];
     let defaults = defaults.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let all = defaults.into_iter().chain(backend::settings()).chain(settings.iter().cloned());
     let environment: HashMap<String, String> = all.map(|(key, value)| (format!("BOBCHAT__{key}"), value)).collect();
     let free = Some("127.0.0.1:0".to_owned());
     let overrides = Overrides { listen: free.clone(), admin_listen: free, data: Some(folder.to_owned()) };
-    Config::load(&Sources { file: Some("/dev/null".into()), environment, overrides }).unwrap()
+    Layers::load(&Sources { file: Some("/dev/null".into()), environment, overrides }).unwrap()
 }
