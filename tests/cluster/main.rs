@@ -49,6 +49,7 @@ mod removal;
 mod renumbered;
 mod run;
 mod set;
+mod settings;
 mod sign_out;
 mod switch;
 mod traces;

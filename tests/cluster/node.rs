@@ -137,10 +137,21 @@ impl Node {
 
     /// Runs one of its operator's commands on its data.
     pub(crate) fn operate(&self, arguments: &[&str]) {
+        let (succeeded, said) = self.try_operate(arguments);
+        assert!(succeeded, "{arguments:?}: {said}");
+    }
+
+    /// The same; gives whether it succeeded, and what it said.
+    pub(crate) fn try_operate(&self, arguments: &[&str]) -> (bool, String) {
         let mut command = guard::command(env!("CARGO_BIN_EXE_bobchat"));
         command.args(["--config", "/dev/null"]).args(arguments).arg("--data").arg(self.data());
         let output = command.args(["--admin-listen", &self.admin.to_string()]).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
+    /// Has it run with another setting of its environment from its next start on.
+    pub(crate) fn configure(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// Where it keeps its data.

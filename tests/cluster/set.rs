@@ -22,7 +22,11 @@ pub(crate) struct Set {
 impl Set {
     /// Nodes on servers at these places, with more settings. All are ready.
     pub(crate) fn with(redis: &str, cassandra: &str, settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), redis, cassandra, settings)
+    }
+
+    /// The same, in a folder that may hold a configuration for all nodes, config.toml.
+    pub(crate) fn over(folder: TempDir, redis: &str, cassandra: &str, settings: &[(&str, &str)]) -> Self {
         let keyspace = new_keyspace();
         let common = [
             ("REDIS__URL", redis),
