@@ -23,6 +23,8 @@ pub struct Metrics {
     pub sends_limited: Counter,
     /// Pages refused by the rate of their reader.
     pub pages_limited: Counter,
+    /// Pages of what was missed that waited for the same rate.
+    pub pages_delayed: Counter,
     /// Requests refused because too many of the same connection were not answered yet.
     pub requests_crowded: Counter,
     /// Connections refused because their user or address had too many.
@@ -88,6 +90,7 @@ impl Metrics {
             frames_limited: Counter::default(),
             sends_limited: Counter::default(),
             pages_limited: Counter::default(),
+            pages_delayed: Counter::default(),
             requests_crowded: Counter::default(),
             connections_refused: Counter::default(),
             requests_failed: Counter::default(),
@@ -144,6 +147,7 @@ impl Metrics {
             ("bobchat_frames_limited", "Frames refused by a connection's rate", &self.frames_limited),
             ("bobchat_sends_limited", "Messages refused by the rate of their sender", &self.sends_limited),
             ("bobchat_pages_limited", "Pages refused by the rate of their reader", &self.pages_limited),
+            ("bobchat_pages_delayed", "Pages of what was missed that waited for that rate", &self.pages_delayed),
             ("bobchat_requests_crowded", "Requests refused beside too many unanswered ones", &self.requests_crowded),
             (
                 "bobchat_connections_refused",

@@ -112,3 +112,17 @@ fn take_page(worker: &Worker, acting: Acting, request: &Request) -> Result<(), w
         ErrorCode::RateLimited.error("too many pages were asked for").with_retry_after(retry_after)
     })
 }
+
+/// The same of a page that a user did not ask for by itself, as one of many that they missed: there is nobody to refuse it
+/// to, so it comes later.
+pub(crate) async fn wait_for_page(worker: &Worker, acting: Acting) {
+    let Err(mut wait) = worker.core.pages.take_or_wait(acting.user) else { return };
+    worker.core.metrics.pages_delayed.inc();
+    loop {
+        tokio::time::sleep(wait).await;
+        match worker.core.pages.take_or_wait(acting.user) {
+            Ok(()) => return,
+            Err(longer) => wait = longer,
+        }
+    }
+}

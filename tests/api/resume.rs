@@ -1,5 +1,7 @@
 //! Away and back: exactly what was missed, or a reset.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -44,6 +46,32 @@ async fn ten_thousand_events_behind_are_replayed_exactly_also_after_a_restart() 
     ada.say(&room, "one more").await;
     let (_, answer) = Client::resumed(server.somewhere(), &grant.access_token, cursor(&room, 1)).await;
     assert_eq!(answer["subscribed"][0]["reset"], "too_far_behind", "10 001 events are not replayed");
+}
+
+/// What is read for somebody far behind is as much work as the pages that they ask for, and a client can begin again as
+/// often as it may send frames.
+#[tokio::test]
+async fn who_resumes_far_behind_again_and_again_waits_as_for_pages() {
+    /// More than a room keeps in memory: three pages.
+    const MESSAGES: usize = 600;
+    let server = TestServer::with(&[
+        ("LIMITS__SENDS_BURST", "100000"),
+        ("LIMITS__FRAMES_BURST", "100000"),
+        ("LIMITS__REQUESTS_IN_FLIGHT", "1000"),
+        ("LIMITS__PAGES_BURST", "3"),
+        ("LIMITS__PAGES_PER_SECOND", "4"),
+    ]);
+    let mut ada = server.person("Ada").await;
+    let room = ada.make_room("long").await;
+    ada.say_many(&room, 0, MESSAGES, |number| number.to_string()).await;
+    ada.seqs(MESSAGES).await;
+    let begin = Instant::now();
+    for _ in 0..3 {
+        ada.ok("subscribe", json!({"room": room, "cursor": {"epoch": 1, "seq": 1}})).await;
+        assert_eq!(ada.seqs(MESSAGES).await, (2..=601).collect::<Vec<_>>());
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(1), "six pages beyond the burst, four a second");
+    assert!(server.count(|metrics| metrics.pages_delayed.get()) > 0);
 }
 
 /// Log protocol, rule 27.

@@ -5,6 +5,7 @@
 //! after that through the same queue of jobs to the session's hub, so that nothing can come between (log protocol,
 //! rule 27).
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use bobchat_proto::wire::{self, ResetReason};
 
 use super::pages::LOW_WATER;
 use crate::hub::{Outlet, Subscriber};
-use crate::operations::{Acting, parse};
+use crate::operations::{self, Acting, parse};
 use crate::ports::Visible;
 use crate::room::{Attach, Attached, Frames, Inquire, Inquired, reset_frames};
 use crate::worker::Worker;
@@ -41,7 +42,7 @@ pub(super) async fn inquire(
     let mut log_head = None;
     for _ in 0..INQUIRIES_MAX {
         let inquire = || Inquire { acting, cursor, log_head };
-        if let Some(inquired) = crate::operations::ask_room(&worker, room, inquire).await?? {
+        if let Some(inquired) = operations::ask_room(&worker, room, inquire).await?? {
             return Ok((room, inquired));
         }
         if log_head.is_some() {
@@ -73,15 +74,15 @@ pub(super) async fn receive(
     let mut after = after;
     while outlet.is_open() {
         let attach = || Attach { acting, subscriber, worker: worker.index, wanted: wanted.clone(), after };
-        match crate::operations::ask_room(&worker, room, attach).await {
+        match operations::ask_room(&worker, room, attach).await {
             Ok(Attached::Live) => return,
             Ok(Attached::Behind { applied, visible }) => {
-                after = replay(&worker, &outlet, room, after, applied, &visible).await
+                after = replay(&worker, &outlet, acting, room, after..=applied, &visible).await
             }
             Ok(Attached::Ended { visible, head }) => {
                 let seq = visible.last().map_or(after.seq, |range| *range.end());
                 let end = Position { epoch: head.epoch, seq };
-                after = replay(&worker, &outlet, room, after, end, &visible).await;
+                after = replay(&worker, &outlet, acting, room, after..=end, &visible).await;
                 if after.seq >= end.seq {
                     return;
                 }
@@ -98,18 +99,21 @@ pub(super) async fn receive(
     }
 }
 
-/// Sends what is visible after `after` up to `end`, at the pace of the client; returns `end`, or where it
-/// was when the connection closed, or when the log turned out to have another epoch than that of `end`: then only the
-/// room can say whether it still has what the client was sent last, and what follows.
+/// Sends what is visible behind the first position of `missed` up to its last, at the pace of the client and of the pages
+/// that its user may have; returns the last, or where it was when the connection closed, or when the log turned out to have
+/// another epoch than that of the last: then only the room can say whether it still has what the client was sent last, and
+/// what follows.
 async fn replay(
     worker: &Worker,
     outlet: &Outlet,
+    acting: Acting,
     room: RoomId,
-    mut after: Position,
-    end: Position,
+    missed: RangeInclusive<Position>,
     visible: &Visible,
 ) -> Position {
+    let (mut after, end) = missed.into_inner();
     while outlet.is_open() && after.seq < end.seq {
+        operations::wait_for_page(worker, acting).await;
         let page = match worker.core.history.events(room, after.seq, PAGE_ITEMS_MAX as usize, visible).await {
             Ok(page) => page,
             Err(error) => {
@@ -123,7 +127,8 @@ async fn replay(
             return after;
         }
         let last = page.events.last().map(wire::Event::position);
-        let frames = Frames::of_events(page.events, |format| format == outlet.format);
+        let encoding = async { Frames::of_events(page.events, |format| format == outlet.format) };
+        let frames = worker.pages.take(encoding).await;
         if let (Some(last), Some(bytes)) = (last, frames.of(outlet.format)) {
             outlet.push(bytes);
             after = last;
