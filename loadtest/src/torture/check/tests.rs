@@ -319,6 +319,15 @@ fn with_a_gap() -> Vec<wire::Event> {
 
 /// The kinds that are found when somebody heard these after their leavings, the first and the second.
 fn heard_outside(heard: [&[usize]; 2]) -> Vec<Kind> {
+    outside(heard, |check, event| check.live(0, event))
+}
+
+/// The same of what they read.
+fn read_outside(read: [&[usize]; 2]) -> Vec<Kind> {
+    outside(read, |check, event| check.shown_to(0, event))
+}
+
+fn outside(shown: [&[usize]; 2], show: impl Fn(&mut Check, &wire::Event)) -> Vec<Kind> {
     let (mut check, events) = (Check::default(), with_a_gap());
     check.users.insert(0, AUTHOR);
     for event in events.iter().filter(|event| event.ordinal.is_some()) {
@@ -327,10 +336,10 @@ fn heard_outside(heard: [&[usize]; 2]) -> Vec<Kind> {
     }
     check.connected(0);
     check.subscribed(0, ROOM, Position::default());
-    for indices in heard {
+    for indices in shown {
         check.leaving(0, ROOM);
         check.left(0, ROOM);
-        indices.iter().for_each(|index| check.live(0, &events[*index]));
+        indices.iter().for_each(|index| show(&mut check, &events[*index]));
         check.joining(0, ROOM);
     }
     check.finish(&[NodeLog { messages: [3, 5, 7].map(|index| events[index].clone()).to_vec(), ..log(0, &events) }]);
@@ -342,6 +351,15 @@ fn who_left_hears_nothing_that_came_after_until_they_join_again() {
     assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6]]), [], "all up to each leaving, older ones too");
     assert_eq!(heard_outside([&[0, 1, 2, 3], &[]]), [Kind::Removal], "after the first leaving");
     assert_eq!(heard_outside([&[0, 1, 2], &[3, 4, 5, 6, 7]]), [Kind::Removal], "after the second");
+}
+
+/// Seed 31 of `--faults net-clients`: a `room_leave` that the network had held was heard after the client had joined again,
+/// so that the log had one leaving more than the client had asked for.
+#[test]
+fn who_was_put_out_by_a_request_that_came_late_was_a_member_until_then() {
+    assert_eq!(read_outside([&[5], &[]]), [], "what the log says that it was there for");
+    assert_eq!(read_outside([&[3], &[]]), [Kind::Removal], "between two stays");
+    assert_eq!(read_outside([&[5], &[7]]), [Kind::Removal], "after the last one");
 }
 
 #[test]
