@@ -42,6 +42,8 @@ pub(super) struct Standing {
 pub(super) struct Progress {
     /// Messages that were acknowledged, each once.
     pub(super) acked: u64,
+    /// Different places in the order of rooms that anybody was shown an event at; none without a history.
+    pub(super) places: usize,
     /// Acknowledgements, repeated ones too, by the node that gave them.
     pub(super) acks_of_node: BTreeMap<usize, u64>,
     /// Answers that were errors, by code.
@@ -109,7 +111,11 @@ impl State {
                 check.take(&Told { op, client, fact, events });
                 Ok(())
             }
-            Sink::History(writer) => writer.tell(op, client, &fact, &events),
+            Sink::History(writer) => {
+                let written = writer.tell(op, client, &fact, &events);
+                self.progress.places = writer.places();
+                written
+            }
         };
         self.keep(written);
     }

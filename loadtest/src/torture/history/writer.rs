@@ -138,6 +138,11 @@ impl Writer {
         Ok(files.into_iter().try_for_each(|file| file.flush())?)
     }
 
+    /// Different places of events that anybody was shown.
+    pub(in super::super) fn places(&self) -> usize {
+        self.known.len()
+    }
+
     /// The number of an event; a new one is written.
     fn number(&mut self, event: &wire::Event) -> anyhow::Result<u64> {
         let known = self.known.entry((event.room, event.position())).or_default();
