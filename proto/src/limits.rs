@@ -39,9 +39,10 @@ pub const PAGE_ITEMS_DEFAULT: u32 = 50;
 /// Items on a page at most: 200 messages of common size fit the 1 MiB that may wait for a client.
 pub const PAGE_ITEMS_MAX: u32 = 200;
 
-/// Bytes of a page at most: a page that would be longer ends early and says that there is more. Half of
-/// what may wait for a client, so that one page never makes a slow consumer.
-pub const PAGE_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a page at most: a page that would be longer ends early and says that there is more. 200 messages of 600 bytes,
+/// which few are; and while a thread makes one, for some tenths of a millisecond, it delivers nothing. An eighth of what may
+/// wait for a client, so that a few pages never make a slow consumer.
+pub const PAGE_BYTES_MAX: usize = 128 * 1024;
 
 /// Cursors in `auth`: what fits [`FRAME_BYTES_BEFORE_AUTH_MAX`] beside a token anyway.
 pub const CURSORS_MAX: usize = 200;

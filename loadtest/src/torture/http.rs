@@ -19,7 +19,7 @@ const STALL_MAX: Duration = Duration::from_secs(3);
 /// A head longer than this is not one of these servers.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A body longer than this is not one either: a page ends at 512 KiB.
+/// A body longer than this is not one either: a page ends at 128 KiB.
 const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What is asked.
