@@ -84,9 +84,10 @@ image: ## Builds the container image bobchat, with podman or docker
 
 .PHONY: test-ops
 test-ops: ## Tries the chart, the image and the compose files as they are meant to be run (some twenty-five minutes, as root)
-	@scripts/need cassandra compose containers helm jaeger jq
+	@scripts/need cassandra compose containers helm jaeger jq kube-apiserver
 	@$(STEP) "build" $(HARNESS)
 	@$(STEP) "chart" target/tools/venv/bin/python scripts/ops/test-chart $(SERVER_DEV)
+	@$(STEP) "chart, installed" target/tools/venv/bin/python scripts/ops/test-kubernetes
 	@$(STEP) "Dockerfile" target/tools/venv/bin/hadolint Dockerfile
 	@$(STEP) "image" scripts/ops/build-image localhost/bobchat
 	@$(STEP) "image, run" scripts/ops/test-image localhost/bobchat
