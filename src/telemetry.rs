@@ -14,6 +14,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 
 use bobchat_actors::TRACE;
+use bobchat_actors::metrics::find_traces_with;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
 use tracing_subscriber::Layer as _;
@@ -47,14 +48,18 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Starts logs, and the export of spans when there is a collector. Once a process.
+    /// Starts logs, and the export of spans when there is a collector, as those of `node` where there are several.
+    /// Once a process.
     ///
     /// # Errors
     /// See [`TelemetryError`]; the server does not start.
-    pub fn start(config: &config::Telemetry) -> Result<Self, TelemetryError> {
+    pub fn start(config: &config::Telemetry, node: Option<String>) -> Result<Self, TelemetryError> {
         let ratio = Arc::<SampleRatio>::default();
-        let spans = export::provider(config, ratio.clone()).map_err(TelemetryError::Export)?;
+        let spans = export::provider(config, ratio.clone(), node).map_err(TelemetryError::Export)?;
         let mut controls = Controls::over(config, ratio);
+        if spans.is_some() {
+            find_traces_with(export::trace_of);
+        }
         let exported = spans.as_ref().map(|provider| {
             let targets = Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
             tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)

@@ -269,8 +269,12 @@ impl Listener for Core {
     /// What is too much to keep until the room gets its turn is dropped: the room looks at its log a little later.
     /// The span that this is called in is the parent of what follows from it.
     fn told(&self, room: RoomId, told: Told) {
-        if matches!(told, Told::Events(_)) {
+        if let Told::Events(events) = &told {
             self.log.heard(room);
+            if let Some(newest) = events.last() {
+                let age = self.clock.now_micros().saturating_sub(newest.at).max(0);
+                self.metrics.stages.publish.observe(age as f64 / 1e6, &tracing::Span::current());
+            }
         }
         let Some(actor) = self.rooms.find(room) else { return };
         let units = told.encoded_len().div_ceil(HEARD_UNIT_BYTES).max(1);

@@ -10,11 +10,13 @@ mod local;
 mod outlet;
 mod sweep;
 mod wire;
+mod writing;
 
 pub use actor::{Close, Drain, Hub, Perform, Push, Recover, Recovered, RoomDied};
 pub use local::{HiddenFrom, Job, LocalHub, Subscriber};
 pub use outlet::{OutboundBudget, Outlet};
 pub use wire::Wire;
+pub use writing::Writing;
 
 /// Names one live connection on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,10 +1,19 @@
 //! What the core counts. The edge gives the registry and shows it; no label here can grow with rooms or
 //! users.
 
+mod stages;
+mod traced;
+
+use bobchat_proto::error::ErrorCode;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+pub use stages::{Asked, Stages};
+pub use traced::{TraceId, TraceOf, TracedHistogram, find_traces_with};
 
 /// The core's metrics: each is shared by all threads.
 #[derive(Debug, Clone)]
@@ -29,8 +38,7 @@ pub struct Metrics {
     pub requests_crowded: Counter,
     /// Connections refused because their user or address had too many.
     pub connections_refused: Counter,
-    /// Requests answered with an error.
-    pub requests_failed: Counter,
+    requests_failed: Family<Failed, Counter>,
     /// Messages acknowledged.
     pub messages_acknowledged: Counter,
     /// Sends answered from an earlier one with the same key.
@@ -75,8 +83,13 @@ pub struct Metrics {
     pub node_answers_late: Counter,
     /// Events appended by one call to the log.
     pub append_events: Histogram,
-    /// Time from appending to the log's answer.
-    pub append_seconds: Histogram,
+    /// How long each stage of a message's way takes.
+    pub stages: Stages,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Failed {
+    code: &'static str,
 }
 
 impl Metrics {
@@ -93,7 +106,7 @@ impl Metrics {
             pages_delayed: Counter::default(),
             requests_crowded: Counter::default(),
             connections_refused: Counter::default(),
-            requests_failed: Counter::default(),
+            requests_failed: Family::default(),
             messages_acknowledged: Counter::default(),
             messages_repeated: Counter::default(),
             deliveries: Counter::default(),
@@ -116,7 +129,7 @@ impl Metrics {
             node_requests_dropped: Counter::default(),
             node_answers_late: Counter::default(),
             append_events: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
-            append_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 16)),
+            stages: Stages::register(registry),
         };
         metrics.register_gauges(registry);
         metrics.register_counters(registry);
@@ -125,8 +138,19 @@ impl Metrics {
             "Events appended by one call to the log",
             metrics.append_events.clone(),
         );
-        registry.register("bobchat_append_seconds", "Time until the log answers", metrics.append_seconds.clone());
+        // Those that have not happened yet are 0, not absent: else the first of a kind would be no increase.
+        for code in ErrorCode::ALL {
+            drop(metrics.requests_failed.get_or_create(&Failed { code: code.as_str() }));
+        }
+        let failed = "Requests of WebSockets answered with an error, by its code";
+        registry.register("bobchat_requests_failed", failed, metrics.requests_failed.clone());
         metrics
+    }
+
+    /// Counts a request that is answered with an error; `code` as it stands on the wire.
+    pub fn failed(&self, code: &str) {
+        let code = ErrorCode::parse(code).unwrap_or(ErrorCode::Internal).as_str();
+        self.requests_failed.get_or_create(&Failed { code }).inc();
     }
 
     fn register_gauges(&self, registry: &mut Registry) {
@@ -154,7 +178,6 @@ impl Metrics {
                 "Connections refused: user or address had too many",
                 &self.connections_refused,
             ),
-            ("bobchat_requests_failed", "Requests answered with an error", &self.requests_failed),
             ("bobchat_messages_acknowledged", "Messages acknowledged", &self.messages_acknowledged),
             ("bobchat_messages_repeated", "Sends answered from an earlier one", &self.messages_repeated),
             ("bobchat_deliveries", "Events handed to connections", &self.deliveries),
@@ -180,6 +203,34 @@ impl Metrics {
             ("bobchat_node_answers_late", "Answers of nodes that nobody waited for", &self.node_answers_late),
         ] {
             registry.register(name, help, counter.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+    use tokio::time::Instant;
+    use tracing::Span;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_told_apart_by_what_they_ask_and_how_they_fail() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.stages.answered(Asked::Send, Instant::now(), &Span::none());
+        metrics.failed("busy");
+        metrics.failed("whatever a client could invent");
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            "bobchat_request_seconds_count{request=\"send\"} 1",
+            "bobchat_requests_failed_total{code=\"busy\"} 1",
+            "bobchat_requests_failed_total{code=\"internal\"} 1",
+            "bobchat_requests_failed_total{code=\"unknown\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
     }
 }

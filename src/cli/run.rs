@@ -4,12 +4,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::CommandError;
 use crate::config::{Config, Layers};
-use crate::startup::Node;
+use crate::startup::{Node, options};
 use crate::telemetry::{Controls, Telemetry};
 
 /// Runs the server until somebody stops it.
 pub(super) fn run(layers: Layers) -> Result<(), CommandError> {
-    let telemetry = Telemetry::start(&layers.own().telemetry).map_err(CommandError::failed)?;
+    let config = layers.own();
+    let node = config.cluster.as_ref().and_then(options::node_name);
+    let telemetry = Telemetry::start(&config.telemetry, node).map_err(CommandError::failed)?;
     let outcome = actix_rt::System::new().block_on(serve(layers, telemetry.controls()));
     // The runtime has ended: waiting for the collector holds nobody up.
     telemetry.shutdown();

@@ -60,11 +60,16 @@ pub(super) fn cluster(config: &config::Cluster) -> ClusterOptions {
     }
 }
 
-/// What operators call a node: the name that they gave it, or that of its host, and the port of its public listener.
-pub(super) fn node_address(config: &config::Cluster, listens: SocketAddr) -> String {
+/// What operators call a node: the name that they gave it, or that of its host.
+pub(crate) fn node_name(config: &config::Cluster) -> Option<String> {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    let name = config.node.clone().or(host).unwrap_or_else(|| listens.ip().to_string());
+    config.node.clone().or(host)
+}
+
+/// Its name, and the port of its public listener.
+pub(super) fn node_address(config: &config::Cluster, listens: SocketAddr) -> String {
+    let name = node_name(config).unwrap_or_else(|| listens.ip().to_string());
     format!("{name}:{}", listens.port())
 }
 

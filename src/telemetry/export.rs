@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bobchat_actors::metrics::TraceId;
 use bytes::Bytes;
-use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
+use opentelemetry::trace::{self, Link, SpanKind, TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use ureq::Agent;
 
 use crate::config;
@@ -25,6 +28,7 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn provider(
     config: &config::Telemetry,
     ratio: Arc<SampleRatio>,
+    node: Option<String>,
 ) -> Result<Option<SdkTracerProvider>, ExporterBuildError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
     // Without a propagator the traceparent of a request is ignored.
@@ -37,9 +41,18 @@ pub(super) fn provider(
         .build()?;
     let sampler = Sampler::ParentBased(Box::new(BySampleRatio(ratio)));
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let resource = Resource::builder().with_service_name("bobchat").with_attribute(version).build();
+    let node = node.map(|node| KeyValue::new("service.instance.id", node));
+    let resource =
+        Resource::builder().with_service_name("bobchat").with_attribute(version).with_attributes(node).build();
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_sampler(sampler);
     Ok(Some(provider.with_resource(resource).build()))
+}
+
+/// The trace that a span belongs to, where it is one that is kept.
+pub(super) fn trace_of(span: &Span) -> Option<TraceId> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_sampled().then(|| TraceId(u128::from_be_bytes(context.trace_id().to_bytes())))
 }
 
 /// What turns spans of `tracing` into OpenTelemetry's.
@@ -69,7 +82,7 @@ impl ShouldSample for BySampleRatio {
     fn should_sample(
         &self,
         parent: Option<&Context>,
-        trace: TraceId,
+        trace: trace::TraceId,
         name: &str,
         kind: &SpanKind,
         attributes: &[KeyValue],
@@ -119,8 +132,9 @@ mod tests {
         let kept = || {
             let decide = |number: u128| {
                 // Spread over all identifiers, as random ones are.
-                let trace =
-                    TraceId::from_bytes(number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
+                let trace = trace::TraceId::from_bytes(
+                    number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
+                );
                 sampler.should_sample(None, trace, "request", &SpanKind::Server, &[], &[]).decision
             };
             (1..=1_000).map(decide).filter(|decision| *decision == SamplingDecision::RecordAndSample).count()

@@ -28,6 +28,7 @@ mod process;
 mod quotas;
 mod rest;
 mod resume;
+mod series;
 mod server;
 mod settings;
 mod sockets;

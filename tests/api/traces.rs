@@ -27,9 +27,9 @@ async fn a_message_is_followed_to_the_commit_and_the_fan_out() {
     let deadline = Instant::now() + PATIENCE;
     let chains = [
         vec!["session.frame", "room.append", "store.commit"],
-        vec!["session.frame", "room.append", "room.fan_out"],
+        vec!["session.frame", "room.append", "room.fan_out", "hub.write"],
         vec!["POST /api/v1/rooms/{room}/messages", "room.append", "store.commit"],
-        vec!["POST /api/v1/rooms/{room}/messages", "room.append", "room.fan_out"],
+        vec!["POST /api/v1/rooms/{room}/messages", "room.append", "room.fan_out", "hub.write"],
     ];
     while !chains.iter().all(|chain| has_chain(&spans, chain)) {
         assert!(

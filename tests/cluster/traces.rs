@@ -16,7 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// other one comes first; Bob is at `two`.
 const CHAINS: [&[&str]; 4] = [
     // Bob's message reaches Ada.
-    &["two session.frame", "two room.append", "two redis.append", "one backplane.heard", "one room.fan_out"],
+    &[
+        "two session.frame",
+        "two room.append",
+        "two redis.append",
+        "one backplane.heard",
+        "one room.fan_out",
+        "one hub.write",
+    ],
     // The node that archives hears of it.
     &[
         "two session.frame",
@@ -29,7 +36,14 @@ const CHAINS: [&[&str]; 4] = [
     ],
     // What Ada says is archived where it was accepted, and reaches Bob.
     &["one session.frame", "one room.append", "one archive.wait", "one room.archive", "one cassandra.store"],
-    &["one session.frame", "one room.append", "one redis.append", "two backplane.heard", "two room.fan_out"],
+    &[
+        "one session.frame",
+        "one room.append",
+        "one redis.append",
+        "two backplane.heard",
+        "two room.fan_out",
+        "two hub.write",
+    ],
 ];
 
 #[tokio::test]

@@ -135,7 +135,7 @@ impl Cluster {
 
     fn observe_lag(&self, oldest_at: Option<i64>) {
         let Some(oldest_at) = oldest_at else { return };
-        self.metrics.archive_lag_seconds.observe(self.age(oldest_at).as_secs_f64());
+        self.metrics.archive_lag_seconds.observe(self.age(oldest_at).as_secs_f64(), &tracing::Span::current());
     }
 
     /// How old the oldest event is that this node answered for and does not know to be stored; zero where there is

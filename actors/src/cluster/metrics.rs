@@ -1,8 +1,10 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::exponential_buckets;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::AtomicU64;
+
+use crate::metrics::TracedHistogram;
 
 /// What a node of a cluster counts. Shared by all threads.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct ClusterMetrics {
     /// Rounds of storing a room that did not come to their end.
     pub archive_failed: Counter,
     /// The age of the oldest event of a round when it was stored.
-    pub archive_lag_seconds: Histogram,
+    pub archive_lag_seconds: TracedHistogram,
     /// The age of the oldest event that this node answered for and that is not stored, at the last beat.
     pub unarchived_seconds: Gauge<f64, AtomicU64>,
     /// Encoded bytes that this node answered for and that are not stored.
@@ -38,7 +40,7 @@ impl ClusterMetrics {
             salvaged: Counter::default(),
             archived: Counter::default(),
             archive_failed: Counter::default(),
-            archive_lag_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            archive_lag_seconds: TracedHistogram::new(exponential_buckets(0.01, 2.0, 14)),
             unarchived_seconds: Gauge::default(),
             unarchived_bytes: Gauge::default(),
             unarchived_rooms: Gauge::default(),

@@ -3,6 +3,7 @@ use std::rc::Rc;
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult};
 use bobchat_proto::error::CloseCode;
 use bobchat_proto::ids::{RoomId, Sequence};
+use tokio::time::Instant;
 
 use super::sweep::SWEEP_EVERY;
 use super::{Job, SessionId, Subscriber};
@@ -17,13 +18,15 @@ const MAILBOX_MAX: usize = 4096;
 /// lets other threads ask for it, and keeps time.
 pub struct Hub {
     worker: Rc<Worker>,
+    /// When the next sweep is due.
+    sweep_at: Instant,
 }
 
 impl Hub {
     /// The hub of `worker`'s thread.
     #[must_use]
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker }
+        Self { worker, sweep_at: Instant::now() + SWEEP_EVERY }
     }
 }
 
@@ -32,7 +35,8 @@ impl Actor for Hub {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_MAX);
-        context.run_interval(SWEEP_EVERY, |hub, _| hub.worker.hub.sweep());
+        self.sweep_at = Instant::now() + SWEEP_EVERY;
+        context.run_interval(SWEEP_EVERY, |hub, _| hub.sweep());
         let address = context.address().downgrade();
         self.worker.hub.on_unfinished(Box::new(move || {
             if let Some(address) = address.upgrade() {
@@ -40,6 +44,17 @@ impl Actor for Hub {
                 address.do_send(GoOn);
             }
         }));
+    }
+}
+
+impl Hub {
+    /// Whatever else is due on this thread waits as long as the sweep did.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let delay = now.saturating_duration_since(self.sweep_at);
+        self.worker.core.metrics.stages.worker_delay.observe(delay.as_secs_f64());
+        self.sweep_at = now + SWEEP_EVERY;
+        self.worker.hub.sweep();
     }
 }
 

@@ -11,7 +11,7 @@ use bobchat_proto::ids::{RoomId, Sequence, UserId};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{OutboundBudget, Outlet, SessionId};
+use super::{OutboundBudget, Outlet, SessionId, Writing};
 use crate::metrics::Metrics;
 use crate::random::RandomState;
 use crate::room::Frames;
@@ -46,6 +46,8 @@ pub enum Job {
         hidden_from: HiddenFrom,
         /// The seq of the last one.
         last: Sequence,
+        /// Since when.
+        writing: Writing,
     },
     /// Writes `backlog` to one connection, and lets it receive the room from there on.
     Attach {
@@ -291,11 +293,12 @@ impl LocalHub {
         let mut rooms = self.rooms.borrow_mut();
         let Some(here) = rooms.get_mut(&room) else { return false };
         let mut budget = CHUNK;
-        while let Some(job) = here.jobs.pop_front() {
+        while let Some(mut job) = here.jobs.pop_front() {
             let started_at = here.progress;
             here.progress = 0;
-            match &job {
-                Job::Deliver { frames, hidden_from, last } => {
+            match &mut job {
+                Job::Deliver { frames, hidden_from, last, writing } => {
+                    writing.enter();
                     let end = (started_at + budget).min(here.len());
                     here.deliver(frames, hidden_from, started_at..end);
                     self.metrics.deliveries.inc_by(frames.events * (end - started_at) as u64);
@@ -305,6 +308,7 @@ impl LocalHub {
                         here.jobs.push_front(job);
                         return true;
                     }
+                    writing.end(&self.metrics.stages.write);
                     here.delivered = *last;
                 }
                 Job::Attach { subscriber, wanted, backlog, last } => {
@@ -435,7 +439,8 @@ mod tests {
             hub.perform(room, Job::Attach { subscriber, wanted, backlog: Bytes::new(), last: Sequence::ZERO });
         }
         let frames = Frames::of_events(vec![wire::Event { seq: 1, ..wire::Event::default() }], |_| true);
-        hub.perform(room, Job::Deliver { frames, hidden_from: None, last: Sequence(1) });
+        let writing = Writing::untraced();
+        hub.perform(room, Job::Deliver { frames, hidden_from: None, last: Sequence(1), writing });
         let heard = || written.iter().map(|written| written.get()).collect::<Vec<_>>();
         assert_eq!(heard().iter().sum::<usize>(), CHUNK, "the rest gets its turn later");
         // Of each list the first, who has heard it; and the last of all, who has not.

@@ -193,8 +193,8 @@ impl Room {
             }
             core.metrics.append_events.observe(batch.events.len() as f64);
             let started_at = Instant::now();
-            let answer = core.log.append(batch).instrument(inner).await;
-            core.metrics.append_seconds.observe(started_at.elapsed().as_secs_f64());
+            let answer = core.log.append(batch).instrument(inner.clone()).await;
+            core.metrics.stages.append.observe(started_at.elapsed().as_secs_f64(), &inner);
             answer
         };
         context.spawn(
@@ -212,7 +212,9 @@ impl Room {
         if let Err(error) = &answer {
             tracing::warn!(room.id = %self.id, error = %error, "could not append to a room");
         }
-        let effects = machine.appended(answer, Instant::now());
+        let begun_at = Instant::now();
+        let effects = machine.appended(answer, begun_at);
+        self.worker.core.metrics.stages.apply.observe(begun_at.elapsed().as_secs_f64(), span);
         self.carry_out(effects, span, context);
         self.flush(context);
         // While it was on its way the room was not idle, and nothing may come after it.

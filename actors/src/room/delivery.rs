@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::portions::{Portion, portions};
 use super::subscribers::reset_frames;
 use super::{Frames, Machine, Room};
-use crate::hub::{HubLink, Job};
+use crate::hub::{HubLink, Job, Writing};
 
 /// Pause before a full hub is tried again: long enough that it has done something, short enough that a
 /// person does not notice.
@@ -58,7 +58,7 @@ impl Room {
         let Some(mut missed) = missed else {
             self.worker.core.metrics.resets.inc();
             let frames = reset_frames(self.id, head, ResetReason::TooFarBehind);
-            let job = Job::Deliver { frames, hidden_from: None, last: head.seq };
+            let job = Job::Deliver { frames, hidden_from: None, last: head.seq, writing: Writing::untraced() };
             self.subscribers.perform_on(link, &self.worker, self.id, job);
             return Vec::new();
         };
@@ -68,7 +68,8 @@ impl Room {
         for Portion { events, hidden_from, removed } in portions {
             let last = events.last().map_or(head.seq, |event| Sequence(event.seq));
             let frames = Frames::of_events(events, |_| true);
-            let jobs = [Job::Deliver { frames, hidden_from, last }].into_iter();
+            let writing = Writing::untraced();
+            let jobs = [Job::Deliver { frames, hidden_from, last, writing }].into_iter();
             for job in jobs.chain(removed.map(|user| Job::Remove { user })) {
                 self.subscribers.perform_on(link, &self.worker, self.id, job);
             }
@@ -101,7 +102,7 @@ impl Room {
         let gone: Vec<UserId> = self.subscribers.users().filter(|user| state.role(*user).is_none()).collect();
         self.worker.core.metrics.resets.inc();
         let frames = reset_frames(self.id, head, ResetReason::NewEpoch);
-        let job = Job::Deliver { frames, hidden_from: None, last: head.seq };
+        let job = Job::Deliver { frames, hidden_from: None, last: head.seq, writing: Writing::untraced() };
         self.subscribers.perform_everywhere(&self.worker, self.id, &job);
         gone.into_iter().for_each(|user| self.remove_user(user));
         self.hand_over_later(context);
@@ -113,15 +114,17 @@ impl Room {
         if self.subscribers.is_empty() {
             return;
         }
-        let _entered = tracing::debug_span!(
+        let span = tracing::debug_span!(
             target: crate::TRACE, parent: span, "room.fan_out", room.id = %self.id, message.seq = last.0, events = events.len()
-        )
-        .entered();
+        );
+        let _entered = span.enter();
+        let writing = Writing::begin(&span);
         let portions: Vec<_> = portions(state, self.subscribers.users(), events).collect();
         for Portion { events, hidden_from, removed: _ } in portions {
             let last = events.last().map_or(last, |event| Sequence(event.seq));
             let frames = Frames::of_events(events, |format| self.subscribers.wants(format));
-            self.subscribers.perform_everywhere(&self.worker, self.id, &Job::Deliver { frames, hidden_from, last });
+            let job = Job::Deliver { frames, hidden_from, last, writing: writing.clone() };
+            self.subscribers.perform_everywhere(&self.worker, self.id, &job);
         }
         self.hand_over_later(context);
     }

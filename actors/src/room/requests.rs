@@ -110,8 +110,11 @@ impl Handler<Heard> for Room {
         let Heard { told, span, weight: _until_handled } = heard;
         let effects = match told {
             Told::Events(events) => {
-                self.worker.core.metrics.events_heard.inc_by(events.len() as u64);
-                machine.heard(events)
+                let (metrics, begun_at) = (&self.worker.core.metrics, Instant::now());
+                metrics.events_heard.inc_by(events.len() as u64);
+                let effects = machine.heard(events);
+                metrics.stages.apply.observe(begun_at.elapsed().as_secs_f64(), &span);
+                effects
             }
             Told::Head(head) => machine.told_head(head),
             Told::Typing(signal) => return self.show_typing(signal),

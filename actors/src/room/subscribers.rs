@@ -5,7 +5,7 @@ use bobchat_proto::ids::{Position, RoomId, UserId};
 use bobchat_proto::wire::{self, ResetReason, server_frame::Body};
 
 use super::Frames;
-use crate::hub::{HubLink, Job, Perform, SessionId, Subscriber};
+use crate::hub::{HubLink, Job, Perform, SessionId, Subscriber, Writing};
 use crate::random::RandomState;
 use crate::worker::Worker;
 
@@ -196,7 +196,12 @@ impl HubHere {
     fn give_up(&mut self, room: RoomId, head: Position) {
         self.backlog.retain(|job| !matches!(job, Job::Deliver { .. }));
         let frames = reset_frames(room, head, ResetReason::TooFarBehind);
-        self.backlog.push_back(Job::Deliver { frames, hidden_from: None, last: head.seq });
+        self.backlog.push_back(Job::Deliver {
+            frames,
+            hidden_from: None,
+            last: head.seq,
+            writing: Writing::untraced(),
+        });
     }
 }
 

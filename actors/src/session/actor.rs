@@ -18,6 +18,7 @@ use super::reads::{Readable, Reads};
 use super::{Incoming, Inlet, auth, catch_up, frame};
 use crate::bucket::{Bucket, Verdict};
 use crate::hub::{Outlet, Wire};
+use crate::metrics::Asked;
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
 use crate::room::Detach;
@@ -219,11 +220,15 @@ impl Session {
         context: &mut Context<Self>,
     ) {
         self.authenticating = true;
+        let begun_at = Instant::now();
         let signing_in = auth::sign_in(self.worker.clone(), self.outlet.session, judging, cursors);
         context.spawn(wrap_future::<_, Self>(signing_in).map(move |outcome, session, context| {
             session.authenticating = false;
             match outcome {
-                Ok(signed_in) => session.signed_in(id, signed_in, context),
+                Ok(signed_in) => {
+                    session.worker.core.metrics.stages.sign_in.observe(begun_at.elapsed().as_secs_f64());
+                    session.signed_in(id, signed_in, context);
+                }
                 Err(error) => session.not_signed_in(id, error),
             }
             session.look(context);
@@ -349,8 +354,13 @@ impl Session {
             target: crate::TRACE, parent: None, "session.frame",
             request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
         );
+        let (stages, asked, begun_at) = (self.worker.core.metrics.stages.clone(), asked(&request), Instant::now());
         let performed = span.in_scope(|| operations::perform(&self.worker, acting, request));
-        tracing::Instrument::instrument(performed, span)
+        async move {
+            let answer = tracing::Instrument::instrument(performed, span.clone()).await;
+            stages.answered(asked, begun_at, &span);
+            answer
+        }
     }
 
     fn begin_pages(&mut self, context: &mut Context<Self>) {
@@ -402,6 +412,14 @@ const FLOOD_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 /// The wait that is advised to a client with too many unanswered requests.
 const BUSY_WAIT: std::time::Duration = std::time::Duration::from_millis(100);
 
+fn asked(request: &Request) -> Asked {
+    match request {
+        Request::MessageSend(_) => Asked::Send,
+        page if operations::asks_for_a_page(page) => Asked::Page,
+        _ => Asked::Other,
+    }
+}
+
 async fn judge(turns: Turns, worker: Rc<Worker>, token: String) -> Result<Identity, wire::Error> {
     turns.take(worker.core.authenticator.authenticate(&token)).await
 }
@@ -410,7 +428,7 @@ fn encode(worker: &Worker, id: Option<u64>, answer: Result<ok::Result, wire::Err
     let body = match answer {
         Ok(result) => Body::Ok(wire::Ok { result: Some(result) }),
         Err(error) => {
-            worker.core.metrics.requests_failed.inc();
+            worker.core.metrics.failed(&error.code);
             Body::Error(error)
         }
     };
@@ -449,8 +467,10 @@ impl Drop for Session {
 
 impl StreamHandler<Readable> for Session {
     fn handle(&mut self, _: Readable, context: &mut Context<Self>) {
+        let begun_at = Instant::now();
         self.outlet.hear(self.worker.hub.second());
         self.look(context);
+        self.worker.core.metrics.stages.decode.observe(begun_at.elapsed().as_secs_f64());
     }
 
     fn finished(&mut self, context: &mut Context<Self>) {

@@ -3,7 +3,7 @@ use std::time::Instant;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use scylla::errors::{
     DbError, ExecutionError, NextPageError, PagerExecutionError, RequestAttemptError, RequestError, WriteType,
@@ -35,11 +35,14 @@ struct Compared {
     outcome: &'static str,
 }
 
+/// From 0.5 ms, a read from memory nearby, to 10 s, beyond the deadline of a request. Few, for there is one of each for
+/// every table and kind.
+const BUCKETS: [f64; 12] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
 impl Default for CassandraMetrics {
     fn default() -> Self {
         Self {
-            // From 250 µs, a read from memory nearby, to 8 s, beyond the deadline of a request.
-            request_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_25, 2.0, 16))),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             request_errors: Family::default(),
             compare_and_sets: Family::default(),
         }
@@ -50,6 +53,10 @@ impl CassandraMetrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // Not absent until they happen: else the first of a kind would be no increase.
+        for kind in ["no_answer", "no_connection", "read_timeout", "write_timeout", "other"] {
+            drop(metrics.request_errors.get_or_create(&Failed { kind }));
+        }
         let seconds = "Time until Cassandra answers, tries at other nodes included";
         registry.register("bobchat_cassandra_request_seconds", seconds, metrics.request_seconds.clone());
         let errors = "Requests that Cassandra did not answer well";

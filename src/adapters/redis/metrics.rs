@@ -63,6 +63,10 @@ impl RedisMetrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // Those that no Redis chooses are 0 from the start, not absent: else the first would be no increase.
+        for kind in ["not_sent", "no_answer"] {
+            drop(metrics.call_errors.get_or_create(&Kind { kind: kind.into() }));
+        }
         let round_trips = "Time until Redis answers, by script and command";
         registry.register("bobchat_redis_call_seconds", round_trips, metrics.call_seconds.clone());
         let errors = "Calls of Redis that failed: not sent, not answered, or refused with this code";

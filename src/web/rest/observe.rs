@@ -87,7 +87,7 @@ pub(super) async fn count<B: MessageBody + 'static>(
     if let Some(edge) = edge {
         // A client may invent methods; those of the API are few.
         let method = if is_known(method.as_str()) { method.as_str() } else { "other" };
-        edge.metrics.observe(method, route, status, elapsed.as_secs_f64());
+        edge.metrics.observe(method, route, status, elapsed.as_secs_f64(), &Span::current());
     }
     tracing::debug!(http.response.status_code = status, duration_ms = elapsed.as_secs_f64() * 1e3, "request answered");
     Ok(response)

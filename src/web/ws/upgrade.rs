@@ -18,6 +18,7 @@ use bobchat_proto::wire;
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use super::handshake::{self, Accepted};
 use super::socket::{Socket, SocketInlet};
@@ -45,6 +46,7 @@ pub struct Upgrade {
 impl Upgrade {
     /// Answers a request, and makes a session of its socket when it may become one.
     pub async fn serve<S: Socket>(self, request: Request, mut framed: Framed<S, Codec>) {
+        let begun_at = Instant::now();
         let admitted = self.admit(&request).await;
         let answered = match &admitted {
             Ok((accepted, ..)) => tokio::time::timeout(ANSWER_DEADLINE, switch(&request, accepted, &mut framed)).await,
@@ -54,6 +56,7 @@ impl Upgrade {
         let parts = framed.into_parts();
         match parts.io.into_wire() {
             Ok(wire) => {
+                self.worker.core.metrics.stages.accept.observe(begun_at.elapsed().as_secs_f64());
                 let inlet = SocketInlet::new(parts.read_buf, place);
                 Session::start(self.worker, accepted.format, wire, inlet, identity);
             }

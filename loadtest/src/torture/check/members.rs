@@ -111,7 +111,8 @@ impl Check {
         let outside: Vec<_> = self.outside.iter().filter(|outside| outside.room == log.room).copied().collect();
         for Outside { client, room, times, shown, op } in outside {
             let user = self.users.get(&client).copied().unwrap_or_default();
-            let left_at = stays.left_at(user, times).filter(|left_at| shown.seq.0 > *left_at && stands.contains(&shown));
+            let left_at =
+                stays.left_at(user, times).filter(|left_at| shown.seq.0 > *left_at && stands.contains(&shown));
             // A request that was held on its way may be heard after later ones: then there are stays that it knows nothing of.
             if let Some(left_at) = left_at.filter(|_| !stays.was_inside(user, shown.seq.0)) {
                 let (shown, about) = (say(shown), self.about(&[op]));
