@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::canary;
 use crate::html;
 use crate::run::{self, Outcome};
 use crate::say::say;
@@ -34,6 +35,8 @@ enum Command {
     /// Break servers under clients whose every message is checked.
     #[command(subcommand)]
     Torture(torture::cli::Command),
+    /// Measure delivery from outside for as long as it runs, and tell Prometheus. With --once: exit codes as for run.
+    Canary(Box<canary::Options>),
     /// Serve as the floor: one write() a member and burst, and nothing else.
     Floor(floor::Options),
     /// Serve a room as tutorials write it, with actix-web-actors.
@@ -88,6 +91,7 @@ impl Command {
             Self::Report(reporting) => reporting.run(),
             Self::Part => on_one_thread(run::serve_part()),
             Self::Torture(torturing) => torturing.run(),
+            Self::Canary(options) => on_one_thread(canary::run(*options)),
             Self::Floor(options) => floor::serve(&options).map(|()| ExitCode::SUCCESS),
             Self::Baseline(listen) => baseline::serve(listen.listen).map(|()| ExitCode::SUCCESS),
             Self::Bench(options) => on_one_thread(bench::run(options)),

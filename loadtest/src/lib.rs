@@ -4,6 +4,7 @@
 //!
 //! - [`scenario`]: a load as data. [`mod@run`]: one run of it, from the first connection to the verdict.
 //! - [`traffic`]: what members do. [`html`]: results as a page.
+//! - [`canary`]: two people for each pair of nodes, who talk without end.
 //! - [`torture`]: clients that keep every promise checked while somebody breaks the servers.
 //! - [`load`]: when to send: an open-loop schedule or a closed window.
 //! - [`client`]: members, each one connection, and fleets of them.
@@ -14,6 +15,7 @@
 //! - [`mod@bench`]: the bars of Bobchat, judged.
 
 mod bench;
+mod canary;
 mod cassandra;
 mod check;
 pub mod cli;

@@ -10,6 +10,7 @@
     reason = "helpers of tests are not covered by the exceptions of clippy.toml"
 )]
 
+mod canary;
 mod support;
 mod tinode;
 

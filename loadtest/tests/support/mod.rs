@@ -1,5 +1,6 @@
 //! What the tests of the harness need: a server, a proxy that breaks promises, and the harness itself.
 
+pub mod door;
 pub mod mini;
 pub mod proxy;
 pub mod tinode;
