@@ -15,6 +15,7 @@ GENERATED := cargo test --workspace --locked --test typescript --bin bobchat-pro
 STEP := scripts/step
 SERVER := target/release/bobchat
 SERVER_DEV := target/debug/bobchat
+HARNESS_DEV := target/debug/bobchat-loadtest
 # All that the browser client is built from.
 WEB_SOURCES := $(shell find web \( -name node_modules -o -path web/dist -o -path web/e2e -o -path web/test-results \) -prune \
 	-o -type f -not -name '*.tsbuildinfo' -print 2>/dev/null)
@@ -83,9 +84,10 @@ image: ## Builds the container image bobchat, with podman or docker
 	  --build-arg "VERSION=$(VERSION)" --build-arg "REVISION=$$(git rev-parse HEAD)" .
 
 .PHONY: test-ops
-test-ops: ## Tries the chart, the image and the compose files as they are meant to be run (some twenty-five minutes, as root)
-	@scripts/need cassandra compose containers helm jaeger jq kube-apiserver
+test-ops: ## Tries traces, the chart, the image and the compose files as they are meant to be run (some half an hour, as root)
+	@scripts/need cassandra compose containers helm jaeger jq kube-apiserver promtool redis
 	@$(STEP) "build" $(HARNESS)
+	@$(STEP) "traces" target/tools/venv/bin/python scripts/ops/test-traces $(SERVER_DEV) $(HARNESS_DEV)
 	@$(STEP) "chart" target/tools/venv/bin/python scripts/ops/test-chart $(SERVER_DEV)
 	@$(STEP) "chart, installed" target/tools/venv/bin/python scripts/ops/test-kubernetes
 	@$(STEP) "Dockerfile" target/tools/venv/bin/hadolint Dockerfile
