@@ -84,9 +84,10 @@ image: ## Builds the container image bobchat, with podman or docker
 	  --build-arg "VERSION=$(VERSION)" --build-arg "REVISION=$$(git rev-parse HEAD)" .
 
 .PHONY: test-ops
-test-ops: ## Tries traces, the chart, the image and the compose files as they are meant to be run (some half an hour, as root)
+test-ops: ## Tries dashboards, traces, the chart, the image and the compose files as they are meant to be run (some half an hour, as root)
 	@scripts/need cassandra compose containers helm jaeger jq kube-apiserver promtool redis
 	@$(STEP) "build" $(HARNESS)
+	@$(STEP) "dashboards" target/tools/venv/bin/python scripts/ops/test-dashboards $(SERVER_DEV) $(HARNESS_DEV)
 	@$(STEP) "traces" target/tools/venv/bin/python scripts/ops/test-traces $(SERVER_DEV) $(HARNESS_DEV)
 	@$(STEP) "chart" target/tools/venv/bin/python scripts/ops/test-chart $(SERVER_DEV)
 	@$(STEP) "chart, installed" target/tools/venv/bin/python scripts/ops/test-kubernetes
@@ -135,6 +136,7 @@ check: web/node_modules/.package-lock.json ## Format, lints, documentation, depe
 	@scripts/need cargo-deny
 	@$(STEP) "dependencies" scripts/check-dependencies
 	@$(STEP) "generated files" $(GENERATED)
+	@$(STEP) "dashboards" monitoring/grafana/generate --check
 	@$(STEP) "web types" npm --prefix web run typecheck
 	@$(STEP) "web lint" npm --prefix web run lint
 	@$(STEP) "web unit tests" npm --prefix web run test
@@ -162,6 +164,7 @@ bench-peers: loadtest/peers/node_modules/.package-lock.json ## Measures Bobchat 
 generate: ## Writes the generated files anew; commit what changes
 	@cargo run --locked -p bobchat-proto-generate
 	@BOBCHAT_REGENERATE=1 $(GENERATED)
+	@monitoring/grafana/generate
 	@BOBCHAT_REGENERATE=1 cargo test --workspace --locked --test api the_document_is_the_one
 
 .PHONY: web

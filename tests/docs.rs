@@ -37,19 +37,68 @@ fn every_alert_has_a_runbook_and_goes_by_metrics_that_exist() {
         assert!(rules.contains(&format!("runbook: docs/runbooks.md#{heading}\n")), "{alert} does not name its runbook");
         assert!(tests.contains(&format!("  - name: {alert}\n")), "rules.test.yaml does not show {alert}");
     }
+    for dashboard in rules.lines().filter_map(|line| line.trim().strip_prefix("dashboard: /d/bobchat-")) {
+        assert!(
+            root.join(format!("monitoring/grafana/dashboards/{dashboard}.json")).exists(),
+            "no dashboard {dashboard}"
+        );
+    }
+    go_by_metrics_that_exist("rules.yaml", &rules);
+}
+
+/// Their queries are run on a real Prometheus (`make test-ops`); here is what can be seen without one.
+#[test]
+fn every_dashboard_goes_by_metrics_that_exist_and_links_to_runbooks_that_do() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let runbooks = headings(
+        &std::fs::read_to_string(root.join("docs/runbooks.md")).expect("a file of the repository can be read"),
+    );
+    let mut files = Vec::new();
+    find_files(&root.join("monitoring/grafana/dashboards"), "json", &mut files);
+    assert!(files.len() >= 5, "the dashboards were not found: {files:?}");
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a dashboard can be read");
+        let dashboard: serde_json::Value = serde_json::from_str(&text).expect("a dashboard is JSON");
+        let name = file.display();
+        assert_eq!(dashboard["uid"], format!("bobchat-{}", file.file_stem().expect("a name").display()));
+        let panels = dashboard["panels"].as_array().expect("panels");
+        let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().expect("an id")).collect();
+        assert_eq!(ids.len(), panels.len(), "{name}: two panels have one id");
+        for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+            let title = &panel["title"];
+            assert!(
+                panel["description"].as_str().is_some_and(|text| !text.is_empty()),
+                "{name}: {title}: no description"
+            );
+            assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{name}: {title}: no unit");
+            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{name}: {title}: a fixed datasource");
+            for target in panel["targets"].as_array().expect("targets") {
+                go_by_metrics_that_exist(&format!("{name}: {title}"), target["expr"].as_str().expect("a query"));
+            }
+        }
+        for runbook in text.split("${runbooks}#").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(runbooks.contains(runbook), "{name}: no runbook {runbook}");
+        }
+    }
+}
+
+/// Every name of a metric in `text` is one of the program, or of the canary.
+fn go_by_metrics_that_exist(place: &str, text: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
-    for folder in ["src", "actors/src"] {
+    for folder in ["src", "actors/src", "loadtest/src/canary"] {
         find_files(&root.join(folder), "rs", &mut sources);
     }
     let sources: String =
         sources.iter().map(|path| std::fs::read_to_string(path).expect("a source can be read")).collect();
-    let names = rules.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-    for name in names.filter(|name| name.starts_with("bobchat_")) {
-        let registered = ["_total", "_bucket"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    let names = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
+    for name in names.filter(|name| name.starts_with("bobchat_") || name.starts_with("process_")) {
+        let endings = ["_total", "_bucket", "_count", "_info"];
+        let registered = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
         // Some registries put the beginning before the name themselves.
-        let short = registered.trim_start_matches("bobchat_");
+        let short = registered.trim_start_matches("bobchat_").trim_start_matches("canary_");
         let known = [registered, short].iter().any(|name| sources.contains(&format!("\"{name}\"")));
-        assert!(known, "no metric is named {name}");
+        assert!(known, "{place}: no metric is named {name}");
     }
 }
 
