@@ -33,6 +33,22 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && cp target/dist/bobchat /usr/local/bin/bobchat \
     && mkdir -m 0700 /data
 
+# docker build --target canary: two people who talk without end (docs/loadtest.md). An image of its own, so that the
+# server's has nothing that the server does not need; built only when it is asked for.
+FROM server AS harness
+ARG TARGETARCH
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target,id=bobchat-target-$TARGETARCH \
+    cargo build --profile dist --locked --package bobchat-loadtest \
+    && cp target/dist/bobchat-loadtest /usr/local/bin/bobchat-loadtest
+
+FROM ${BASE} AS canary
+COPY LICENSE /usr/share/doc/bobchat/LICENSE
+COPY --from=harness /usr/local/bin/bobchat-loadtest /usr/local/bin/bobchat-loadtest
+EXPOSE 9464
+USER 65532:65532
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/local/bin/bobchat-loadtest"]
+
 FROM ${BASE}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
