@@ -1,7 +1,7 @@
 //! The bars of Bobchat, measured and judged: the server on one core, the harness on the other.
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
-//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`hostile`], [`harness`]: one file a kind of measurement.
+//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`telemetry`], [`hostile`], [`harness`]: one file a kind of measurement.
 //! - [`cluster`]: the bars of nodes that share Redis and Cassandra. [`peers`]: Bobchat beside servers that people use.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
@@ -18,6 +18,7 @@ mod judge;
 mod output;
 pub(crate) mod peers;
 mod start;
+mod telemetry;
 mod window;
 
 use std::path::PathBuf;
@@ -109,6 +110,7 @@ impl Bench {
     async fn measure(&mut self) -> anyhow::Result<()> {
         fanout::one_room(self).await?;
         fanout::many_rooms(self).await?;
+        telemetry::measure(self).await?;
         window::measure(self).await?;
         idle::measure(self).await?;
         if self.wants(Bar::History) || self.wants(Bar::Start) || self.wants(Bar::StartAfterKill) {

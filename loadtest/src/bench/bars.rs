@@ -20,6 +20,8 @@ pub(crate) enum Bar {
     Fanout32,
     /// Server CPU per delivery, 100 rooms of 10, stored and acked.
     Rooms,
+    /// Server CPU per delivery, the same load, with all telemetry against without.
+    Telemetry,
     /// Mean commit batch of one room with a window of 32.
     WindowBatch,
     /// Acked messages a second of one room with a window of 32.
@@ -56,6 +58,7 @@ impl Judged for Bar {
             Self::Fanout8 => "fanout_8",
             Self::Fanout32 => "fanout_32",
             Self::Rooms => "rooms",
+            Self::Telemetry => "telemetry",
             Self::WindowBatch => "window_batch",
             Self::WindowRate => "window_rate",
             Self::Idle => "idle",
@@ -74,6 +77,7 @@ impl Judged for Bar {
             Self::Fanout8 => "CPU per delivery, 1 room x 1000, bursts of 8",
             Self::Fanout32 => "CPU per delivery, 1 room x 1000, bursts of 32",
             Self::Rooms => "CPU per delivery, 100 rooms x 10, stored and acked",
+            Self::Telemetry => "CPU per delivery, telemetry on against off, 100 rooms x 10",
             Self::WindowBatch => "one room, window 32: mean commit batch",
             Self::WindowRate => "one room, window 32: acked/s against bare redb",
             Self::Idle => "memory per idle connection",
@@ -89,7 +93,7 @@ impl Judged for Bar {
     fn unit(self) -> &'static str {
         match self {
             Self::Fanout1 | Self::Fanout8 | Self::Fanout32 | Self::Rooms | Self::WindowRate | Self::History => "x",
-            Self::HostileLatency => "x",
+            Self::HostileLatency | Self::Telemetry => "x",
             Self::WindowBatch => "messages",
             Self::Idle | Self::HostileMemory => "KB",
             Self::Start | Self::StartAfterKill => "s",
@@ -103,6 +107,7 @@ impl Judged for Bar {
             Self::Fanout8 => (1.15, 1.35, false),
             Self::Fanout32 => (1.20, 1.5, false),
             Self::Rooms => (1.25, 1.6, false),
+            Self::Telemetry => (1.02, 1.05, false),
             Self::WindowBatch => (14.0, 8.0, true),
             Self::WindowRate => (0.7, 0.4, true),
             Self::Idle => (3.5, 5.0, false),

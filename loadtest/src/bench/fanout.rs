@@ -27,7 +27,7 @@ const ONE_ROOM: Shape = Shape { rooms: 1, members: 1_000, receivers: 1_000, byte
 const MANY_ROOMS: Shape = Shape { rooms: 100, members: 10, receivers: 10, bytes: BYTES };
 
 /// A server with members in it.
-struct Subject {
+pub(super) struct Subject {
     fleet: Fleet,
     process: Process,
     acks: bool,
@@ -35,8 +35,8 @@ struct Subject {
 
 /// What one measurement gave.
 #[derive(Clone, Copy)]
-struct Measured {
-    us_per_delivery: f64,
+pub(super) struct Measured {
+    pub(super) us_per_delivery: f64,
     deliveries_per_read: f64,
     p99_us: u64,
 }
@@ -49,7 +49,11 @@ impl Measured {
 }
 
 impl Subject {
-    async fn of(server: &Bobchat, shape: Shape) -> anyhow::Result<Self> {
+    /// Bobchat, with guests in its rooms.
+    ///
+    /// # Errors
+    /// When somebody cannot enter.
+    pub(super) async fn of(server: &Bobchat, shape: Shape) -> anyhow::Result<Self> {
         let users = sign_in_guests(&server.authority(), shape.rooms * shape.members)?;
         let fleet = Fleet::enter(&server.target(), shape, &users).await?;
         Ok(Self { fleet, process: server.process(), acks: true })
@@ -60,7 +64,11 @@ impl Subject {
         Ok(Self { fleet, process: other.process(), acks })
     }
 
-    async fn measure(&self, schedule: Schedule) -> anyhow::Result<Measured> {
+    /// Runs a load.
+    ///
+    /// # Errors
+    /// When the server is gone.
+    pub(super) async fn measure(&self, schedule: Schedule) -> anyhow::Result<Measured> {
         let checker = &self.fleet.shared.checker;
         checker.borrow_mut().begin();
         let before = self.process.usage()?;
@@ -77,7 +85,10 @@ impl Subject {
     }
 
     /// Closes the members; a broken promise makes the figures worthless.
-    fn finish(self, name: &str) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When one was broken.
+    pub(super) fn finish(self, name: &str) -> anyhow::Result<()> {
         let violations = self.fleet.finish(self.acks);
         anyhow::ensure!(violations.is_empty(), "{name} broke a promise: {:?}", violations.examples);
         Ok(())
