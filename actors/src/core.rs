@@ -224,13 +224,13 @@ impl Core {
         self.sessions_live.load(Ordering::Relaxed)
     }
 
-    /// Tells every client to come back elsewhere and waits until they have left, at most for `limit`.
-    /// Returns how many were still there.
+    /// Tells every client to come back elsewhere, spread over half of `limit` where there are many, and waits until they
+    /// have left, at most for all of it. Returns how many were still there.
     pub async fn drain(&self, limit: Duration) -> usize {
         self.draining.store(true, Ordering::Relaxed);
         for hub in self.hubs() {
             // Once a life; the bound is not for this.
-            hub.address.do_send(Drain);
+            hub.address.do_send(Drain { within: limit / 2 });
         }
         let deadline = tokio::time::Instant::now() + limit;
         while self.session_count() > 0 && tokio::time::Instant::now() < deadline {

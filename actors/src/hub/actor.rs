@@ -1,4 +1,5 @@
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult};
 use bobchat_proto::error::CloseCode;
@@ -6,7 +7,7 @@ use bobchat_proto::ids::{RoomId, Sequence};
 use tokio::time::Instant;
 
 use super::sweep::SWEEP_EVERY;
-use super::{Job, SessionId, Subscriber};
+use super::{Job, Outlet, SessionId, Subscriber};
 use crate::room::Frames;
 use crate::worker::Worker;
 
@@ -14,19 +15,27 @@ use crate::worker::Worker;
 /// later, so the bound costs time, not events (log protocol, rule 29).
 const MAILBOX_MAX: usize = 4096;
 
+/// Between two portions of those who are told to come back elsewhere.
+const DISMISS_EVERY: Duration = Duration::from_millis(50);
+
+/// Connections in such a portion, at least: 1000 a second, of which a thread elsewhere takes in several times as many.
+const DISMISSED_AT_ONCE_MIN: usize = 50;
+
 /// The actor of one worker thread's connections. See [`super::LocalHub`] for what it does: the actor only
 /// lets other threads ask for it, and keeps time.
 pub struct Hub {
     worker: Rc<Worker>,
     /// When the next sweep is due.
     sweep_at: Instant,
+    /// Connections that are still to be told to come back elsewhere.
+    leaving: Vec<Rc<Outlet>>,
 }
 
 impl Hub {
     /// The hub of `worker`'s thread.
     #[must_use]
     pub fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, sweep_at: Instant::now() + SWEEP_EVERY }
+        Self { worker, sweep_at: Instant::now() + SWEEP_EVERY, leaving: Vec::new() }
     }
 }
 
@@ -55,6 +64,19 @@ impl Hub {
         self.worker.core.metrics.stages.worker_delay.observe(delay.as_secs_f64());
         self.sweep_at = now + SWEEP_EVERY;
         self.worker.hub.sweep();
+    }
+}
+
+impl Hub {
+    /// Tells so many that they are to come back elsewhere, and the others later.
+    fn dismiss(&mut self, at_once: usize, context: &mut Context<Self>) {
+        let rest = self.leaving.len().saturating_sub(at_once);
+        for outlet in self.leaving.drain(rest..) {
+            outlet.close(CloseCode::Draining);
+        }
+        if rest > 0 {
+            context.run_later(DISMISS_EVERY, move |hub, context| hub.dismiss(at_once, context));
+        }
     }
 }
 
@@ -176,15 +198,23 @@ impl Handler<RoomDied> for Hub {
     }
 }
 
-/// Tells every connection to come back elsewhere.
+/// Tells every connection to come back elsewhere: not all at once, for each comes as a handshake, a token to be judged and
+/// rooms to be resumed to whoever takes it. Those that are not told yet are served as before.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct Drain {
+    /// The time until all are told.
+    pub within: Duration,
+}
 
 impl Handler<Drain> for Hub {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        self.worker.hub.drain();
+    fn handle(&mut self, drain: Drain, context: &mut Self::Context) {
+        self.leaving = self.worker.hub.begin_drain();
+        let steps = (drain.within.as_millis() / DISMISS_EVERY.as_millis()).max(1);
+        let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+        let at_once = self.leaving.len().div_ceil(steps).max(DISMISSED_AT_ONCE_MIN);
+        self.dismiss(at_once, context);
     }
 }

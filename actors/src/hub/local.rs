@@ -229,12 +229,10 @@ impl LocalHub {
         self.len() == 0
     }
 
-    /// Tells every connection to come back elsewhere, and new ones too.
-    pub fn drain(&self) {
+    /// Tells new connections to come back elsewhere. Returns the others, which are still to be told.
+    pub(super) fn begin_drain(&self) -> Vec<Rc<Outlet>> {
         self.draining.set(true);
-        for outlet in self.outlets() {
-            outlet.close(CloseCode::Draining);
-        }
+        self.outlets()
     }
 
     /// What a room that comes back has to know: the seq up to which this thread's subscribers have been
