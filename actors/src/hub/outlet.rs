@@ -121,6 +121,8 @@ pub struct Outlet<W: Wire + ?Sized = dyn Wire> {
     pub format: Format,
     state: Cell<State>,
     waiting: Cell<usize>,
+    /// Of what waits, what the wire holds and the queue does not.
+    held: Cell<usize>,
     wire: W,
 }
 
@@ -146,6 +148,7 @@ impl Outlet {
             format,
             state: Cell::new(State::Open),
             waiting: Cell::new(0),
+            held: Cell::new(0),
             wire,
         })
     }
@@ -214,9 +217,15 @@ impl Outlet {
             return self.enqueue(bytes.clone());
         }
         match self.wire.try_write(bytes) {
-            Ok(written) if written == bytes.len() => {}
-            Ok(written) => self.enqueue(bytes.slice(written..)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.enqueue(bytes.clone()),
+            Ok(written) if written == bytes.len() => self.count_held(),
+            Ok(written) => {
+                self.count_held();
+                self.enqueue(bytes.slice(written..));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.count_held();
+                self.enqueue(bytes.clone());
+            }
             Err(_) => self.die(),
         }
     }
@@ -239,7 +248,8 @@ impl Outlet {
     }
 
     /// Ends the connection with a close frame, behind what waits. Of what waits for a slow consumer, only
-    /// the piece that is partly written still goes out, so that the client sees whole frames.
+    /// the piece that is partly written still goes out, and what the wire holds of it, so that the client sees whole
+    /// frames.
     pub fn close(&self, code: CloseCode) {
         if self.state.get() != State::Open {
             return;
@@ -250,7 +260,7 @@ impl Outlet {
             let keep = queue.front().map_or(0, Bytes::len);
             queue.truncate(1);
             drop(queue);
-            self.settle(self.waiting.get().saturating_sub(keep));
+            self.settle(self.waiting.get().saturating_sub(keep + self.held.get()));
         }
         self.enqueue_unbounded(frame::close(code));
         self.state.set(State::Closing);
@@ -270,6 +280,7 @@ impl Outlet {
     pub fn die(&self) {
         self.state.set(State::Dead);
         self.queue.replace(VecDeque::new());
+        self.held.set(0);
         self.settle(self.waiting.get());
         self.wake();
     }
@@ -314,7 +325,11 @@ impl Outlet {
         match written {
             Ok(written) => self.dequeue(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.die(),
+            Err(_) => return self.die(),
+        }
+        self.count_held();
+        if self.awaited.get() {
+            self.wake();
         }
     }
 
@@ -335,7 +350,25 @@ impl Outlet {
         }
         drop(queue);
         self.settle(written);
-        if self.awaited.get() {
+    }
+
+    /// Counts what the wire holds among what waits. It is one record at most, taken when nothing waited or what waited
+    /// was within its bound, so it is not held to that bound itself.
+    fn count_held(&self) {
+        let (before, now) = (self.held.get(), self.wire.held());
+        if before != now {
+            self.recount_held(before, now);
+        }
+    }
+
+    #[cold]
+    fn recount_held(&self, before: usize, now: usize) {
+        let was_empty = self.waiting.get() == 0;
+        self.held.set(now);
+        self.settle(before);
+        self.waiting.set(self.waiting.get() + now);
+        self.budget.waiting.fetch_add(now, Ordering::Relaxed);
+        if was_empty {
             self.wake();
         }
     }

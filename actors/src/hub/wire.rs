@@ -14,7 +14,7 @@ pub trait Wire {
     /// Wakes the task when something can be read. May be ready too early.
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Writes as much of `bytes` as fits now.
+    /// Writes as much of `bytes` as fits now. What it takes and the socket does not, it [holds](Wire::held).
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when nothing fits; anything else ends the connection.
@@ -25,6 +25,12 @@ pub trait Wire {
     /// # Errors
     /// As [`Wire::try_write`].
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Bytes that the wire has taken and the socket has not: what is encrypted stays in the order in which it was, so it
+    /// cannot be given back. They leave with the next write, one of nothing included.
+    fn held(&self) -> usize {
+        0
+    }
 
     /// Says to the peer that nothing more comes; what was written still arrives.
     fn shutdown(&self);
