@@ -37,7 +37,7 @@ pub use login::Login;
 pub use network::Network;
 pub use read::Effective;
 pub use redis::{Redis, RedisServers, RedisUrl};
-pub use server::{Origin, Server};
+pub use server::{Origin, Server, TlsFiles};
 pub use sources::{Overrides, Sources};
 pub use store::Store;
 pub use telemetry::{LogFormat, Telemetry};

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_rt::task::JoinHandle;
 use actix_server::{Server, ServerHandle};
 use bobchat_actors::metrics::Metrics;
 use bobchat_actors::nodes::NodePort;
@@ -38,6 +39,7 @@ use crate::settings::{Heeding, SettingsMetrics};
 use crate::telemetry::Controls;
 use crate::telemetry::metrics::HttpMetrics;
 use crate::web::public::Public;
+use crate::web::tls::{Certificates, TlsMetrics, Watch};
 pub use error::StartError;
 use listen::Place;
 use open::Opened;
@@ -59,6 +61,8 @@ pub struct Node {
     operators: Operators,
     shared: Option<Shared>,
     server: ServerHandle,
+    /// What looks after the certificate, where there is one.
+    watch: Option<JoinHandle<()>>,
     drain_timeout: Duration,
 }
 
@@ -74,11 +78,21 @@ impl Node {
         let operators = Operators::start(layers.own().server.admin_listen)?;
         // On the heap: it is large, and whoever starts a node would carry it about.
         match Box::pin(Self::open(layers, telemetry, public, &operators)).await {
-            Ok(Running { address, core, auth, shared, server, drain_timeout }) => {
+            Ok(Running { address, core, auth, shared, server, watch, drain_timeout }) => {
                 operators.readiness.open();
                 let (handle, admin_address) = (server.handle(), operators.address);
-                let node =
-                    Self { address, admin_address, core, auth, operators, shared, server: handle, drain_timeout };
+                let watch = watch.map(|watch| actix_rt::spawn(watch.run()));
+                let node = Self {
+                    address,
+                    admin_address,
+                    core,
+                    auth,
+                    operators,
+                    shared,
+                    server: handle,
+                    watch,
+                    drain_timeout,
+                };
                 Ok((node, server))
             }
             Err(error) => {
@@ -97,6 +111,14 @@ impl Node {
         let mut registry = Registry::default();
         let layers = Arc::new(layers);
         let config = layers.own();
+        let (tls, watch) = match config.server.tls.clone() {
+            None => (None, None),
+            Some(files) => {
+                let metrics = TlsMetrics::register(&mut registry);
+                let (certificates, watch) = Certificates::load(files, metrics.clone())?;
+                (Some((certificates, metrics)), Some(watch))
+            }
+        };
         let waiting = match config.cluster {
             Some(_) => Waiting::Patient(&operators.readiness),
             None => Waiting::Not,
@@ -140,8 +162,8 @@ impl Node {
         operators.administer(&config.store.data, registry, operator, core.clone(), settings.clone())?;
         Box::pin(prepare::prepare(&core, &auth, waiting)).await?;
         Box::pin(prepare::heed(&settings, waiting)).await?;
-        let server = listen::serve_public(public.listen()?, config, serving).map_err(StartError::Serve)?;
-        Ok(Running { address, core, auth, shared, server, drain_timeout: config.server.drain_timeout })
+        let server = listen::serve_public(public.listen()?, config, serving, tls).map_err(StartError::Serve)?;
+        Ok(Running { address, core, auth, shared, server, watch, drain_timeout: config.server.drain_timeout })
     }
 
     /// Stops in good order: is no longer ready, takes no new connection, tells clients to come back, waits
@@ -149,6 +171,9 @@ impl Node {
     /// many connections were cut off.
     pub async fn stop(&self) -> usize {
         self.operators.readiness.close();
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
         self.server.pause().await;
         let begin = Instant::now();
         let left = self.core.drain(self.drain_timeout).await;
@@ -168,6 +193,7 @@ struct Running {
     auth: Arc<auth::Service>,
     shared: Option<Shared>,
     server: Server,
+    watch: Option<Watch>,
     drain_timeout: Duration,
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`public`]: all of what follows but the last, put together for one thread.
 //! - [`ws`]: the chat socket, which takes whole connections and is no route of the application.
+//! - [`tls`]: what clients speak over where the server has a certificate.
 //! - [`rest`]: the API, thin over the core's operations.
 //! - [`docs`]: its description, for programs and for people.
 //! - [`assets`]: the browser client.
@@ -20,4 +21,5 @@ pub mod error;
 pub mod failure;
 pub mod public;
 pub mod rest;
+pub mod tls;
 pub mod ws;

@@ -39,6 +39,7 @@ pub mod user;
 pub mod worker;
 
 pub use crate::core::{Core, CoreOptions, CorePorts, LiveOptions, SettingsNews};
+pub use crate::turns::Turns;
 pub use crate::worker::Worker;
 
 /// The target of the spans that follow a message from its frame to the commit and the fan-out. They are made

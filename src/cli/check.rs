@@ -2,32 +2,33 @@ mod cassandra;
 mod data;
 mod finding;
 mod redis;
+mod tls;
 
 use std::io::{self, Write as _};
+use std::path::Path;
+
+use jiff::Timestamp;
 
 use super::CommandError;
 use crate::adapters::cassandra::Owner;
 use crate::auth::ExternalIssuers;
 use crate::config::{Config, Effective, Fault, Faults, Sources};
+use crate::web::tls::Identity;
 use finding::Finding;
 
 /// Prints the configuration as it would hold, in the form of a file; then looks at what it names, and says of each
 /// thing whether it is good. Changes nothing. Keys of external issuers are read too.
 pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
     let (config, effective) = Config::explain(sources)?;
-    ExternalIssuers::load(&config.auth.external).map_err(|faults| {
-        let fault = |fault: crate::auth::KeyFault| Fault {
-            key: "auth.external".to_owned(),
-            value: Some(fault.path.display().to_string()),
-            origin: None,
-            expected: fault.cause,
-        };
-        Faults(faults.into_iter().map(fault).collect())
-    })?;
+    let (identity, faults) = read_files(&config);
+    if !faults.is_empty() {
+        return Err(Faults(faults).into());
+    }
     let mut out = io::stdout().lock();
     out.write_all(show(&effective).as_bytes())?;
     writeln!(out, "\n# The configuration is valid. What it names:")?;
-    let findings = look(&config)?;
+    let mut findings = look(&config)?;
+    findings.extend(identity.map(|identity| tls::judge(identity.not_after, Timestamp::now())));
     for finding in &findings {
         writeln!(out, "# {finding}")?;
     }
@@ -36,6 +37,27 @@ pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
         1 => Err(CommandError::Failed("one thing is not as it has to be".to_owned())),
         count => Err(CommandError::Failed(format!("{count} things are not as they have to be"))),
     }
+}
+
+/// Reads the files without which a node does not start; what is wrong with them is wrong with the configuration.
+fn read_files(config: &Config) -> (Option<Identity>, Vec<Fault>) {
+    let fault = |key: &str, file: &Path, expected: String| {
+        let (key, value) = (key.to_owned(), Some(file.display().to_string()));
+        Fault { key, value, origin: None, expected }
+    };
+    let mut faults = Vec::new();
+    if let Err(unusable) = ExternalIssuers::load(&config.auth.external) {
+        faults.extend(unusable.into_iter().map(|key| fault("auth.external", &key.path, key.cause)));
+    }
+    let identity = match config.server.tls.as_ref().map(Identity::load) {
+        None => None,
+        Some(Ok(identity)) => Some(identity),
+        Some(Err(unusable)) => {
+            faults.push(fault(unusable.key, &unusable.file, unusable.cause));
+            None
+        }
+    };
+    (identity, faults)
 }
 
 /// Looks at all that the configuration names.

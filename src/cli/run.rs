@@ -22,7 +22,8 @@ async fn serve(layers: Layers, telemetry: Controls) -> Result<(), CommandError> 
     // From here on, so that a signal while starting is not lost.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let banner = Banner { data: whereabouts(layers.own()) };
+    let scheme = if layers.own().server.tls.is_some() { "https" } else { "http" };
+    let banner = Banner { data: whereabouts(layers.own()), scheme };
     let (node, server) = tokio::select! {
         started = Node::start(layers, telemetry) => started.map_err(CommandError::failed)?,
         // A node may wait for its services for ever; nobody was let in yet, so nothing has to be put in order.
@@ -63,13 +64,15 @@ fn whereabouts(config: &Config) -> String {
 /// What somebody sees who started the server in a terminal.
 struct Banner {
     data: String,
+    /// Of the public address.
+    scheme: &'static str,
 }
 
 impl Banner {
     fn print(&self, node: &Node) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        writeln!(out, "Bobchat {} is ready: http://{}", env!("CARGO_PKG_VERSION"), node.address)?;
-        writeln!(out, "  API page       http://{}/api/docs", node.address)?;
+        writeln!(out, "Bobchat {} is ready: {}://{}", env!("CARGO_PKG_VERSION"), self.scheme, node.address)?;
+        writeln!(out, "  API page       {}://{}/api/docs", self.scheme, node.address)?;
         writeln!(out, "  for operators  http://{} (/metrics, /healthz, /readyz)", node.admin_address)?;
         writeln!(out, "  data           {}", self.data)?;
         writeln!(out, "  to stop it     press Ctrl-C, or send SIGTERM")?;

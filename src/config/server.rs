@@ -1,18 +1,21 @@
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use config::Value;
 
 use super::Network;
-use super::read::{Reader, Setting};
+use super::read::{Reader, Section, Setting};
 
 /// Where the server listens and for whom.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Server {
     /// The public address: WebSocket, REST and the browser client.
     pub listen: SocketAddr,
+    /// What the public address speaks TLS with; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The operator's address: metrics, health, administration.
     pub admin_listen: SocketAddr,
     /// Worker threads; 0 for one per core.
@@ -27,10 +30,35 @@ pub struct Server {
     pub live_settings: bool,
 }
 
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key of the first one.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Reads a pair of keys of which both are given or neither.
+    pub(super) fn read(section: &mut Section<'_>, certificate: &str, key: &str) -> Option<Self> {
+        let files: (Option<PathBuf>, Option<PathBuf>) = (section.get(certificate, None), section.get(key, None));
+        match files {
+            (Some(certificate), Some(key)) => Some(Self { certificate, key }),
+            (None, None) => None,
+            _ => {
+                section.contradiction(&[certificate, key], "only one is given: a certificate needs its key; give both");
+                None
+            }
+        }
+    }
+}
+
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let server = reader.section("server", |section| Self {
             listen: section.get("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
+            tls: TlsFiles::read(section, "tls_certificate", "tls_key"),
             admin_listen: section.get("admin_listen", SocketAddr::from(([127, 0, 0, 1], 8090))),
             workers: usize::try_from(section.within("workers", 0_u64, 0..=1024)).unwrap_or(0),
             allowed_origins: section.get("allowed_origins", Vec::new()),

@@ -6,6 +6,7 @@ use crate::adapters::cassandra;
 use crate::adapters::embedded::OpenError;
 use crate::adapters::redis::CheckError;
 use crate::auth::KeyFault;
+use crate::web::tls::IdentityFault;
 
 /// Why a node could not start: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum StartError {
     /// The keys of external issuers cannot be used.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Keys(Vec<KeyFault>),
+    /// The certificate cannot be shown to clients.
+    #[error(transparent)]
+    Identity(#[from] IdentityFault),
     /// The welcome room could not be made.
     #[error("could not prepare the welcome room: {0}")]
     Welcome(String),

@@ -1,6 +1,5 @@
 //! The two listeners of a node.
 
-use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 
 use actix_http::error::DispatchError;
@@ -14,6 +13,7 @@ use super::error::StartError;
 use crate::config::Config;
 use crate::web::admin::{self, Admin};
 use crate::web::public::Public;
+use crate::web::tls::{Certificates, TlsMetrics};
 
 /// Connections that may wait to be accepted: a storm of reconnects after a restart.
 const BACKLOG: u32 = 4096;
@@ -44,23 +44,32 @@ impl Place {
     }
 }
 
-/// Serves clients, on as many threads as are configured.
-pub(super) fn serve_public(listener: TcpListener, config: &Config, public: Public) -> std::io::Result<Server> {
-    let server = Server::build()
+/// Serves clients, on as many threads as are configured, over TLS where there are certificates.
+pub(super) fn serve_public(
+    listener: TcpListener,
+    config: &Config,
+    public: Public,
+    tls: Option<(Certificates, TlsMetrics)>,
+) -> std::io::Result<Server> {
+    let builder = Server::build()
         .workers(worker_count(config.server.workers))
         .backlog(BACKLOG)
         .disable_signals()
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .listen("public", listener, move || {
-            let with_peer = |stream: TcpStream| {
-                let peer = stream.peer_addr().ok();
-                // Answers are written whole: nothing is gained by waiting for more. Without it all works, only later.
-                let _ = stream.set_nodelay(true);
-                ready(Ok::<_, DispatchError>((stream, peer)))
-            };
-            fn_service(with_peer).and_then(public.service())
-        })?;
+        .shutdown_timeout(SHUTDOWN_SECONDS);
+    let server = match tls {
+        None => builder.listen("public", listener, move || fn_service(with_peer).and_then(public.service()))?,
+        Some((certificates, metrics)) => builder.listen("public", listener, move || {
+            fn_service(with_peer).and_then(public.service_over_tls(certificates.clone(), metrics.clone()))
+        })?,
+    };
     Ok(server.run())
+}
+
+async fn with_peer(stream: TcpStream) -> Result<(TcpStream, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    // Answers are written whole: nothing is gained by waiting for more. Without it all works, only later.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, peer))
 }
 
 /// Serves the operator, on a thread of its own.

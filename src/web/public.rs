@@ -10,12 +10,14 @@ use actix_codec::Framed;
 use actix_http::error::DispatchError;
 use actix_http::h1::Codec;
 use actix_http::{HttpService, Request};
-use actix_service::{Service as _, ServiceFactory, apply_fn_factory, fn_service, map_config};
+use actix_service::{Service as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 use bobchat_actors::{Core, Worker};
+use tokio::net::TcpStream;
 
 use super::rest::{self, Edge, GuestLimit};
+use super::tls::{Certificates, Handshakes, TlsMetrics, TlsStream};
 use super::ws::socket::Socket;
 use super::ws::strangers::Strangers;
 use super::ws::upgrade::Upgrade;
@@ -69,7 +71,41 @@ impl Public {
         &self,
     ) -> impl ServiceFactory<(S, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
     + use<S> {
+        self.service_of(Worker::start(self.core.clone()))
+    }
+
+    /// The same over TLS: what it makes shakes hands over each stream first.
+    pub fn service_over_tls(
+        &self,
+        certificates: Certificates,
+        metrics: TlsMetrics,
+    ) -> impl ServiceFactory<
+        (TcpStream, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<> {
         let worker = Worker::start(self.core.clone());
+        let handshakes = Handshakes {
+            certificates,
+            strangers: self.strangers.clone(),
+            trusted_proxies: self.proxies.clone().into(),
+            turns: worker.strangers.clone(),
+            metrics,
+        };
+        let shake = move |(socket, peer): (TcpStream, Option<SocketAddr>)| {
+            let handshakes = handshakes.clone();
+            async move { handshakes.shake(socket, peer).await.map(|stream| (stream, peer)).map_err(DispatchError::Io) }
+        };
+        fn_service(shake).and_then(self.service_of::<TlsStream>(worker))
+    }
+
+    fn service_of<S: Socket>(
+        &self,
+        worker: Rc<Worker>,
+    ) -> impl ServiceFactory<(S, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
+    + use<S> {
         let turns = worker.strangers.clone();
         let upgrade = Upgrade {
             worker: worker.clone(),

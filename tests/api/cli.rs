@@ -30,6 +30,15 @@ fn configured(file: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// What `bobchat check` answers with these settings, as in the environment: its exit code and all that it says.
+pub(crate) fn check_with(settings: &[(&str, &str)]) -> (Option<i32>, String) {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = bobchat(&["--data", data.path().to_str().unwrap(), "check"]);
+    command.envs(settings.iter().map(|(key, value)| (format!("BOBCHAT__{key}"), value)));
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8([stdout, stderr].concat()).unwrap())
+}
+
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = bobchat(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -16,8 +17,13 @@ use crate::backend;
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a client's bytes go over.
+pub(crate) trait Carrier: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Carrier for S {}
+
 pub(crate) struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Carrier>>,
     next_id: u64,
     /// Events and signals that came while an answer was waited for.
     heard: VecDeque<Value>,
@@ -32,8 +38,13 @@ impl Client {
 
     /// The same; none when the handshake is refused.
     pub(crate) async fn try_connect(address: SocketAddr) -> Option<Self> {
-        let request = format!("ws://{address}/api/v1/ws").into_client_request().unwrap();
         let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(Box::new(stream), &format!("ws://{address}/api/v1/ws")).await
+    }
+
+    /// Connects over a stream that is there already.
+    pub(crate) async fn over(stream: Box<dyn Carrier>, url: &str) -> Option<Self> {
+        let request = url.into_client_request().unwrap();
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
         Some(Self { socket, next_id: 1, heard: VecDeque::new(), user: String::new() })
     }
@@ -46,9 +57,15 @@ impl Client {
     /// Connects, signs in and resumes; gives the answer too.
     pub(crate) async fn resumed(address: SocketAddr, token: &str, cursors: Value) -> (Self, Value) {
         let mut client = Self::connect(address).await;
-        let answer = client.ok("auth", json!({"token": token, "cursors": cursors})).await;
-        client.user = answer["user"]["id"].as_str().unwrap().to_owned();
+        let answer = client.sign_in(token, cursors).await;
         (client, answer)
+    }
+
+    /// Signs in and resumes.
+    pub(crate) async fn sign_in(&mut self, token: &str, cursors: Value) -> Value {
+        let answer = self.ok("auth", json!({"token": token, "cursors": cursors})).await;
+        self.user = answer["user"]["id"].as_str().unwrap().to_owned();
+        answer
     }
 
     /// Sends a request and returns its id.

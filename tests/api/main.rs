@@ -12,6 +12,8 @@ mod attack;
 mod authorization;
 #[path = "backend/alone.rs"]
 mod backend;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod chat;
 mod cli;
 mod client;
@@ -33,5 +35,6 @@ mod server;
 mod settings;
 mod sockets;
 mod sync;
+mod tls;
 mod traces;
 mod turn;

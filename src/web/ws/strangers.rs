@@ -40,7 +40,7 @@ pub enum Crowded {
 #[derive(Debug)]
 pub struct Place {
     strangers: Strangers,
-    address: IpAddr,
+    address: Option<IpAddr>,
 }
 
 impl Strangers {
@@ -60,16 +60,29 @@ impl Strangers {
     /// # Errors
     /// All are taken: some are free again within seconds.
     pub fn admit(&self, address: IpAddr) -> Result<Place, Crowded> {
-        let address = limited_as(address);
+        self.admit_among(Some(limited_as(address)))
+    }
+
+    /// A place for a stranger whose address is not known yet: behind a proxy, the request says it.
+    ///
+    /// # Errors
+    /// As [`Strangers::admit`].
+    pub fn admit_unknown(&self) -> Result<Place, Crowded> {
+        self.admit_among(None)
+    }
+
+    fn admit_among(&self, address: Option<IpAddr>) -> Result<Place, Crowded> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.by_address.get(&address).copied().unwrap_or_default();
-        if count >= self.max.load(Ordering::Relaxed) {
+        let count = address.map(|address| counts.by_address.get(&address).copied().unwrap_or_default());
+        if count.is_some_and(|count| count >= self.max.load(Ordering::Relaxed)) {
             return Err(Crowded::Address);
         }
         if counts.all >= STRANGERS_MAX {
             return Err(Crowded::Server);
         }
-        counts.by_address.insert(address, count.saturating_add(1));
+        if let (Some(address), Some(count)) = (address, count) {
+            counts.by_address.insert(address, count.saturating_add(1));
+        }
         counts.all = counts.all.saturating_add(1);
         Ok(Place { strangers: self.clone(), address })
     }
@@ -79,10 +92,11 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.strangers.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all = counts.all.saturating_sub(1);
-        if let Some(count) = counts.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(count) = counts.by_address.get_mut(&address) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_address.remove(&address);
             }
         }
     }
@@ -118,7 +132,17 @@ mod tests {
         let network = |number: u64| IpAddr::from((0x2001_0db8_0001 << 80 | u128::from(number) << 64).to_be_bytes());
         let places: Vec<_> = (1..STRANGERS_MAX).map(|number| strangers.admit(network(number)).unwrap()).collect();
         assert_eq!(strangers.admit(network(0)).unwrap_err(), Crowded::Server, "as many as there may be");
+        assert_eq!(strangers.admit_unknown().unwrap_err(), Crowded::Server, "also without an address");
         drop(places);
         assert!(strangers.admit(network(0)).is_ok());
+    }
+
+    #[test]
+    fn strangers_behind_a_proxy_do_not_crowd_out_one_another() {
+        let strangers = Strangers::new(1);
+        let places = [strangers.admit_unknown().unwrap(), strangers.admit_unknown().unwrap()];
+        assert_eq!(strangers.counts.lock().unwrap().all, 2);
+        drop(places);
+        assert_eq!(strangers.counts.lock().unwrap().all, 0);
     }
 }
