@@ -36,6 +36,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::config::TlsFiles;
+
 pub use backplane::{BackplaneMetrics, RedisBackplane};
 pub use check::{CheckError, check, is_new_enough};
 use connection::Link;
@@ -52,6 +54,8 @@ pub struct RedisOptions {
     pub servers: Servers,
     /// A PEM file with the authorities that are trusted instead of the machine's, where connections are encrypted.
     pub certificates: Option<PathBuf>,
+    /// This node's own certificate and key, for servers that ask for one.
+    pub identity: Option<TlsFiles>,
     /// Names the deployment that the data belongs to: a Redis that holds another one's is not used.
     pub deployment: String,
     /// Names this node in what it publishes, so that it knows its own.
@@ -78,6 +82,7 @@ impl RedisOptions {
         Self {
             servers,
             certificates: None,
+            identity: None,
             deployment,
             node,
             timeout: Self::TIMEOUT,

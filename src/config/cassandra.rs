@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
+use super::TlsFiles;
 use super::login::Login;
 use super::read::{Reader, Section, Setting};
 use crate::adapters::cassandra::{Keyspace, Replication};
@@ -32,6 +33,8 @@ pub struct Cassandra {
     pub login: Login,
     /// The authorities that sign its nodes' certificates; with them connections are encrypted.
     pub certificates: Option<PathBuf>,
+    /// Who this node is to its nodes; none where they do not ask.
+    pub identity: Option<TlsFiles>,
     /// Connections to each of its nodes.
     pub connections_per_node: NonZeroUsize,
     /// How long a request may take.
@@ -50,12 +53,20 @@ impl Cassandra {
         let nodes: Vec<CassandraNode> = section.get("nodes", Vec::new());
         let seconds = Duration::from_secs;
         let connections = section.within("connections_per_node", 2_u64, 1..=64);
+        let certificates: Option<PathBuf> = section.get("certificates", None);
+        let identity = TlsFiles::read(section, "client_certificate", "client_key");
+        if identity.is_some() && certificates.is_none() {
+            let expected = "a client's certificate is given and nobody to trust: give the authorities in certificates, \
+                with which connections are encrypted";
+            section.contradiction(&["client_certificate", "certificates"], expected);
+        }
         let cassandra = Self {
             keyspace: section.get("keyspace", Keyspace::default()),
             replication: section.get("replication", Replication::Everywhere(3)),
             datacenter: section.get("datacenter", None),
             login: Login::read(section, !nodes.is_empty(), "nodes"),
-            certificates: section.get("certificates", None),
+            certificates,
+            identity,
             connections_per_node: usize::try_from(connections)
                 .ok()
                 .and_then(NonZeroUsize::new)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::Value;
 
+use super::TlsFiles;
 use super::login::Login;
 use super::read::{Reader, Section, Setting};
 
@@ -21,6 +22,8 @@ pub struct Redis {
     pub login: Login,
     /// The authorities that sign its servers' certificates, instead of those that the machine trusts.
     pub certificates: Option<PathBuf>,
+    /// Who this node is to its servers; none where they do not ask.
+    pub identity: Option<TlsFiles>,
     /// How long a command may take.
     pub timeout: Duration,
     /// Stored events that stay in Redis behind each room.
@@ -52,6 +55,11 @@ impl Redis {
             let expected = "certificates are given for a connection in the clear: write rediss:// for TLS";
             section.contradiction(&["certificates", "url", "cluster"], expected);
         }
+        let identity = TlsFiles::read(section, "client_certificate", "client_key");
+        if identity.is_some() && url.iter().chain(&cluster).any(in_clear) {
+            let expected = "a client's certificate is given for a connection in the clear: write rediss:// for TLS";
+            section.contradiction(&["client_certificate", "url", "cluster"], expected);
+        }
         let timeout = Duration::from_millis(100)..=Duration::from_secs(60);
         let timeout = section.within("timeout", Duration::from_secs(2), timeout);
         let tail_events = section.within("tail_events", 32, 0..=TAIL_EVENTS_MAX);
@@ -65,7 +73,7 @@ impl Redis {
                 RedisServers::One(url)
             }
         };
-        Some(Self { servers, login, certificates, timeout, tail_events })
+        Some(Self { servers, login, certificates, identity, timeout, tail_events })
     }
 }
 

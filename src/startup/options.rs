@@ -16,14 +16,14 @@ use crate::secret::Secret;
 /// The Redis of a cluster, for the node of this number. `deployment` is the identity that Cassandra keeps
 /// ([`CassandraStore::deployment`](crate::adapters::cassandra::CassandraStore::deployment)).
 pub(crate) fn redis(cluster: &config::Cluster, deployment: &str, node: u64) -> RedisOptions {
-    let config::Redis { servers, login, certificates, timeout, tail_events } = &cluster.redis;
+    let config::Redis { servers, login, certificates, identity, timeout, tail_events } = &cluster.redis;
     let servers = match servers {
         RedisServers::One(url) => Servers::One(url.with_login(login)),
         RedisServers::Cluster(urls) => Servers::Cluster(urls.iter().map(|url| url.with_login(login)).collect()),
     };
     let options = RedisOptions::new(servers, deployment, node);
-    let certificates = certificates.clone();
-    RedisOptions { certificates, timeout: *timeout, tail_events: *tail_events, ..options }
+    let (certificates, identity) = (certificates.clone(), identity.clone());
+    RedisOptions { certificates, identity, timeout: *timeout, tail_events: *tail_events, ..options }
 }
 
 /// The Cassandra of a cluster.
@@ -35,7 +35,10 @@ pub(crate) fn cassandra(cluster: &config::Cluster) -> CassandraOptions {
         nodes: cassandra.nodes.iter().map(ToString::to_string).collect(),
         datacenter: cassandra.datacenter.clone(),
         login: password.as_ref().map(login),
-        tls: cassandra.certificates.clone().map(|authorities| Tls { authorities }),
+        tls: cassandra
+            .certificates
+            .clone()
+            .map(|authorities| Tls { authorities, identity: cassandra.identity.clone() }),
         keyspace: cassandra.keyspace.clone(),
         deployment: cluster.deployment.clone(),
         replication: cassandra.replication.clone(),

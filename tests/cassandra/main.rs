@@ -4,6 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "../support/certificates.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod certificates;
 mod contract;
 mod deployment;
 mod directory;

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cassandra;
+use crate::certificates::{Authority, Files};
 use crate::command::Settings;
 use crate::ports::free_port;
 use crate::redis_cluster::RedisCluster;
@@ -169,6 +170,41 @@ fn a_redis_behind_tls_is_entered_when_its_authority_is_trusted() {
     nothing.run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.pem");
     let start = nothing.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     assert!(start.stderr.contains("could not read the certificates"), "{}", start.stderr);
+}
+
+#[test]
+fn a_redis_that_asks_for_a_certificate_lets_its_own_clients_in_and_nobody_else() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let of = |path: &Path| path.to_str().unwrap().to_owned();
+    let [server, client, stranger] = [(&authority, "server"), (&authority, "client"), (&Authority::new(), "stranger")]
+        .map(|(authority, name)| authority.write(folder.path(), name, &["127.0.0.1"]));
+    let (port, ca) = (free_port().to_string(), of(&ca));
+    let _redis = RedisServer::with(&[
+        "--tls-port",
+        &port,
+        "--tls-auth-clients",
+        "yes",
+        "--tls-ca-cert-file",
+        &ca,
+        "--tls-cert-file",
+        &of(&server.certificate),
+        "--tls-key-file",
+        &of(&server.key),
+    ]);
+    let settings = Settings::cluster(folder.path(), &format!("rediss://127.0.0.1:{port}"));
+    let settings = settings.with("REDIS__CERTIFICATES", &ca);
+    let as_whom = |files: &Files| {
+        let settings = settings.with("REDIS__CLIENT_CERTIFICATE", &of(&files.certificate));
+        settings.with("REDIS__CLIENT_KEY", &of(&files.key))
+    };
+    let said = as_whom(&client).run(&["check"]);
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    settings.run(&["check"]).finds("BAD", "could not reach redis");
+    as_whom(&stranger).run(&["check"]).finds("BAD", "could not reach redis");
+    let without_key = Files { certificate: client.certificate.clone(), key: "/nonexistent.key".into() };
+    as_whom(&without_key).run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.key");
 }
 
 #[test]

@@ -12,6 +12,9 @@
 #[path = "../cassandra/server.rs"]
 #[expect(dead_code, reason = "other tests need more of it")]
 mod cassandra;
+#[path = "../support/certificates.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod certificates;
 mod check;
 mod command;
 #[path = "../support/guard.rs"]

@@ -200,15 +200,17 @@ fn no_log_line_holds_the_password_of_a_service() {
 }
 
 #[test]
-fn a_node_serves_over_a_redis_behind_tls() {
+fn a_node_serves_over_a_redis_behind_tls_that_asks_for_its_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = make_certificate(folder.path(), "server");
     let key = folder.path().join("server.key");
     let port = free_port().to_string();
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     let encrypted = ["--tls-port", &port, "--tls-key-file", key, "--tls-cert-file", certificate];
-    let redis = RedisServer::with(&[&encrypted[..], &["--tls-auth-clients", "no"]].concat());
+    let asking = ["--tls-auth-clients", "yes", "--tls-ca-cert-file", certificate];
+    let redis = RedisServer::with(&[&encrypted[..], &asking].concat());
     let settings = settings(&format!("rediss://127.0.0.1:{port}")).with("REDIS__CERTIFICATES", certificate);
+    let settings = settings.with("REDIS__CLIENT_CERTIFICATE", certificate).with("REDIS__CLIENT_KEY", key);
     let mut node = Starting::start(&settings);
     node.ready();
     // The welcome room is made by commands, and was heard of before: each kind of connection is there.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::metrics::CassandraMetrics;
+use crate::config::TlsFiles;
 use crate::secret::Secret;
 
 /// What an operator sets about the Cassandra cluster.
@@ -71,6 +72,8 @@ pub struct Tls {
     /// A PEM file with the authorities that sign the nodes' certificates; no others are trusted. A node's
     /// certificate has to name its IP address, since that is how nodes find each other.
     pub authorities: PathBuf,
+    /// This node's own certificate and key, for nodes that ask for one.
+    pub identity: Option<TlsFiles>,
 }
 
 /// The name of a keyspace: lower-case letters, digits and underscores, a letter first, at most 48 of them. So

@@ -1,10 +1,12 @@
 //! The connections to the cluster, and how they are asked.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -14,6 +16,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 
 use super::error::OpenError;
 use super::options::{CassandraOptions, Tls};
+use crate::config::TlsFiles;
 
 /// Connects to the cluster, outside of any keyspace.
 ///
@@ -50,7 +53,7 @@ fn profile(options: &CassandraOptions) -> ExecutionProfileHandle {
     profile.build().into_handle_with_label("bobchat".to_owned())
 }
 
-/// Trusts the authorities of a file and nobody else.
+/// Trusts the authorities of a file and nobody else, and says who this node is where it is known.
 fn trust(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
     let unreadable = |cause: String| OpenError::Certificates { file: tls.authorities.clone(), cause };
     let certificates =
@@ -66,5 +69,21 @@ fn trust(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| unreadable(error.to_string()))?;
-    Ok(Arc::new(config.with_root_certificates(authorities).with_no_client_auth()))
+    let config = config.with_root_certificates(authorities);
+    let config = match &tls.identity {
+        None => config.with_no_client_auth(),
+        Some(files) => identify(config, files)?,
+    };
+    Ok(Arc::new(config))
+}
+
+fn identify(config: ConfigBuilder<ClientConfig, WantsClientCert>, files: &TlsFiles) -> Result<ClientConfig, OpenError> {
+    let unusable = |file: &Path, error: &dyn std::fmt::Display| OpenError::Certificates {
+        file: file.to_owned(),
+        cause: error.to_string(),
+    };
+    let chain = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
+    let chain: Vec<_> = chain.map_err(|error| unusable(&files.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unusable(&files.key, &error))?;
+    config.with_client_auth_cert(chain, key).map_err(|error| unusable(&files.certificate, &error))
 }

@@ -160,8 +160,8 @@ pub(super) fn builder(urls: &[String], options: &RedisOptions) -> Result<Cluster
     let builder = ClusterClientBuilder::new(urls.to_vec())
         .connection_timeout(options.timeout)
         .tcp_settings(tcp_settings(options.timeout));
-    Ok(match tls::trusted(options.certificates.as_deref())? {
-        Some(trusted) => builder.certs(trusted),
+    Ok(match tls::certificates(options)? {
+        Some(certificates) => builder.certs(certificates),
         None => builder,
     })
 }

@@ -80,7 +80,7 @@ impl Ears {
             Servers::One(url) => {
                 let info = url.as_str().into_connection_info()?.set_tcp_settings(tcp_settings(timeout));
                 let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-                let client = tls::client(info.set_redis_settings(resp3), options.certificates.as_deref())?;
+                let client = tls::client(info.set_redis_settings(resp3), options)?;
                 let config = AsyncConnectionConfig::new().set_push_sender(push).set_connection_timeout(Some(timeout));
                 Ok(Self::One(client.get_multiplexed_async_connection_with_config(&config).await?))
             }

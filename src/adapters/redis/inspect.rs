@@ -81,7 +81,7 @@ async fn connect(options: &RedisOptions) -> Result<Connection, CheckError> {
         Servers::One(url) => {
             let info = url.as_str().into_connection_info()?.set_tcp_settings(tcp_settings(options.timeout));
             let config = AsyncConnectionConfig::new().set_connection_timeout(Some(options.timeout));
-            let client = tls::client(info, options.certificates.as_deref())?;
+            let client = tls::client(info, options)?;
             Ok(Connection::One(client.get_multiplexed_async_connection_with_config(&config).await?))
         }
         Servers::Cluster(urls) => {

@@ -69,7 +69,7 @@ impl Standalone {
     pub(super) async fn connect(url: &str, options: &RedisOptions) -> Result<Self, CheckError> {
         let RedisOptions { deployment, timeout, metrics, .. } = options.clone();
         let info = url.into_connection_info().map_err(CheckError::unreachable)?;
-        let client = tls::client(info.set_tcp_settings(tcp_settings(timeout)), options.certificates.as_deref())?;
+        let client = tls::client(info.set_tcp_settings(tcp_settings(timeout)), options)?;
         let shared = Shared { client, deployment, timeout, metrics, state: watch::Sender::default() };
         shared.settle(Ok(shared.new_connection().await?));
         Ok(Self(Arc::new(shared)))
