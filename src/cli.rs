@@ -84,6 +84,9 @@ enum Command {
         /// What to ask instead of the operator's listener: any address that answers with success when all is well
         #[arg(long)]
         url: Option<String>,
+        /// Asks an https:// address whatever certificate it shows: whether somebody answers is all that counts
+        #[arg(long)]
+        insecure: bool,
     },
     /// Prints access tokens for load runs, one JSON object a line
     Token {
@@ -166,7 +169,7 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
         Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Layers::load(&sources)?, &handle),
         Command::Nodes => nodes::nodes(&Config::load(&sources)?),
         Command::Config(command) => config::config(&Layers::load(&sources)?, command),
-        Command::Ready { url } => ready::ready(&Config::load(&sources)?, url),
+        Command::Ready { url, insecure } => ready::ready(&Config::load(&sources)?, url, insecure),
         Command::Token { count, seconds } => operate::token(&Layers::load(&sources)?, count, seconds),
         Command::Demo(options) => demo::demo(&Config::load(&sources)?, &options),
     }

@@ -10,4 +10,5 @@ pub mod secret;
 pub mod settings;
 pub mod startup;
 pub mod telemetry;
+mod trust;
 pub mod web;

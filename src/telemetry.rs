@@ -23,7 +23,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{self, LogFormat};
+pub use crate::trust::TrustError;
 pub use controls::Controls;
+pub use export::ExportError;
 use export::SampleRatio;
 
 /// The target of the span around each REST request.
@@ -34,7 +36,7 @@ pub const REQUEST_TARGET: &str = "bobchat::request";
 pub enum TelemetryError {
     /// The exporter does not take the endpoint.
     #[error("could not set up the export of spans")]
-    Export(#[source] opentelemetry_otlp::ExporterBuildError),
+    Export(#[source] ExportError),
     /// Somebody else in this process has taken the log already.
     #[error("could not install the log")]
     Log(#[source] tracing_subscriber::util::TryInitError),

@@ -1,12 +1,15 @@
 //! Talks to a running server: its operator's listener, or its API.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, http};
 
 use crate::secret::Secret;
+use crate::trust::{TrustError, trusting};
 
 /// A command waits long: a backup of a big store takes minutes.
 const TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -39,9 +42,25 @@ pub(super) struct Client {
 impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:8080`.
     pub(super) fn new(base: impl Into<String>) -> Self {
-        let config =
-            Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).proxy(None).build();
-        let base = base.into().trim_end_matches('/').to_owned();
+        Self::over(TlsConfig::default(), base.into())
+    }
+
+    /// The same, over TLS where `base` says `https://`: whom to trust stands in a PEM file, or is the machine's matter.
+    ///
+    /// # Errors
+    /// There is nobody to trust.
+    pub(super) fn trusting(base: impl Into<String>, authorities: Option<&Path>) -> Result<Self, TrustError> {
+        let base = base.into();
+        match base.starts_with("https://") {
+            true => Ok(Self::over(trusting(authorities)?, base)),
+            false => Ok(Self::new(base)),
+        }
+    }
+
+    fn over(tls: TlsConfig, base: String) -> Self {
+        let config = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false);
+        let config = config.proxy(None).tls_config(tls).build();
+        let base = base.trim_end_matches('/').to_owned();
         Self { agent: Agent::new_with_config(config), base, token: None }
     }
 

@@ -7,6 +7,7 @@ mod random;
 mod script;
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bobchat_proto::wire;
@@ -29,6 +30,10 @@ pub(super) struct Options {
     /// The server; without it the one of this configuration
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// A PEM file with the authorities that sign the certificate of an https:// server; those that this machine trusts
+    /// without it
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// How many rooms, 1 to 6
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=6))]
     rooms: u64,
@@ -55,8 +60,9 @@ struct Stage {
 }
 
 pub(super) fn demo(config: &Config, options: &Options) -> Result<(), CommandError> {
-    let url = options.url.clone().unwrap_or_else(|| format!("http://{}", config.server.listen));
-    let server = Client::new(url);
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let url = options.url.clone().unwrap_or_else(|| format!("{scheme}://{}", config.server.listen));
+    let server = Client::trusting(url, options.ca.as_deref()).map_err(CommandError::failed)?;
     let mut random = Random::new(options.seed);
     let mut cast = Vec::new();
     for name in CAST {

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use config::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -13,6 +15,8 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// The OTLP/HTTP collector that spans are sent to.
     pub otlp_endpoint: Option<String>,
+    /// The authorities that sign the collector's certificate, instead of those that the machine trusts.
+    pub otlp_certificates: Option<PathBuf>,
     /// The `Authorization` header that the collector wants.
     pub otlp_authorization: Option<Secret>,
     /// The share of requests without a trace of their own that are traced: 0 to 1.
@@ -32,12 +36,21 @@ pub enum LogFormat {
 
 impl Telemetry {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        reader.section("telemetry", |section| Self {
-            log_filter: section.get_if("log_filter", "info".to_owned(), |filter| is_filter(filter)),
-            log_format: section.get("log_format", LogFormat::Auto),
-            otlp_endpoint: section.get_if("otlp_endpoint", None, is_endpoint),
-            otlp_authorization: section.get("otlp_authorization", None),
-            trace_sample_ratio: section.within("trace_sample_ratio", 1.0, 0.0..=1.0),
+        reader.section("telemetry", |section| {
+            let telemetry = Self {
+                log_filter: section.get_if("log_filter", "info".to_owned(), |filter| is_filter(filter)),
+                log_format: section.get("log_format", LogFormat::Auto),
+                otlp_endpoint: section.get_if("otlp_endpoint", None, is_endpoint),
+                otlp_certificates: section.get("otlp_certificates", None),
+                otlp_authorization: section.secret("otlp_authorization"),
+                trace_sample_ratio: section.within("trace_sample_ratio", 1.0, 0.0..=1.0),
+            };
+            let is_encrypted = telemetry.otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
+            if telemetry.otlp_certificates.is_some() && !is_encrypted {
+                let expected = "authorities are given for a connection in the clear: write https:// for TLS";
+                section.contradiction(&["otlp_certificates", "otlp_endpoint"], expected);
+            }
+            telemetry
         })
     }
 }
@@ -53,8 +66,9 @@ fn is_filter(filter: &str) -> Result<(), String> {
 
 fn is_endpoint(endpoint: &Option<String>) -> Result<(), String> {
     let Some(endpoint) = endpoint else { return Ok(()) };
-    let is_good = endpoint.strip_prefix("http://").is_some_and(|host| !host.is_empty());
-    let expected = "expected the collector's base address over plain HTTP, such as \"http://127.0.0.1:4318\"";
+    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    let is_good = host.is_some_and(|host| !host.is_empty());
+    let expected = "expected the collector's base address, such as \"http://127.0.0.1:4318\" or \"https://..\"";
     if is_good { Ok(()) } else { Err(expected.to_owned()) }
 }
 

@@ -115,7 +115,7 @@ fn all_faults_are_reported_at_once_with_key_value_and_what_is_allowed() {
     expect("limits.outbound_bytes_max = \"1MB\"", "such as \"64KiB\"");
     expect("telemetry.log_filter = \"inof\"", "such as \"info,bobchat=debug\"");
     expect("telemetry.log_format = \"xml\"", "expected \"auto\", \"json\" or \"text\"");
-    expect("telemetry.otlp_endpoint", "\"http://127.0.0.1:4318\"");
+    expect("telemetry.otlp_endpoint", "\"https://..\"");
     expect("telemetry.trace_sample_ratio = 1.5", "expected 0.0 to 1.0");
     expect("typo", "no such key; config.toml lists them all");
     assert_eq!(faults.len(), 13, "{faults:#?}");

@@ -20,22 +20,34 @@ use ureq::Agent;
 
 use crate::config;
 use crate::secret::Secret;
+use crate::trust::{TrustError, trusting};
 
 /// A batch that the collector has not taken by then is lost: spans are worth no more.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why spans cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The authorities that are to be trusted cannot be had.
+    #[error("telemetry.otlp_certificates")]
+    Trust(#[from] TrustError),
+    /// The exporter could not be made.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
+}
 
 /// The exporter, as configured; none without a collector.
 pub(super) fn provider(
     config: &config::Telemetry,
     ratio: Arc<SampleRatio>,
     node: Option<String>,
-) -> Result<Option<SdkTracerProvider>, ExporterBuildError> {
+) -> Result<Option<SdkTracerProvider>, ExportError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
     // Without a propagator the traceparent of a request is ignored.
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(BlockingClient::new(config.otlp_authorization.clone()))
+        .with_http_client(BlockingClient::new(config)?)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()?;
@@ -101,9 +113,14 @@ struct BlockingClient {
 }
 
 impl BlockingClient {
-    fn new(authorization: Option<Secret>) -> Self {
-        let config = Agent::config_builder().timeout_global(Some(EXPORT_TIMEOUT)).http_status_as_error(false).build();
-        Self { agent: Agent::new_with_config(config), authorization }
+    fn new(config: &config::Telemetry) -> Result<Self, ExportError> {
+        let agent = Agent::config_builder().timeout_global(Some(EXPORT_TIMEOUT)).http_status_as_error(false);
+        let is_encrypted = config.otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let agent = match is_encrypted {
+            true => agent.tls_config(trusting(config.otlp_certificates.as_deref())?),
+            false => agent,
+        };
+        Ok(Self { agent: Agent::new_with_config(agent.build()), authorization: config.otlp_authorization.clone() })
     }
 }
 

@@ -8,9 +8,11 @@ use bobchat::auth::install_cryptography;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
+use crate::certificates::Authority;
 use crate::client::Client;
 use crate::rest::Http;
 use crate::server::TestServer;
+use crate::tls::shake;
 
 /// The key of a site that exists in this test alone (RFC 8410, section 10.3).
 const SITE_PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -149,6 +151,41 @@ async fn no_log_line_holds_a_token_or_a_text_at_any_level() {
     assert!(log.lines().count() > 20, "{log}");
     for secret in ["canary", ada.token(), ada.refresh_token.as_str()] {
         let line = log.lines().find(|line| line.contains(secret));
+        assert!(line.is_none(), "{secret} in {line:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_of_a_file_is_printed_at_any_level() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let files = authority.write(folder.path(), "server", &["127.0.0.1"]);
+    std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+    std::fs::write(path("secret"), "canary-of-a-file\n").unwrap();
+    let text = format!(
+        "[server]\ntls_certificate = {:?}\ntls_key = {:?}\n[telemetry]\notlp_endpoint = \"https://127.0.0.1:1\"\n\
+         otlp_certificates = {:?}\notlp_authorization_file = {:?}\n",
+        files.certificate,
+        files.key,
+        path("ca.pem"),
+        path("secret"),
+    );
+    std::fs::write(path("config.toml"), text).unwrap();
+    let server = Running::with(&path("config.toml"), &path("data"), EVERYTHING);
+    let address = server.url().strip_prefix("https://").unwrap().parse().unwrap();
+    shake(address, authority.client(&[])).await.expect("it is let in");
+    let (_, log) = server.terminate();
+    let mut check = configured(&path("config.toml"), &["--data", &path("other"), "check"]);
+    for (service, key, address) in [("REDIS", "URL", "redis://127.0.0.1:1"), ("CASSANDRA", "NODES", "127.0.0.1:1")] {
+        check.env(format!("BOBCHAT__{service}__{key}"), address);
+        check.env(format!("BOBCHAT__{service}__PASSWORD_FILE"), path("secret"));
+    }
+    let Output { stdout, stderr, .. } = check.output().unwrap();
+    let checked = String::from_utf8([stdout, stderr].concat()).unwrap();
+    assert!(log.lines().count() > 20 && checked.contains("The configuration is valid"), "{log} {checked}");
+    let key = std::fs::read_to_string(&files.key).unwrap();
+    for secret in key.lines().filter(|line| !line.starts_with('-')).chain(["canary"]) {
+        let line = log.lines().chain(checked.lines()).find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} in {line:?}");
     }
 }

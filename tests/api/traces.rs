@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::certificates::Authority;
 use crate::client::{Client, PATIENCE};
-use crate::collector::{Span, collector, has_chain};
+use crate::collector::{Span, collector, collector_of, has_chain};
 use crate::process::Process;
 use crate::rest::Http;
 
@@ -76,4 +77,29 @@ fn a_collector_that_is_away_holds_nobody_up() {
     let room = ada.make_room("tea");
     ada.say(&room, "hello");
     assert_eq!(ada.get("/api/v1/me").ok(200), ada.user);
+}
+
+#[tokio::test]
+async fn spans_go_over_tls_to_a_collector_of_an_authority_of_its_own_with_a_secret_from_a_file() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let (ca, secret) = (folder.path().join("ca.pem"), folder.path().join("secret"));
+    std::fs::write(&ca, authority.pem()).unwrap();
+    std::fs::write(&secret, "Basic canary\n").unwrap();
+    let (endpoint, received) = collector_of(Some(authority.server(&["127.0.0.1"])), "authorization: basic canary\r\n");
+    let (stranger, unheard) = collector_of(Some(Authority::new().server(&["127.0.0.1"])), "");
+    let spans_of = |endpoint: &str, data: &str| {
+        let settings = [
+            ("TELEMETRY__OTLP_ENDPOINT", endpoint),
+            ("TELEMETRY__OTLP_CERTIFICATES", ca.to_str().unwrap()),
+            ("TELEMETRY__OTLP_AUTHORIZATION_FILE", secret.to_str().unwrap()),
+        ];
+        let server = Process::under(&[], &folder.path().join(data), &settings);
+        server.guest("Ada");
+        server
+    };
+    let (_trusted, _distrusted) = (spans_of(&endpoint, "trusted"), spans_of(&stranger, "distrusted"));
+    let spans = received.recv_timeout(PATIENCE).expect("spans come");
+    assert!(!spans.is_empty());
+    // Both began at the same time and export every five seconds.
+    assert!(unheard.recv_timeout(Duration::from_secs(6)).is_err(), "nothing for who is not trusted");
 }

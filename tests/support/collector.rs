@@ -1,10 +1,12 @@
 //! Somebody who takes the spans that a server exports.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use prost::Message;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What an OTLP exporter sends, as far as the test looks at it
 /// (opentelemetry-proto, `collector/trace/v1/trace_service.proto`).
@@ -41,22 +43,23 @@ pub(crate) struct Span {
 
 /// Takes what an exporter sends, on a free port. Ends with the test.
 pub(crate) fn collector() -> (String, Receiver<Vec<Span>>) {
+    collector_of(None, "")
+}
+
+/// The same over TLS where it has a certificate, from whoever sends a header line with `secret` in it.
+pub(crate) fn collector_of(tls: Option<Arc<ServerConfig>>, secret: &'static str) -> (String, Receiver<Vec<Span>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint = format!("{scheme}://{}", listener.local_addr().unwrap());
     let (spans, received) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut bytes = Vec::new();
-            let mut chunk = [0; 64 * 1024];
-            while let Ok(read @ 1..) = stream.read(&mut chunk) {
-                bytes.extend_from_slice(&chunk[..read]);
-                while let Some((body, rest)) = take_request(&bytes) {
-                    let export = Export::decode(&body[..]).unwrap();
-                    let scopes = export.resources.into_iter().flat_map(|resource| resource.scopes);
-                    let _ = spans.send(scopes.flat_map(|scope| scope.spans).collect());
-                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-                    bytes = rest;
+            let stream = stream.unwrap();
+            match &tls {
+                None => serve(stream, secret, &spans),
+                Some(tls) => {
+                    let session = ServerConnection::new(tls.clone()).unwrap();
+                    serve(StreamOwned::new(session, stream), secret, &spans);
                 }
             }
         }
@@ -64,11 +67,27 @@ pub(crate) fn collector() -> (String, Receiver<Vec<Span>>) {
     (endpoint, received)
 }
 
+fn serve(mut stream: impl Read + Write, secret: &str, spans: &Sender<Vec<Span>>) {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 64 * 1024];
+    while let Ok(read @ 1..) = stream.read(&mut chunk) {
+        bytes.extend_from_slice(&chunk[..read]);
+        while let Some((body, rest)) = take_request(&bytes, secret) {
+            let export = Export::decode(&body[..]).unwrap();
+            let scopes = export.resources.into_iter().flat_map(|resource| resource.scopes);
+            let _ = spans.send(scopes.flat_map(|scope| scope.spans).collect());
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            bytes = rest;
+        }
+    }
+}
+
 /// The body of the first whole request in `bytes`, and what follows it.
-fn take_request(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn take_request(bytes: &[u8], secret: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..head_end]).to_lowercase();
     assert!(head.starts_with("post /v1/traces "), "{head}");
+    assert!(head.contains(secret), "{head}");
     let length: usize = head.split("content-length: ").nth(1)?.lines().next()?.trim().parse().ok()?;
     let body = bytes.get(head_end..head_end + length)?;
     Some((body.to_vec(), bytes[head_end + length..].to_vec()))
