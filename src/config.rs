@@ -18,6 +18,7 @@ mod layers;
 mod limits;
 mod login;
 mod network;
+mod production;
 mod quote;
 mod read;
 mod redis;
@@ -97,6 +98,9 @@ impl Config {
             limits: Limits::read(&mut reader),
             telemetry: Telemetry::read(&mut reader),
         };
+        if config.server.production {
+            production::judge(&config, &mut reader);
+        }
         let effective = reader.finish()?;
         Ok((config, effective))
     }

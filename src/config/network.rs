@@ -25,6 +25,12 @@ impl Network {
             _ => false,
         }
     }
+
+    /// Whether it is all addresses of its kind.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.prefix == 0
+    }
 }
 
 impl FromStr for Network {

@@ -53,6 +53,19 @@ impl Reader {
         self.faults.push(Fault { key: keys.to_owned(), value: None, origin: None, expected: expected.into() });
     }
 
+    /// Whether somebody wrote this key, be it with its default.
+    pub(super) fn is_given(&self, section: &str, key: &str) -> bool {
+        self.effective.iter().any(|known| known.section == section && known.key == key && known.origin.is_some())
+    }
+
+    /// Says that the value of a key that was read is not allowed after all, or that it is missing.
+    pub(super) fn refuse(&mut self, section: &str, key: &str, expected: impl Into<String>) {
+        let known = self.effective.iter().find(|known| known.section == section && known.key == key);
+        let given = known.filter(|known| known.origin.is_some());
+        let (value, origin) = (given.map(|known| known.value.clone()), given.and_then(|known| known.origin.clone()));
+        self.faults.push(Fault { key: format!("{section}.{key}"), value, origin, expected: expected.into() });
+    }
+
     /// Ends reading: what nobody asked for is unknown.
     pub(super) fn finish(mut self) -> Result<Vec<Effective>, Faults> {
         for (key, value) in std::mem::take(&mut self.raw) {

@@ -18,6 +18,11 @@ pub struct Server {
     pub tls: Option<TlsFiles>,
     /// The operator's address: metrics, health, administration.
     pub admin_listen: SocketAddr,
+    /// Whether that address may be one that more than this machine and its own networks reach: something else keeps
+    /// strangers from it. Asked only in production.
+    pub admin_guarded: bool,
+    /// Whether it refuses to start with what is good enough to try it and no more.
+    pub production: bool,
     /// Worker threads; 0 for one per core.
     pub workers: usize,
     /// Web pages that may connect; empty for those that come from this server itself.
@@ -60,6 +65,8 @@ impl Server {
             listen: section.get("listen", SocketAddr::from(([127, 0, 0, 1], 8080))),
             tls: TlsFiles::read(section, "tls_certificate", "tls_key"),
             admin_listen: section.get("admin_listen", SocketAddr::from(([127, 0, 0, 1], 8090))),
+            admin_guarded: section.get("admin_guarded", false),
+            production: section.get("production", false),
             workers: usize::try_from(section.within("workers", 0_u64, 0..=1024)).unwrap_or(0),
             allowed_origins: section.get("allowed_origins", Vec::new()),
             trusted_proxies: section.get("trusted_proxies", Vec::new()),

@@ -6,6 +6,7 @@ use crate::secret::Secret;
 
 mod cluster;
 mod live;
+mod production;
 
 /// The file of the repository, as the sources of a server that is started beside it.
 const DOCUMENTED: &str = include_str!("../../config.toml");
