@@ -71,10 +71,10 @@ seccompProfile:
 {{- end }}
 {{- if and .Values.autoscaling.schedule (ne .Values.autoscaling.engine "keda") }}{{ fail "autoscaling.schedule needs autoscaling.engine=keda" }}{{ end }}
 {{- $taken := dict
-  "server" (list "listen" "admin_listen" "drain_timeout")
+  "server" (list "listen" "admin_listen" "admin_guarded" "drain_timeout" "tls_certificate" "tls_key" "production")
   "store" (list "data")
-  "redis" (list "url" "cluster" "username" "password" "password_file" "certificates")
-  "cassandra" (list "nodes" "keyspace" "replication" "datacenter" "username" "password" "password_file" "certificates")
+  "redis" (list "url" "cluster" "username" "password" "password_file" "certificates" "client_certificate" "client_key")
+  "cassandra" (list "nodes" "keyspace" "replication" "datacenter" "username" "password" "password_file" "certificates" "client_certificate" "client_key")
   "cluster" (list "deployment" "node") }}
 {{- range $section, $keys := .Values.config }}
 {{- range $key := get $taken $section | default list }}
@@ -95,9 +95,24 @@ seccompProfile:
 {{- if kindIs "slice" . }}{{ join "," . }}{{ else if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end }}
 {{- end }}
 
+{{- /* Whether the server refuses what is good enough to try it and no more: by default where it is run for many. */}}
+{{- define "bobchat.production" -}}
+{{- if kindIs "bool" .Values.production }}{{ .Values.production }}{{ else }}{{ eq .Values.mode "cluster" }}{{ end }}
+{{- end }}
+
+{{- define "bobchat.scheme" -}}
+{{ if .Values.tls.secretName }}https{{ else }}http{{ end }}
+{{- end }}
+
 {{- define "bobchat.env" -}}
 - {name: BOBCHAT__SERVER__LISTEN, value: "0.0.0.0:8080"}
 - {name: BOBCHAT__SERVER__ADMIN_LISTEN, value: "0.0.0.0:8090"}
+- {name: BOBCHAT__SERVER__ADMIN_GUARDED, value: "{{ .Values.networkPolicy.enabled }}"}
+- {name: BOBCHAT__SERVER__PRODUCTION, value: "{{ include "bobchat.production" . }}"}
+{{- if .Values.tls.secretName }}
+- {name: BOBCHAT__SERVER__TLS_CERTIFICATE, value: /run/secrets/bobchat/tls/tls.crt}
+- {name: BOBCHAT__SERVER__TLS_KEY, value: /run/secrets/bobchat/tls/tls.key}
+{{- end }}
 - {name: BOBCHAT__STORE__DATA, value: /data}
 - {name: BOBCHAT__SERVER__DRAIN_TIMEOUT, value: "{{ .Values.drain.timeoutSeconds }}s"}
 {{- if not (hasKey (default dict .Values.config.telemetry) "log_format") }}
@@ -122,6 +137,10 @@ seccompProfile:
 {{- if .certificatesSecret.name }}
 - {name: BOBCHAT__REDIS__CERTIFICATES, value: /run/secrets/bobchat/redis-certificates/{{ .certificatesSecret.key }}}
 {{- end }}
+{{- if .clientSecret.name }}
+- {name: BOBCHAT__REDIS__CLIENT_CERTIFICATE, value: /run/secrets/bobchat/redis-client/tls.crt}
+- {name: BOBCHAT__REDIS__CLIENT_KEY, value: /run/secrets/bobchat/redis-client/tls.key}
+{{- end }}
 {{- end }}
 {{- with .Values.cassandra }}
 - {name: BOBCHAT__CASSANDRA__NODES, value: {{ join "," .nodes | quote }}}
@@ -139,6 +158,10 @@ seccompProfile:
 {{- if .certificatesSecret.name }}
 - {name: BOBCHAT__CASSANDRA__CERTIFICATES, value: /run/secrets/bobchat/cassandra-certificates/{{ .certificatesSecret.key }}}
 {{- end }}
+{{- if .clientSecret.name }}
+- {name: BOBCHAT__CASSANDRA__CLIENT_CERTIFICATE, value: /run/secrets/bobchat/cassandra-client/tls.crt}
+- {name: BOBCHAT__CASSANDRA__CLIENT_KEY, value: /run/secrets/bobchat/cassandra-client/tls.key}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range $section, $keys := .Values.config }}
@@ -150,9 +173,12 @@ seccompProfile:
 
 {{- /* Secrets that are mounted as folders, so that a change of them arrives: name of the folder, and the secret. */}}
 {{- define "bobchat.secrets" -}}
+{{- if .Values.tls.secretName }}
+- {folder: tls, name: {{ .Values.tls.secretName | quote }}}
+{{- end }}
 {{- if eq .Values.mode "cluster" }}
 {{- range $service := list "redis" "cassandra" }}
-{{- range $what := list "password" "certificates" }}
+{{- range $what := list "password" "certificates" "client" }}
 {{- $secret := index $.Values $service (printf "%sSecret" $what) }}
 {{- if $secret.name }}
 - {folder: {{ $service }}-{{ $what }}, name: {{ $secret.name | quote }}}
