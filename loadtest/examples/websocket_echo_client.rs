@@ -5,7 +5,6 @@ use anyhow::{Context as _, Result, bail};
 use bobchat_loadtest::ws::{self, Incoming, Masker, Opcode, Reader};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 /// As which client the results are kept.
 const AGENT: &str = "bobchat-loadtest";
@@ -27,7 +26,7 @@ async fn main() -> Result<()> {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: ws::Stream,
     inbox: BytesMut,
     reader: Reader,
     masker: Masker,
@@ -35,7 +34,8 @@ struct Connection {
 
 impl Connection {
     async fn open(authority: &str, path: &str) -> Result<Self> {
-        let request = ws::Request { authority: authority.to_owned(), path: path.to_owned(), subprotocol: None };
+        let request =
+            ws::Request { authority: authority.to_owned(), path: path.to_owned(), subprotocol: None, trust: None };
         let (stream, inbox) = ws::open(&request, ws::Way::default()).await?;
         Ok(Self { stream, inbox, reader: Reader::default(), masker: Masker::new(1) })
     }

@@ -1,7 +1,8 @@
 //! The bars of Bobchat, measured and judged: the server on one core, the harness on the other.
 //!
 //! - [`bars`]: what is measured, and the goals. [`judge`]: repetitions, ratios, verdicts.
-//! - [`fanout`], [`window`], [`idle`], [`history`], [`start`], [`telemetry`], [`hostile`], [`harness`]: one file a kind of measurement.
+//! - [`fanout`], [`window`], [`idle`], [`tls`], [`history`], [`start`], [`telemetry`], [`hostile`], [`harness`]: one file a
+//!   kind of measurement.
 //! - [`cluster`]: the bars of nodes that share Redis and Cassandra. [`peers`]: Bobchat beside servers that people use.
 //! - [`child`]: the servers. [`output`] and [`chart`]: what is said in the end.
 
@@ -19,6 +20,7 @@ mod output;
 pub(crate) mod peers;
 mod start;
 mod telemetry;
+mod tls;
 mod window;
 
 use std::path::PathBuf;
@@ -113,6 +115,7 @@ impl Bench {
         telemetry::measure(self).await?;
         window::measure(self).await?;
         idle::measure(self).await?;
+        tls::measure(self).await?;
         if self.wants(Bar::History) || self.wants(Bar::Start) || self.wants(Bar::StartAfterKill) {
             let filled = history::fill(self).await?;
             let filled = history::measure(self, filled).await?;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use bobchat_proto::wire::{self, client_frame::Request, ok};
 use indicatif::ProgressBar;
 
-use crate::client::{Credentials, Fleet, Member};
+use crate::client::{Credentials, Fleet, Member, Target};
 use crate::load::{Until, Window};
 use crate::scenario::Scenario;
 use crowd::Crowd;
@@ -30,7 +30,7 @@ pub(crate) async fn run(
     scenario: &Scenario,
     fleet: &Fleet,
     users: Vec<Credentials>,
-    authority: &str,
+    target: &Target,
 ) -> anyhow::Result<()> {
     let crowd = Crowd::new(Rc::clone(&fleet.shared));
     let work = async {
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     };
     tokio::select! {
         done = work => { done?; }
-        failed = tokens::keep(fleet, users, authority) => failed?,
+        failed = tokens::keep(fleet, users, target) => failed?,
     }
     crowd.wait_until_gone().await;
     Ok(())

@@ -28,6 +28,10 @@ pub(crate) enum Bar {
     WindowRate,
     /// Memory of an idle connection.
     Idle,
+    /// Server CPU per delivery over TLS against in the clear, 1 room of 1000, bursts of 1.
+    Tls,
+    /// Memory of an idle connection over TLS.
+    TlsIdle,
     /// A page far back against one near the end.
     History,
     /// Start to ready.
@@ -62,6 +66,8 @@ impl Judged for Bar {
             Self::WindowBatch => "window_batch",
             Self::WindowRate => "window_rate",
             Self::Idle => "idle",
+            Self::Tls => "tls",
+            Self::TlsIdle => "tls_idle",
             Self::History => "history",
             Self::Start => "start",
             Self::StartAfterKill => "start_after_kill",
@@ -81,6 +87,8 @@ impl Judged for Bar {
             Self::WindowBatch => "one room, window 32: mean commit batch",
             Self::WindowRate => "one room, window 32: acked/s against bare redb",
             Self::Idle => "memory per idle connection",
+            Self::Tls => "CPU per delivery over TLS against plain, 1 room x 1000",
+            Self::TlsIdle => "memory per idle connection over TLS",
             Self::History => "history page of 50 far back against near",
             Self::Start => "start to ready",
             Self::StartAfterKill => "start to ready after SIGKILL",
@@ -93,9 +101,9 @@ impl Judged for Bar {
     fn unit(self) -> &'static str {
         match self {
             Self::Fanout1 | Self::Fanout8 | Self::Fanout32 | Self::Rooms | Self::WindowRate | Self::History => "x",
-            Self::HostileLatency | Self::Telemetry => "x",
+            Self::HostileLatency | Self::Telemetry | Self::Tls => "x",
             Self::WindowBatch => "messages",
-            Self::Idle | Self::HostileMemory => "KB",
+            Self::Idle | Self::TlsIdle | Self::HostileMemory => "KB",
             Self::Start | Self::StartAfterKill => "s",
             Self::Harness => "deliveries/s",
         }
@@ -111,6 +119,8 @@ impl Judged for Bar {
             Self::WindowBatch => (14.0, 8.0, true),
             Self::WindowRate => (0.7, 0.4, true),
             Self::Idle => (3.5, 5.0, false),
+            Self::Tls => (1.6, 2.5, false),
+            Self::TlsIdle => (20.0, 40.0, false),
             Self::History => (1.2, 2.0, false),
             Self::Start => (0.3, 2.0, false),
             Self::StartAfterKill => (1.0, 2.0, false),

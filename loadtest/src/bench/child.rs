@@ -15,6 +15,7 @@ use crate::client::Target;
 use crate::dialect::Dialect;
 use crate::metrics::Metrics;
 use crate::process::{Process, pin_this_thread};
+use crate::ws::Trust;
 
 /// A server that is not ready by then has failed.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -96,6 +97,23 @@ impl Installation {
         Ok(self.start_as(command, data)?.0)
     }
 
+    /// Starts it with a certificate of its own, which its clients trust; both stand beside `data`, which is kept.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub(crate) fn start_secure(&self, data: &Path) -> anyhow::Result<Bobchat> {
+        let (certificate, key) = (data.join("server.crt"), data.join("server.key"));
+        if !certificate.exists() {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()])?;
+            std::fs::write(&certificate, made.cert.pem())?;
+            std::fs::write(&key, made.signing_key.serialize_pem())?;
+        }
+        let mut command = Command::new(&self.bobchat);
+        command.env("BOBCHAT__SERVER__TLS_CERTIFICATE", &certificate).env("BOBCHAT__SERVER__TLS_KEY", &key);
+        let (server, _) = self.start_as(command, data)?;
+        Ok(Bobchat { trust: Some(Trust::in_file(&certificate)), ..server })
+    }
+
     fn start_as(&self, mut command: Command, data: &Path) -> anyhow::Result<(Bobchat, Duration)> {
         let (listen, admin) = (free_address()?, free_address()?);
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
@@ -104,7 +122,7 @@ impl Installation {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let began = Instant::now();
         let child = self.spawn(&mut command)?;
-        let mut server = Bobchat { child: Running(child), listen, admin };
+        let mut server = Bobchat { child: Running(child), listen, admin, trust: None };
         while !server.is_ready() {
             if let Some(status) = server.child.0.try_wait()? {
                 bail!("the server ended with {status} before it was ready; see {}", self.log.display());
@@ -180,6 +198,8 @@ pub(crate) struct Bobchat {
     child: Running,
     listen: SocketAddr,
     admin: SocketAddr,
+    /// Whom its clients trust, where it speaks TLS.
+    trust: Option<Trust>,
 }
 
 /// The commits of the store until now.
@@ -206,7 +226,11 @@ impl Bobchat {
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target::new(Dialect::Bobchat(Format::Protobuf), self.authority())
+        let target = Target::new(Dialect::Bobchat(Format::Protobuf), self.authority());
+        match &self.trust {
+            None => target,
+            Some(trust) => target.trusting(trust.clone()),
+        }
     }
 
     fn is_ready(&self) -> bool {

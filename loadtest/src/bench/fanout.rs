@@ -15,7 +15,7 @@ pub(super) const BYTES: usize = 120;
 
 /// Bursts a second to one room of 1000: below what any of the servers can do on one core, for one that
 /// runs late coalesces and then looks cheaper than it is.
-const BURSTS_A_SECOND: f64 = 40.0;
+pub(super) const BURSTS_A_SECOND: f64 = 40.0;
 
 /// The baseline costs up to eight times as much, so it gets an eighth: the cost is per delivery.
 const BASELINE_PART: f64 = 0.125;
@@ -23,7 +23,7 @@ const BASELINE_PART: f64 = 0.125;
 /// Where this much more comes in a read than from the floor, the server or the harness was late.
 const COALESCED_MAX: f64 = 1.1;
 
-const ONE_ROOM: Shape = Shape { rooms: 1, members: 1_000, receivers: 1_000, bytes: BYTES };
+pub(super) const ONE_ROOM: Shape = Shape { rooms: 1, members: 1_000, receivers: 1_000, bytes: BYTES };
 const MANY_ROOMS: Shape = Shape { rooms: 100, members: 10, receivers: 10, bytes: BYTES };
 
 /// A server with members in it.
@@ -54,7 +54,7 @@ impl Subject {
     /// # Errors
     /// When somebody cannot enter.
     pub(super) async fn of(server: &Bobchat, shape: Shape) -> anyhow::Result<Self> {
-        let users = sign_in_guests(&server.authority(), shape.rooms * shape.members)?;
+        let users = sign_in_guests(&server.target(), shape.rooms * shape.members)?;
         let fleet = Fleet::enter(&server.target(), shape, &users).await?;
         Ok(Self { fleet, process: server.process(), acks: true })
     }

@@ -41,7 +41,7 @@ pub(super) struct Filled {
 pub(super) async fn fill(bench: &Bench) -> anyhow::Result<Filled> {
     let data = tempfile::tempdir()?;
     let (server, _) = bench.installation.start(data.path())?;
-    let users = sign_in_guests(&server.authority(), SENDERS)?;
+    let users = sign_in_guests(&server.target(), SENDERS)?;
     let shape = Shape { rooms: 1, members: SENDERS, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&server.target(), shape, &users).await?;
     // As many again as the near page is deep, so that the far one is the whole number deep.

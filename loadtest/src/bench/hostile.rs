@@ -58,7 +58,7 @@ impl Scene {
             if Path::new(MEMORY_DISK).is_dir() { tempfile::tempdir_in(MEMORY_DISK)? } else { tempfile::tempdir()? };
         let settings = SETTINGS.map(|(key, value)| (key, value.to_owned()));
         let server = bench.installation.start_node(data.path(), &settings)?;
-        let mut users = sign_in_guests(&server.authority(), HEALTHY.rooms * HEALTHY.members + 1)?;
+        let mut users = sign_in_guests(&server.target(), HEALTHY.rooms * HEALTHY.members + 1)?;
         let hostile = users.pop().map(|Credentials { access_token, .. }| access_token).unwrap_or_default();
         let fleet = Fleet::enter(&server.target(), HEALTHY, &users).await?;
         let room = fleet.rooms.first().map(|room| room.id).unwrap_or_default();

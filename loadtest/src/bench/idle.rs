@@ -1,9 +1,10 @@
 //! Memory of an idle connection: different signed-in users, each in a room, heartbeats on.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::bars::Bar;
-use super::child::Installation;
+use super::child::{Bobchat, Installation};
 use super::fanout::BYTES;
 use super::judge::Line;
 use super::{Bench, Options};
@@ -59,13 +60,25 @@ pub(super) struct Ours {
 /// # Errors
 /// When the server fails.
 pub(super) async fn ours(installation: &Installation, connections: usize, seconds: u64) -> anyhow::Result<Ours> {
+    of_started(|data| Ok(installation.start(data)?.0), connections, seconds).await
+}
+
+/// The same of a Bobchat that `start` starts.
+///
+/// # Errors
+/// When the server fails.
+pub(super) async fn of_started(
+    start: impl Fn(&Path) -> anyhow::Result<Bobchat>,
+    connections: usize,
+    seconds: u64,
+) -> anyhow::Result<Ours> {
     let data = tempfile::tempdir()?;
-    let (server, _) = installation.start(data.path())?;
-    let users = sign_in_guests(&server.authority(), connections)?;
-    let mut places = prepare_places(&server.authority(), &users, (connections / MEMBERS).max(1))?;
+    let server = start(data.path())?;
+    let users = sign_in_guests(&server.target(), connections)?;
+    let mut places = prepare_places(&server.target(), &users, (connections / MEMBERS).max(1))?;
     server.stop()?;
     // Signing up left memory behind that the connections would take for nothing.
-    let (server, _) = installation.start(data.path())?;
+    let server = start(data.path())?;
     // Whole rooms come first and whole rooms after, so that each connection pays for its part of a room.
     places.sort_by_key(|place| place.room);
     let (first, others) = places.split_at(first_part(connections));

@@ -33,7 +33,7 @@ pub(super) async fn measure(bench: &mut Bench, filled: Filled) -> anyhow::Result
         let mut seconds = Vec::new();
         let (mut server, _) = bench.installation.start(data.path())?;
         for _ in 0..tries {
-            let users = sign_in_guests(&server.authority(), 1)?;
+            let users = sign_in_guests(&server.target(), 1)?;
             let shape = Shape { rooms: 1, members: 1, receivers: 1, bytes: BYTES };
             let fleet = Fleet::enter(&server.target(), shape, &users).await?;
             // Not settled: messages are on the way when it dies.

@@ -29,7 +29,7 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     }
     let data = tempfile::tempdir()?;
     let (server, _) = bench.installation.start(data.path())?;
-    let users = sign_in_guests(&server.authority(), 1)?;
+    let users = sign_in_guests(&server.target(), 1)?;
     let shape = Shape { rooms: 1, members: 1, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&server.target(), shape, &users).await?;
     let seconds = bench.options.seconds;

@@ -1,23 +1,29 @@
-//! The writing side of one connection.
+//! The connection of a member: read by one task, written by whoever has something to say.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BytesMut};
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::task::AbortHandle;
+
+use crate::ws::Stream;
 
 /// One connection of a member; the reading side is a task.
 pub(super) struct Link {
-    write: OwnedWriteHalf,
+    stream: RefCell<Stream>,
     /// What the socket did not take yet; a task drains it while it is not empty.
     backlog: RefCell<BytesMut>,
     reading: Cell<Option<AbortHandle>>,
 }
 
 impl Link {
-    pub(super) fn new(write: OwnedWriteHalf) -> Self {
-        Self { write, backlog: RefCell::default(), reading: Cell::default() }
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream: RefCell::new(stream), backlog: RefCell::default(), reading: Cell::default() }
     }
 
     /// The task that reads: it ends with the connection.
@@ -32,6 +38,11 @@ impl Link {
         }
     }
 
+    /// Reads once.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, into)
+    }
+
     /// Writes what the socket takes now and leaves the rest to a task.
     pub(super) fn push(self: &Rc<Self>, bytes: &[u8]) {
         let mut backlog = self.backlog.borrow_mut();
@@ -39,25 +50,26 @@ impl Link {
             backlog.extend_from_slice(bytes);
             return;
         }
-        // A connection that broke shows at the reading side.
-        let written = self.write.try_write(bytes).unwrap_or(0);
+        let written = self.stream.borrow().try_write(bytes);
         if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             backlog.extend_from_slice(rest);
             tokio::task::spawn_local(Rc::clone(self).drain_backlog());
         }
     }
 
+    /// A connection that broke shows at the reading side.
     async fn drain_backlog(self: Rc<Self>) {
-        while self.write.writable().await.is_ok() {
-            let mut backlog = self.backlog.borrow_mut();
-            match self.write.try_write(&backlog) {
-                Ok(written) => backlog.advance(written),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-            if backlog.is_empty() {
-                return;
-            }
+        let _ = poll_fn(|cx| self.poll_drain(cx)).await;
+    }
+
+    /// While it flushes with nothing left, another task may begin to write: both flush the same.
+    fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.stream.borrow_mut();
+        let mut backlog = self.backlog.borrow_mut();
+        while !backlog.is_empty() {
+            let written = ready!(Pin::new(&mut *stream).poll_write(cx, &backlog))?;
+            backlog.advance(written);
         }
+        Pin::new(&mut *stream).poll_flush(cx)
     }
 }

@@ -3,15 +3,12 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bobchat_proto::wire::{self, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
-use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 use tokio::sync::{Notify, oneshot};
 
 use super::advice;
@@ -73,13 +70,12 @@ impl Member {
 
     /// Takes an open connection in place of the one before; `carry` is what was already read of it. A task reads
     /// until it ends.
-    pub(super) fn attach(self: &Rc<Self>, stream: TcpStream, carry: BytesMut) {
-        let (read, write) = stream.into_split();
-        let link = Rc::new(Link::new(write));
+    pub(super) fn attach(self: &Rc<Self>, stream: ws::Stream, carry: BytesMut) {
+        let link = Rc::new(Link::new(stream));
         if let Some(before) = self.link.replace(Some(Rc::clone(&link))) {
             before.cut();
         }
-        let reading = tokio::task::spawn_local(Rc::clone(self).read_until_end(read, carry, Rc::clone(&link)));
+        let reading = tokio::task::spawn_local(Rc::clone(self).read_until_end(carry, Rc::clone(&link)));
         link.read_by(reading.abort_handle());
     }
 
@@ -231,12 +227,12 @@ impl Member {
         }
     }
 
-    async fn read_until_end(self: Rc<Self>, mut read: OwnedReadHalf, early: BytesMut, link: Rc<Link>) {
+    async fn read_until_end(self: Rc<Self>, early: BytesMut, link: Rc<Link>) {
         let mut partial = Partial { frame: BytesMut::new(), message: ws::Reader::default() };
         let mut outcome = if early.is_empty() { Ok(true) } else { self.take_in(&early, &mut partial).map(|()| true) };
         while matches!(outcome, Ok(true)) {
             let at_once = slow::pause(self.seat.reading, &self.shared).await;
-            outcome = poll_fn(|cx| self.poll_read(cx, &mut read, &mut partial, at_once)).await;
+            outcome = poll_fn(|cx| self.poll_read(cx, &link, &mut partial, at_once)).await;
         }
         if let Err(error) = outcome {
             if let Some(violation) = error.downcast_ref::<ws::Violation>() {
@@ -273,14 +269,14 @@ impl Member {
     fn poll_read(
         self: &Rc<Self>,
         cx: &mut Context<'_>,
-        read: &mut OwnedReadHalf,
+        link: &Link,
         partial: &mut Partial,
         at_once: usize,
     ) -> Poll<anyhow::Result<bool>> {
         let mut scratch = self.shared.scratch.borrow_mut();
         let length = scratch.len().min(at_once);
         let mut chunk = ReadBuf::new(scratch.get_mut(..length).unwrap_or_default());
-        if ready!(Pin::new(read).poll_read(cx, &mut chunk)).is_err() || chunk.filled().is_empty() {
+        if ready!(link.poll_read(cx, &mut chunk)).is_err() || chunk.filled().is_empty() {
             return Poll::Ready(Ok(false));
         }
         Poll::Ready(self.take_in(chunk.filled(), partial).map(|()| true))

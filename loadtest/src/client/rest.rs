@@ -1,14 +1,19 @@
 //! Signing in, and what is done before a load over REST: guests, rooms, memberships.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::wire;
+use rustls::crypto::aws_lc_rs::default_provider;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::advice;
 use super::fleet::Place;
+use super::target::Target;
+use crate::ws::Trust;
 
 /// Requests at a time: the server commits what waits in one batch.
 const REQUESTS_AT_A_TIME: usize = 16;
@@ -51,9 +56,9 @@ pub(crate) fn read_tokens(path: &Path) -> anyhow::Result<Vec<Credentials>> {
 ///
 /// # Errors
 /// When the server refuses one, with the key to raise.
-pub(crate) fn sign_in_guests(authority: &str, count: usize) -> anyhow::Result<Vec<Credentials>> {
-    let url = format!("http://{authority}/api/v1/guests");
-    in_parallel(count, |agent, number| {
+pub(crate) fn sign_in_guests(target: &Target, count: usize) -> anyhow::Result<Vec<Credentials>> {
+    let url = format!("{target}/api/v1/guests");
+    in_parallel(target, count, |agent, number| {
         let guest = wire::GuestCreate { name: format!("load {number}") };
         post(agent, &url, None, "guests", &guest).map(Credentials::granted)
     })
@@ -63,9 +68,9 @@ pub(crate) fn sign_in_guests(authority: &str, count: usize) -> anyhow::Result<Ve
 ///
 /// # Errors
 /// When the server refuses one.
-pub(crate) fn renew(authority: &str, users: &[Credentials]) -> anyhow::Result<Vec<Credentials>> {
-    let url = format!("http://{authority}/api/v1/tokens/refresh");
-    in_parallel(users.len(), |agent, number| {
+pub(crate) fn renew(target: &Target, users: &[Credentials]) -> anyhow::Result<Vec<Credentials>> {
+    let url = format!("{target}/api/v1/tokens/refresh");
+    in_parallel(target, users.len(), |agent, number| {
         let user = users.get(number).context("a user to renew")?;
         let Some(refresh_token) = user.refresh_token.clone() else { return Ok(user.clone()) };
         post(agent, &url, None, "tokens/refresh", &wire::TokenRefresh { refresh_token }).map(Credentials::granted)
@@ -77,16 +82,16 @@ pub(crate) fn renew(authority: &str, users: &[Credentials]) -> anyhow::Result<Ve
 ///
 /// # Errors
 /// When the server refuses a step, with the key to raise.
-pub(crate) fn prepare_places(authority: &str, users: &[Credentials], rooms: usize) -> anyhow::Result<Vec<Place>> {
+pub(crate) fn prepare_places(target: &Target, users: &[Credentials], rooms: usize) -> anyhow::Result<Vec<Place>> {
     ensure!(rooms > 0 && users.len() >= rooms, "each room needs a member");
-    let base = format!("http://{authority}/api/v1/rooms");
-    let made = in_parallel(rooms, |agent, number| {
+    let base = format!("{target}/api/v1/rooms");
+    let made = in_parallel(target, rooms, |agent, number| {
         let owner = users.get(number).context("each room needs an owner")?;
         let create = serde_json::json!({ "name": format!("load {number}") });
         let made: wire::RoomCreateOk = post(agent, &base, Some(owner), "room_create", &create)?;
         Ok(made.room.context("the server made no room")?.id)
     })?;
-    in_parallel(users.len(), |agent, number| {
+    in_parallel(target, users.len(), |agent, number| {
         let credentials = users.get(number).context("a user for each place")?.clone();
         let room = *made.get(number % rooms).context("a room for each place")?;
         if number >= rooms {
@@ -119,15 +124,27 @@ fn post<T: DeserializeOwned>(
     }
 }
 
+fn tls_config(trust: &Trust) -> anyhow::Result<TlsConfig> {
+    let authorities = trust.authorities()?.iter().map(|authority| Certificate::from_der(authority).to_owned());
+    let builder = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&authorities.collect::<Vec<_>>()));
+    Ok(builder.unversioned_rustls_crypto_provider(Arc::new(default_provider())).build())
+}
+
 /// Does `work` for each number below `count`, a few at a time, and keeps their order.
 fn in_parallel<T: Send>(
+    target: &Target,
     count: usize,
     work: impl Fn(&ureq::Agent, usize) -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<Vec<T>> {
     let lanes = REQUESTS_AT_A_TIME.min(count.max(1));
+    let tls = target.trust().map(tls_config).transpose()?.unwrap_or_default();
     let lane = |lane: usize| -> anyhow::Result<Vec<(usize, T)>> {
         let config = ureq::Agent::config_builder();
-        let agent = config.http_status_as_error(false).timeout_global(Some(Duration::from_secs(30))).build();
+        let agent = config
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(30)))
+            .tls_config(tls.clone())
+            .build();
         let agent = ureq::Agent::new_with_config(agent);
         (lane..count).step_by(lanes).map(|number| Ok((number, work(&agent, number)?))).collect()
     };

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 
 use super::target::Target;
 use crate::ws;
@@ -62,7 +61,7 @@ impl Seat {
     ///
     /// # Errors
     /// When the server is not there or refuses.
-    pub(super) async fn open(&self) -> anyhow::Result<(TcpStream, BytesMut)> {
+    pub(super) async fn open(&self) -> anyhow::Result<(ws::Stream, BytesMut)> {
         // Members of one room begin at different servers, and whoever comes back comes to another one.
         let turn = self.first_target + self.visits.replace(self.visits.get() + 1);
         let target = self.route.targets.get(turn % self.route.targets.len().max(1));
@@ -70,7 +69,8 @@ impl Seat {
         let source = self.route.sources.get(self.number % self.route.sources.len().max(1)).copied();
         let way = ws::Way { source, receive_buffer_bytes: self.receive_buffer_bytes() };
         let Some(request) = target.request(self.room_number as u64) else {
-            return Ok((ws::connect(&target.authority, way).await?, BytesMut::new()));
+            let stream = ws::connect(&target.authority, way).await?;
+            return Ok((ws::Stream::Plain(stream), BytesMut::new()));
         };
         ws::open(&request, way).await.map_err(|error| target.explained(error))
     }

@@ -1,13 +1,14 @@
 //! What a run is pointed at.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail, ensure};
 use bobchat_proto::codec::Format;
 
 use crate::dialect::Dialect;
-use crate::ws;
+use crate::ws::{self, Trust};
 
 /// The schemes beside Bobchat's.
 const OTHERS: &str = "floor://, baseline://, socketio://, centrifugo:// or tinode://";
@@ -15,7 +16,10 @@ const OTHERS: &str = "floor://, baseline://, socketio://, centrifugo:// or tinod
 /// What an API key follows in a target.
 const API_KEY: &str = "?apikey=";
 
-/// A server under load: `http://HOST:PORT` for Bobchat, `floor://`, `baseline://`, `socketio://`, `centrifugo://` and
+/// What a file of authorities follows in a target, when it is to be parsed again.
+const AUTHORITIES: &str = "?ca=";
+
+/// A server under load: `http://HOST:PORT` or `https://HOST:PORT` for Bobchat, `floor://`, `baseline://`, `socketio://`, `centrifugo://` and
 /// `tinode://` for what it is compared with. Written out it has no API key, for that is what results show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -25,12 +29,14 @@ pub(crate) struct Target {
     pub(crate) authority: String,
     /// Tinode's, where it is not the one that Tinode comes with.
     api_key: Option<String>,
+    /// Whom to trust over TLS; in the clear without.
+    trust: Option<Trust>,
 }
 
 impl Target {
     /// A server at `host:port`.
     pub(crate) const fn new(dialect: Dialect, authority: String) -> Self {
-        Self { dialect, authority, api_key: None }
+        Self { dialect, authority, api_key: None, trust: None }
     }
 
     /// The same server, spoken to in `format` if it is Bobchat.
@@ -54,18 +60,40 @@ impl Target {
         Ok(self)
     }
 
-    /// All of it, to be parsed again: with the API key.
+    /// The same server, spoken to over TLS.
+    #[must_use]
+    pub(crate) fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// The same server, trusted by the authorities in this file.
+    ///
+    /// # Errors
+    /// When it is not spoken to over TLS.
+    pub(crate) fn with_authorities(self, file: &Path) -> anyhow::Result<Self> {
+        ensure!(self.trust.is_some(), "{self} is not spoken to over TLS: write https://, or leave --ca out");
+        Ok(self.trusting(Trust::in_file(file)))
+    }
+
+    /// Whom to trust over TLS.
+    pub(crate) const fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
+    }
+
+    /// All of it, to be parsed again: with the API key, and the file of authorities.
     pub(crate) fn url(&self) -> String {
-        match &self.api_key {
-            Some(key) => format!("{self}{API_KEY}{key}"),
-            None => self.to_string(),
+        match (&self.api_key, self.trust.as_ref().and_then(Trust::file)) {
+            (Some(key), _) => format!("{self}{API_KEY}{key}"),
+            (None, Some(file)) => format!("{self}{AUTHORITIES}{}", file.display()),
+            (None, None) => self.to_string(),
         }
     }
 
     /// What opens the WebSocket for a member of a room; nothing where there is none.
     pub(crate) fn request(&self, room: u64) -> Option<ws::Request> {
         let (path, subprotocol) = self.dialect.endpoint(room, self.api_key.as_deref())?;
-        Some(ws::Request { authority: self.authority.clone(), path, subprotocol })
+        Some(ws::Request { authority: self.authority.clone(), path, subprotocol, trust: self.trust.clone() })
     }
 
     /// An error of connecting, with what to do about it where that is known.
@@ -80,7 +108,8 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.dialect.scheme(), self.authority)
+        let scheme = if self.trust.is_some() { "https" } else { self.dialect.scheme() };
+        write!(f, "{scheme}://{}", self.authority)
     }
 }
 
@@ -88,9 +117,9 @@ impl FromStr for Target {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (scheme, rest) = text
-            .split_once("://")
-            .with_context(|| format!("a target is http://HOST:PORT of Bobchat, or {OTHERS} of others"))?;
+        let (scheme, rest) = text.split_once("://").with_context(|| {
+            format!("a target is http://HOST:PORT or https://HOST:PORT of Bobchat, or {OTHERS} of others")
+        })?;
         let dialect = match scheme {
             "http" | "ws" => Dialect::Bobchat(Format::Protobuf),
             "floor" => Dialect::Floor,
@@ -98,7 +127,11 @@ impl FromStr for Target {
             "socketio" => Dialect::SocketIo,
             "centrifugo" => Dialect::Centrifugo,
             "tinode" => Dialect::Tinode,
-            "https" | "wss" => bail!("the harness speaks no TLS: point it at the server behind the proxy"),
+            "https" | "wss" => {
+                let (rest, file) = rest.split_once(AUTHORITIES).map_or((rest, None), |(rest, file)| (rest, Some(file)));
+                let trust = file.map_or_else(Trust::default, |file| Trust::in_file(Path::new(file)));
+                return Ok(Self::new(Dialect::Bobchat(Format::Protobuf), authority(rest)?).trusting(trust));
+            }
             other => bail!("unknown scheme {other}: use http for Bobchat, or {OTHERS}"),
         };
         match rest.split_once(API_KEY) {
@@ -118,6 +151,21 @@ fn authority(text: &str) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn over_tls_the_machine_is_trusted_or_a_file() {
+        let target: Target = "wss://chat.example.org:443".parse().unwrap();
+        assert_eq!(
+            (target.to_string(), target.trust()),
+            ("https://chat.example.org:443".into(), Some(&Trust::default()))
+        );
+        let target = target.with_authorities(Path::new("/a b/ca.pem")).unwrap();
+        assert_eq!(target.url(), "https://chat.example.org:443?ca=/a b/ca.pem");
+        assert_eq!(target.url().parse::<Target>().unwrap(), target, "as the other processes of a run read it");
+        let plain: Target = "http://h:1".parse().unwrap();
+        let refused = plain.with_authorities(Path::new("ca.pem")).unwrap_err().to_string();
+        assert!(refused.contains("write https://"), "{refused}");
+    }
 
     #[test]
     fn an_api_key_is_asked_with_and_not_shown() {

@@ -25,10 +25,14 @@ pub(crate) struct Arguments {
     /// List the scenarios.
     #[arg(long)]
     list: bool,
-    /// http://HOST:PORT of Bobchat, once for each node; floor://, baseline://, socketio://, centrifugo:// or
+    /// http://HOST:PORT or https://HOST:PORT of Bobchat, once for each node; floor://, baseline://, socketio://, centrifugo:// or
     /// tinode://HOST:PORT[?apikey=KEY] of others.
     #[arg(long = "target", required_unless_present = "list")]
     targets: Vec<Target>,
+    /// A PEM file with the authorities that sign the certificates of https:// targets; those that this machine trusts
+    /// without it.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Set KEY=VALUE of the scenario, such as send.per_second=50; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -170,6 +174,14 @@ impl Arguments {
         scenario::find(name, &set)
     }
 
+    fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        let trusted = |target: &Target| match &self.ca {
+            None => Ok(target.clone()),
+            Some(file) => target.clone().with_authorities(file),
+        };
+        self.targets.iter().map(trusted).collect()
+    }
+
     fn plan(&self) -> anyhow::Result<Plan> {
         let mut dialects = self.targets.iter().map(|target| target.dialect);
         let first = dialects.next().context("a run needs a --target")?;
@@ -177,7 +189,7 @@ impl Arguments {
         let is_whole = self.metrics.is_empty() || self.metrics.len() == self.targets.len();
         ensure!(is_whole, "give a --metrics-url for every --target, or none: figures are compared as a whole");
         Ok(Plan {
-            targets: self.targets.clone(),
+            targets: self.targets()?,
             json: self.format == FormatName::Json,
             tokens: self.tokens.as_deref().map(read_tokens).transpose()?,
             watched: Watched {

@@ -41,7 +41,7 @@ fn users(plan: &Plan, target: &Target, count: usize) -> anyhow::Result<Vec<Crede
     if !matches!(target.dialect, Dialect::Bobchat(_)) {
         return Ok(Vec::new());
     }
-    let Some(given) = &plan.tokens else { return sign_in_guests(&target.authority, count) };
+    let Some(given) = &plan.tokens else { return sign_in_guests(target, count) };
     let users = given.get(..count);
     Ok(users.with_context(|| format!("{count} members need as many users; --tokens has {}", given.len()))?.to_vec())
 }

@@ -94,7 +94,7 @@ pub(crate) async fn run(
 async fn work(order: &Order, fleet: &Fleet, users: Vec<Credentials>, expects_acks: bool) -> anyhow::Result<()> {
     let targets = order.targets()?;
     let target = targets.first().context("a run needs a target")?;
-    traffic::run(&order.scenario, fleet, users, &target.authority).await?;
+    traffic::run(&order.scenario, fleet, users, target).await?;
     fleet.shared.hurry.set(true);
     fleet.settle(expects_acks).await;
     Ok(())
@@ -149,7 +149,7 @@ async fn gather(order: &Order) -> anyhow::Result<(Fleet, Vec<Credentials>)> {
 fn places(order: &Order, target: &Target) -> anyhow::Result<Vec<Place>> {
     let scenario = &order.scenario;
     if matches!(target.dialect, Dialect::Bobchat(_)) {
-        let mut places = prepare_places(&target.authority, &order.users, scenario.rooms)?;
+        let mut places = prepare_places(target, &order.users, scenario.rooms)?;
         places.sort_by_key(|place| place.room);
         return Ok(places);
     }

@@ -9,7 +9,7 @@ use bobchat_proto::limits::PAGE_ITEMS_MAX;
 use bobchat_proto::wire::{Auth, ClientFrame, MessageHistory, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -138,6 +138,7 @@ impl Abuser {
             authority: node.to_string(),
             path: "/api/v1/ws".to_owned(),
             subprotocol: Some(Format::Json.subprotocol()),
+            trust: None,
         };
         let (mut stream, inbox) = ws::open(&request, Way { receive_buffer_bytes, source: None }).await?;
         match abuse {
@@ -156,7 +157,7 @@ impl Abuser {
     }
 
     /// Signs in and asks for pages until the node takes no more.
-    async fn ask_without_end(&self, stream: &mut TcpStream) {
+    async fn ask_without_end(&self, stream: &mut ws::Stream) {
         let auth = Request::Auth(Auth { token: self.account.token.clone(), cursors: Vec::new() });
         let (mut masker, mut frame) = (Masker::new(self.number as u64), BytesMut::new());
         write(&mut frame, &mut masker, 1, auth);
@@ -180,7 +181,7 @@ fn write(out: &mut BytesMut, masker: &mut Masker, id: u64, request: Request) {
 }
 
 /// Reads until the node ends the connection: the code of its close or its HTTP status, or that it said nothing.
-async fn hear_the_end(stream: &mut TcpStream, mut inbox: BytesMut) -> String {
+async fn hear_the_end(stream: &mut (impl AsyncRead + Unpin), mut inbox: BytesMut) -> String {
     let mut reader = ws::Reader::default();
     loop {
         if let Some(status) = inbox.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3)) {

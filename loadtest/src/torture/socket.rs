@@ -8,7 +8,6 @@ use bobchat_proto::codec::{self, Format};
 use bobchat_proto::wire::{ClientFrame, ServerFrame};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::ws::{self, Incoming, Masker, Opcode};
@@ -18,7 +17,7 @@ const STALL_MAX: Duration = Duration::from_secs(3);
 
 /// A connection.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: ws::Stream,
     format: Format,
     inbox: BytesMut,
     masker: Masker,
@@ -44,6 +43,7 @@ impl Socket {
             authority: node.to_string(),
             path: "/api/v1/ws".to_owned(),
             subprotocol: Some(format.subprotocol()),
+            trust: None,
         };
         let (stream, inbox) = timeout(STALL_MAX, ws::open(&request, ws::Way::default()))
             .await

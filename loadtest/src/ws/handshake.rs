@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use sha1::{Digest as _, Sha1};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::connect::{Way, connect};
+use super::stream::Stream;
+use super::trust::Trust;
 
 /// Appended to the key before hashing (RFC 6455 section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -26,6 +27,8 @@ pub struct Request {
     pub path: String,
     /// The one subprotocol that is offered.
     pub subprotocol: Option<&'static str>,
+    /// Whom to trust over TLS; in the clear without.
+    pub trust: Option<Trust>,
 }
 
 /// The server answered with another status than the one of an upgrade.
@@ -52,9 +55,13 @@ impl Refused {
 ///
 /// # Errors
 /// When the server is not there, refuses, or answers against the rules.
-pub async fn open(request: &Request, way: Way) -> anyhow::Result<(TcpStream, BytesMut)> {
+pub async fn open(request: &Request, way: Way) -> anyhow::Result<(Stream, BytesMut)> {
     let authority = &request.authority;
-    let mut stream = connect(authority, way).await?;
+    let stream = connect(authority, way).await?;
+    let mut stream = match &request.trust {
+        None => Stream::Plain(stream),
+        Some(trust) => Stream::secure(stream, authority, trust).await?,
+    };
     let key = random_key()?;
     stream.write_all(request_text(request, &key).as_bytes()).await?;
     let mut answer = BytesMut::with_capacity(1024);
@@ -79,7 +86,7 @@ fn random_key() -> anyhow::Result<String> {
 }
 
 fn request_text(request: &Request, key: &str) -> String {
-    let Request { authority, path, subprotocol } = request;
+    let Request { authority, path, subprotocol, .. } = request;
     let subprotocol = subprotocol.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

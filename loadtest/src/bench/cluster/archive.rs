@@ -26,7 +26,7 @@ struct Loaded {
 /// When a server fails.
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 1, &[])?;
-    let users = sign_in_guests(&site.node(0)?.authority(), ROOMS * READERS)?;
+    let users = sign_in_guests(&site.node(0)?.target(), ROOMS * READERS)?;
     let shape = Shape { rooms: ROOMS, members: READERS, receivers: READERS, bytes: BYTES };
     let fleet = Fleet::enter(&site.node(0)?.target(), shape, &users).await?;
     wait_until_logs_are_old(Instant::now()).await;

@@ -47,7 +47,7 @@ struct Used {
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 1, &[("LIMITS__REQUESTS_IN_FLIGHT", REQUESTS_IN_FLIGHT)])?;
     let node = site.node(0)?;
-    let users = sign_in_guests(&node.authority(), CONNECTIONS)?;
+    let users = sign_in_guests(&node.target(), CONNECTIONS)?;
     let shape = Shape { rooms: CONNECTIONS, members: 1, receivers: 0, bytes: BYTES };
     let fleet = Fleet::enter(&node.target(), shape, &users).await?;
     let began = Instant::now();

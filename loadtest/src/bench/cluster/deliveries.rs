@@ -34,7 +34,7 @@ pub(super) async fn heard(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 2, &[])?;
     let (far, near) = (site.node(0)?, site.node(1)?);
     let members = RECEIVERS + 2;
-    let users = sign_in_guests(&near.authority(), members)?;
+    let users = sign_in_guests(&near.target(), members)?;
     let mut places = vec![near.target(); members];
     let last = places.last_mut().context("there are members")?;
     *last = far.target();
@@ -80,7 +80,7 @@ pub(super) async fn split(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 2, &[])?;
     let (first, second) = (site.node(0)?, site.node(1)?);
     let members = bench.options.members;
-    let users = sign_in_guests(&first.authority(), 2 * members)?;
+    let users = sign_in_guests(&first.target(), 2 * members)?;
     let (users_together, users_apart) = users.split_at(members);
     let shape = Shape { rooms: 1, members, receivers: members, bytes: BYTES };
     let together = Fleet::enter(&first.target(), shape, users_together).await?;

@@ -28,7 +28,7 @@ const BEHIND: f64 = 5_000.0;
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 1, &[])?;
     let node = site.node(0)?;
-    let users = sign_in_guests(&node.authority(), SENDERS)?;
+    let users = sign_in_guests(&node.target(), SENDERS)?;
     let shape = Shape { rooms: 1, members: SENDERS, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&node.target(), shape, &users).await?;
     let far = bench.options.messages;

@@ -27,8 +27,8 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let many = bench.options.idle_connections.max(FEW + MEMBERS);
     let site = Site::start(bench, 1, &[])?;
     let node = site.node(0)?;
-    let users = sign_in_guests(&node.authority(), many)?;
-    let mut places = prepare_places(&node.authority(), &users, many / MEMBERS)?;
+    let users = sign_in_guests(&node.target(), many)?;
+    let mut places = prepare_places(&node.target(), &users, many / MEMBERS)?;
     places.sort_by_key(|place| place.room);
     let (first, others) = places.split_at(FEW.min(places.len()));
     site.wait_until_archived(0.0).await?;

@@ -30,7 +30,7 @@ const ARCHIVE_AFTER: &str = "60s";
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let site = Site::start(bench, 1, &[("CLUSTER__ARCHIVE_AFTER", ARCHIVE_AFTER)])?;
     let node = site.node(0)?;
-    let users = sign_in_guests(&node.authority(), 1)?;
+    let users = sign_in_guests(&node.target(), 1)?;
     let shape = Shape { rooms: 1, members: 1, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&node.target(), shape, &users).await?;
     let monitor = Monitor::start(&site.redis)?;

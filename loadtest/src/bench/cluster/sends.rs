@@ -38,7 +38,7 @@ pub(super) async fn measure(bench: &mut Bench, row: Row, rooms: usize) -> anyhow
     ];
     let site = Site::start(bench, 1, &bounds)?;
     let node = site.node(0)?;
-    let users = sign_in_guests(&node.authority(), rooms)?;
+    let users = sign_in_guests(&node.target(), rooms)?;
     let shape = Shape { rooms, members: 1, receivers: 1, bytes: BYTES };
     let fleet = Fleet::enter(&node.target(), shape, &users).await?;
     wait_until_logs_are_old(Instant::now()).await;

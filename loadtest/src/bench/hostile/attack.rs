@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{join_all, select};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -86,6 +86,7 @@ impl Attack {
             authority: victim.authority.clone(),
             path: "/api/v1/ws".to_owned(),
             subprotocol: Some(Format::Json.subprotocol()),
+            trust: None,
         };
         let (mut stream, _) = ws::open(&request, ws::Way::default()).await?;
         match self {
@@ -110,7 +111,7 @@ impl Attack {
     }
 }
 
-async fn repeat(stream: &mut TcpStream, piece: &[u8]) -> anyhow::Result<()> {
+async fn repeat(stream: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> anyhow::Result<()> {
     loop {
         stream.write_all(piece).await?;
         sleep(PAUSE).await;

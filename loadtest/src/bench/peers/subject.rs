@@ -28,7 +28,7 @@ impl Subject {
     pub(super) async fn enter(comparison: &Comparison, who: Contestant, shape: Shape) -> anyhow::Result<Self> {
         let server = who.start(comparison)?;
         let users = match &server.bobchat {
-            Some(bobchat) => sign_in_guests(&bobchat.authority(), shape.rooms * shape.members)?,
+            Some(bobchat) => sign_in_guests(&bobchat.target(), shape.rooms * shape.members)?,
             None => Vec::new(),
         };
         let fleet = Fleet::enter(&server.target, shape, &users).await?;
