@@ -82,6 +82,7 @@ seccompProfile:
 {{- end }}
 {{- end }}
 {{- if and .Values.monitoring.serviceMonitor .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}{{ fail "monitoring.serviceMonitor: name Prometheus in networkPolicy.metricsFrom, or it is denied" }}{{ end }}
+{{- if and .Values.canary.enabled .Values.tls.secretName (not .Values.canary.targets) }}{{ fail "canary.targets: name what the certificate of tls.secretName is for" }}{{ end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}{{ fail "ingress.enabled: name the hosts (ingress.hosts)" }}{{ end }}
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}{{ fail "autoscaling.minReplicas is above maxReplicas" }}{{ end }}
 {{- range $service := list .Values.redis .Values.cassandra }}

@@ -47,9 +47,13 @@ const ONCE_MESSAGES: u64 = 3;
 /// A canary.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// http://HOST:PORT of a node, once for each, at most 8; each is named so in the metrics.
+    /// http://HOST:PORT or https://HOST:PORT of a node, once for each, at most 8; each is named so in the metrics.
     #[arg(long = "target", required = true)]
     targets: Vec<Target>,
+    /// A PEM file with the authorities that sign the certificates of https:// targets, and no others are trusted; without it
+    /// those that this machine trusts.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// Where Prometheus finds the metrics.
     #[arg(long, default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
@@ -72,13 +76,17 @@ pub(crate) struct Options {
 ///
 /// # Errors
 /// When it cannot be done; not when a promise was broken, which the exit code says.
-pub(crate) async fn run(options: Options) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(mut options: Options) -> anyhow::Result<ExitCode> {
+    if let Some(file) = &options.ca {
+        let trusted = options.targets.into_iter().map(|target| target.with_authorities(file));
+        options.targets = trusted.collect::<anyhow::Result<_>>()?;
+    }
     ensure!(options.targets.len() <= TARGETS_MAX, "at most {TARGETS_MAX} targets");
     for (name, seconds) in [("--every", options.every), ("--patience", options.patience)] {
         ensure!((0.1..=3600.0).contains(&seconds), "{name} has to be from 0.1 to 3600 seconds");
     }
     let are_bobchat = options.targets.iter().all(|target| matches!(target.dialect, Dialect::Bobchat(_)));
-    ensure!(are_bobchat, "a canary's targets are http://HOST:PORT of Bobchat");
+    ensure!(are_bobchat, "a canary's targets are http://HOST:PORT or https://HOST:PORT of Bobchat");
     let metrics = Rc::new(CanaryMetrics::new());
     if options.once {
         return once(&options, &metrics).await;
@@ -168,7 +176,7 @@ async fn set_up(options: &Options, metrics: &Rc<CanaryMetrics>) -> anyhow::Resul
 }
 
 async fn places(target: &Target, pairs: usize, given: Option<Vec<Credentials>>) -> anyhow::Result<Vec<Place>> {
-    let authority = target.authority.clone();
+    let target = target.clone();
     let working = spawn_blocking(move || {
         let users = match given {
             Some(mut users) => {
@@ -176,9 +184,9 @@ async fn places(target: &Target, pairs: usize, given: Option<Vec<Credentials>>) 
                 users.truncate(2 * pairs);
                 users
             }
-            None => sign_in_guests(&authority, 2 * pairs)?,
+            None => sign_in_guests(&target, 2 * pairs)?,
         };
-        prepare_places(&authority, &users, pairs)
+        prepare_places(&target, &users, pairs)
     });
     working.await.context("setting up panicked")?
 }

@@ -4,19 +4,18 @@ use anyhow::{Context as _, bail};
 use bobchat_proto::wire::client_frame::Request;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::Target;
 use crate::dialect::{Attempt, Dialect, Known, Unit};
-use crate::ws::{self, Masker, Opcode};
+use crate::ws::{self, Masker, Opcode, Stream};
 
 /// A node that takes no connection or no frame for this long is as good as gone.
 const STALL_MAX: Duration = Duration::from_secs(5);
 
 /// One connection of one of the canary's people.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     dialect: Dialect,
     inbox: BytesMut,
     masker: Masker,

@@ -261,9 +261,8 @@ impl Person {
         if !ends_soon || credentials.refresh_token.is_none() {
             return Ok(false);
         }
-        let authority = self.target.authority.clone();
-        let renewed =
-            spawn_blocking(move || renew(&authority, &[credentials])).await.context("renewing panicked")??;
+        let target = self.target.clone();
+        let renewed = spawn_blocking(move || renew(&target, &[credentials])).await.context("renewing panicked")??;
         if let Some(renewed) = renewed.into_iter().next() {
             *self.credentials.borrow_mut() = renewed;
         }
