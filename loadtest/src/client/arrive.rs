@@ -18,6 +18,9 @@ const DELAY_FIRST: Duration = Duration::from_millis(50);
 /// Beyond this it does not grow: a run is short.
 const DELAY_MAX: Duration = Duration::from_secs(2);
 
+/// Whoever is sent away comes back after a random wait of up to so long, as the protocol asks.
+const SENT_AWAY_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// A try that takes longer has failed.
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -81,17 +84,28 @@ async fn try_until_there(member: &Rc<Member>, intended: Nanos) -> anyhow::Result
     outcome
 }
 
-/// Comes back after the server ended the connection.
-pub(super) fn come_back(member: Rc<Member>) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
+/// Comes back after the server ended the connection: at once, or after a wait that differs from member to member when the
+/// server sent all of them away.
+pub(super) fn come_back(member: Rc<Member>, is_sent_away: bool) -> std::pin::Pin<Box<dyn Future<Output = ()>>> {
     let now = member.shared.clock.now();
-    Box::pin(come(member, now))
+    Box::pin(async move {
+        if is_sent_away {
+            tokio::time::sleep(SENT_AWAY_WAIT_MAX.mul_f64(chance(member.seat.number, member.seat.visits.get()))).await;
+        }
+        come(member, now).await;
+    })
 }
 
 /// Exponential, with a jitter that a member's number decides: a run does the same again.
 fn delay(attempt: u32, number: usize) -> Duration {
     let whole = DELAY_FIRST.saturating_mul(1 << attempt.min(10)).min(DELAY_MAX);
-    let jitter = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(attempt)) >> 54;
-    whole.mul_f64(0.5 + jitter as f64 / 2048.0)
+    whole.mul_f64(0.5 + 0.5 * chance(number, attempt as usize))
+}
+
+/// From 0 to 1: looks random, and is the same in every run.
+fn chance(number: usize, attempt: usize) -> f64 {
+    let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(attempt as u64);
+    (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 54) as f64 / 1024.0
 }
 
 async fn try_to_arrive(member: &Rc<Member>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bobchat_proto::error::CloseCode;
 use bobchat_proto::wire::{self, client_frame::Request};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::ReadBuf;
@@ -47,6 +48,8 @@ pub(crate) struct Member {
     is_here: Cell<bool>,
     /// Whether somebody brings it back.
     pub(super) is_coming: Cell<bool>,
+    /// Whether it was told to go to another server, which is no fault of somebody who comes back.
+    is_sent_away: Cell<bool>,
 }
 
 impl Member {
@@ -65,12 +68,14 @@ impl Member {
             came: Notify::new(),
             is_here: Cell::new(false),
             is_coming: Cell::new(false),
+            is_sent_away: Cell::new(false),
         })
     }
 
     /// Takes an open connection in place of the one before; `carry` is what was already read of it. A task reads
     /// until it ends.
     pub(super) fn attach(self: &Rc<Self>, stream: ws::Stream, carry: BytesMut) {
+        self.is_sent_away.set(false);
         let link = Rc::new(Link::new(stream));
         if let Some(before) = self.link.replace(Some(Rc::clone(&link))) {
             before.cut();
@@ -244,6 +249,7 @@ impl Member {
             match self.seat.reading {
                 // Too much waited for it: what the server said about that may be lost with the rest.
                 Reading::Slow(_) => checker.counts_mut().slow_closed += 1,
+                Reading::Fast if self.is_sent_away.get() => {}
                 Reading::Fast => checker.fault(Kind::Closed, || "a connection ended".to_owned()),
             }
         }
@@ -258,8 +264,9 @@ impl Member {
             // Whoever is not signed in yet is being brought there.
             let was_here = self.is_here.get();
             self.gone();
+            let is_sent_away = self.is_sent_away.take();
             if was_here && self.shared.comes_back.get() && !self.shared.closing.get() {
-                tokio::task::spawn_local(super::arrive::come_back(Rc::clone(self)));
+                tokio::task::spawn_local(super::arrive::come_back(Rc::clone(self), is_sent_away));
             }
         }
         self.shared.acked.notify_one();
@@ -335,6 +342,7 @@ impl Member {
             Reading::Slow(_) if slow::is_expected(code) => {
                 checker.counts_mut().slow_told += u64::from(slow::is_told_so(code));
             }
+            _ if code == CloseCode::Draining.code() && self.shared.comes_back.get() => self.is_sent_away.set(true),
             _ => checker.fault(Kind::Closed, || advice::of_close(code, reason)),
         }
     }
