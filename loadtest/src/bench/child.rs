@@ -20,6 +20,9 @@ use crate::ws::Trust;
 /// A server that is not ready by then has failed.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Between two looks at a node that is restarted: a stop and a start take a second.
+const RESTART_POLL: Duration = Duration::from_millis(20);
+
 /// What is asked for readiness between two tries.
 const READY_POLL: Duration = Duration::from_millis(1);
 
@@ -90,11 +93,37 @@ impl Installation {
     /// # Errors
     /// When it does not become ready.
     pub(crate) fn start_node(&self, data: &Path, settings: &[(&str, String)]) -> anyhow::Result<Bobchat> {
+        let environment = settings.iter().map(|(key, value)| (format!("BOBCHAT__{key}"), value.clone()));
+        let again = Again { data: data.to_owned(), environment: environment.collect() };
+        let (server, _) = self.start_as(self.command_of(&again), data)?;
+        Ok(Bobchat { again: Some(again), ..server })
+    }
+
+    fn command_of(&self, again: &Again) -> Command {
         let mut command = guarded(&self.bobchat);
-        for (key, value) in settings {
-            command.env(format!("BOBCHAT__{key}"), value);
+        command.envs(again.environment.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// Ends a node in good order and starts it again in its place, while whoever else lives on this thread goes on.
+    ///
+    /// # Errors
+    /// When it does not end, or does not become ready.
+    pub(crate) async fn restart(&self, node: &mut Bobchat) -> anyhow::Result<()> {
+        let again = node.again.clone().context("it was not started as a node")?;
+        node.process().signal(Signal::TERM)?;
+        let began = Instant::now();
+        while node.child.0.try_wait()?.is_none() {
+            ensure!(began.elapsed() < READY_TIMEOUT, "the server did not end after SIGTERM");
+            tokio::time::sleep(RESTART_POLL).await;
         }
-        Ok(self.start_as(command, data)?.0)
+        let mut command = self.command_of(&again);
+        node.child = Running(self.spawn_at(&mut command, &again.data, node.listen, node.admin)?);
+        while !node.is_ready() {
+            node.is_starting(began, &self.log)?;
+            tokio::time::sleep(RESTART_POLL).await;
+        }
+        Ok(())
     }
 
     /// Starts it with a certificate of its own, which its clients trust; both stand beside `data`, which is kept.
@@ -116,21 +145,28 @@ impl Installation {
 
     fn start_as(&self, mut command: Command, data: &Path) -> anyhow::Result<(Bobchat, Duration)> {
         let (listen, admin) = (free_address()?, free_address()?);
+        let began = Instant::now();
+        let child = self.spawn_at(&mut command, data, listen, admin)?;
+        let mut server = Bobchat { child: Running(child), listen, admin, trust: None, again: None };
+        while !server.is_ready() {
+            server.is_starting(began, &self.log)?;
+            std::thread::sleep(READY_POLL);
+        }
+        Ok((server, began.elapsed()))
+    }
+
+    fn spawn_at(
+        &self,
+        command: &mut Command,
+        data: &Path,
+        listen: SocketAddr,
+        admin: SocketAddr,
+    ) -> anyhow::Result<Child> {
         let log = std::fs::File::options().create(true).append(true).open(&self.log)?;
         command.arg("--config").arg(&self.config).arg("--data").arg(data);
         command.args(["--listen", &listen.to_string(), "--admin-listen", &admin.to_string()]);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let began = Instant::now();
-        let child = self.spawn(&mut command)?;
-        let mut server = Bobchat { child: Running(child), listen, admin, trust: None };
-        while !server.is_ready() {
-            if let Some(status) = server.child.0.try_wait()? {
-                bail!("the server ended with {status} before it was ready; see {}", self.log.display());
-            }
-            ensure!(began.elapsed() < READY_TIMEOUT, "the server was not ready after {READY_TIMEOUT:?}");
-            std::thread::sleep(READY_POLL);
-        }
-        Ok((server, began.elapsed()))
+        self.spawn(command)
     }
 
     /// Starts this program as the floor or the baseline.
@@ -200,6 +236,15 @@ pub(crate) struct Bobchat {
     admin: SocketAddr,
     /// Whom its clients trust, where it speaks TLS.
     trust: Option<Trust>,
+    /// What it takes to start it again, of a node.
+    again: Option<Again>,
+}
+
+/// What it takes to start a node again.
+#[derive(Debug, Clone)]
+struct Again {
+    data: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// The commits of the store until now.
@@ -231,6 +276,18 @@ impl Bobchat {
             None => target,
             Some(trust) => target.trusting(trust.clone()),
         }
+    }
+
+    /// Whether it may still become ready.
+    ///
+    /// # Errors
+    /// When it has ended, or it takes too long.
+    fn is_starting(&mut self, began: Instant, log: &Path) -> anyhow::Result<()> {
+        if let Some(status) = self.child.0.try_wait()? {
+            bail!("the server ended with {status} before it was ready; see {}", log.display());
+        }
+        ensure!(began.elapsed() < READY_TIMEOUT, "the server was not ready after {READY_TIMEOUT:?}");
+        Ok(())
     }
 
     fn is_ready(&self) -> bool {

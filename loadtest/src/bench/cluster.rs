@@ -4,7 +4,7 @@
 //! history are robust against that; rates and latencies are what is left of the machine beside everything else on it.
 //!
 //! - [`rows`]: what is measured, and the goals.
-//! - [`round_trips`], [`idle`], [`sends`], [`deliveries`], [`history`], [`archive`], [`cold`]: one file a kind.
+//! - [`round_trips`], [`idle`], [`sends`], [`deliveries`], [`history`], [`archive`], [`cold`], [`rolling`]: one file a kind.
 //! - [`site`], [`redis`], [`crate::cassandra`]: the servers. [`bare`]: what sends are compared with. [`monitor`]: what
 //!   clients ask of Redis. [`output`]: what is said in the end.
 
@@ -17,6 +17,7 @@ mod idle;
 mod monitor;
 mod output;
 mod redis;
+mod rolling;
 mod round_trips;
 mod rows;
 mod sends;
@@ -146,6 +147,7 @@ impl Bench {
             Row::CassandraPaused if self.wants(Row::ArchiveLag) => Ok(()),
             Row::CassandraPaused => archive::measure(self).await,
             Row::Cold => cold::measure(self).await,
+            Row::Rolling => rolling::measure(self).await,
         }
     }
 

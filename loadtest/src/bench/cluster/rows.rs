@@ -28,6 +28,8 @@ pub(crate) enum Row {
     CassandraPaused,
     /// Until all rooms answer again after Redis lost everything.
     Cold,
+    /// How long people are without service while nodes are restarted one after the other.
+    Rolling,
 }
 
 impl Judged for Row {
@@ -43,6 +45,7 @@ impl Judged for Row {
             Self::ArchiveLag => "archive_lag",
             Self::CassandraPaused => "cassandra_paused",
             Self::Cold => "cold",
+            Self::Rolling => "rolling",
         }
     }
 
@@ -57,6 +60,7 @@ impl Judged for Row {
             Self::History => "history page of 50 far back against near",
             Self::ArchiveLag => "archive lag under load, p99",
             Self::CassandraPaused => "ack p99 while Cassandra stands still, against before",
+            Self::Rolling => "time without service a client, rolling restart, p99",
             Self::Cold => "all rooms answer after FLUSHALL, slower of two rounds",
         }
     }
@@ -66,7 +70,7 @@ impl Judged for Row {
             Self::RoundTrips => "a batch",
             Self::Idle => "a minute",
             Self::SendsOne | Self::SendsMany | Self::Heard | Self::Split | Self::History | Self::CassandraPaused => "x",
-            Self::ArchiveLag | Self::Cold => "s",
+            Self::ArchiveLag | Self::Cold | Self::Rolling => "s",
         }
     }
 
@@ -83,6 +87,8 @@ impl Judged for Row {
             Self::ArchiveLag => (1.0, 5.0, false),
             Self::CassandraPaused => (1.5, 3.0, false),
             Self::Cold => (10.0, 60.0, false),
+            // Up to 2 s of it are what clients are asked to wait at random.
+            Self::Rolling => (3.0, 10.0, false),
         };
         Bounds { goal, limit, more_is_better }
     }
