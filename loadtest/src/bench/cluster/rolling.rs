@@ -26,12 +26,15 @@ const BETWEEN: Duration = Duration::from_secs(5);
 /// The load ends when all were restarted; it would end by itself only if that took longer.
 const LOAD_SECONDS_MAX: f64 = 300.0;
 
+/// All people of the row have one address, which people have not: else those who come back at once would wait for each other.
+const SETTINGS: [(&str, &str); 1] = [("LIMITS__CONNECTIONS_PER_ADDRESS_BEFORE_AUTH", "10000")];
+
 /// Measures the row.
 ///
 /// # Errors
 /// When a server fails, or a promise was broken.
 pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let mut site = Site::start(bench, NODES, &[])?;
+    let mut site = Site::start(bench, NODES, &SETTINGS)?;
     let users = sign_in_guests(&site.node(0)?.target(), ROOMS * MEMBERS)?;
     let targets: Vec<_> = site.nodes.iter().map(Bobchat::target).collect();
     let shape = Shape { rooms: ROOMS, members: MEMBERS, receivers: MEMBERS, bytes: BYTES };
