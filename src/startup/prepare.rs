@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bobchat_actors::{Core, Worker, operations};
-use bobchat_proto::error::ErrorCode;
 use bobchat_proto::wire;
 
 use super::error::StartError;
@@ -68,10 +67,8 @@ pub(super) async fn heed(settings: &Arc<Heeding>, waiting: Waiting<'_>) -> Resul
     Ok(())
 }
 
-/// Where there is no such room, another node that starts for the first time is just making it.
 fn judge(error: wire::Error) -> Trouble {
-    let is_passing = error.temporary || error.code == ErrorCode::NotFound.as_str();
-    let trouble = if is_passing { Trouble::Passing } else { Trouble::Lasting };
+    let trouble = if error.temporary { Trouble::Passing } else { Trouble::Lasting };
     trouble(StartError::Welcome(error.message))
 }
 
