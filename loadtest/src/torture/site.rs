@@ -121,7 +121,11 @@ impl Site {
                 ("CASSANDRA__NODES", services.cassandra_address().unwrap_or_else(|| foreign.clone())),
             ];
             let settings = common.iter().chain(&own).map(|(key, value)| ((*key).to_owned(), value.clone()));
-            let node = node(wanted, number, settings.collect())?;
+            let mut node = node(wanted, number, settings.collect())?;
+            if wanted.plant.is_some() {
+                // A bug is there from the first moment: of nodes that make the welcome room together one may not start.
+                node.wait_until_ready()?;
+            }
             links.push(Links::make(&mut network, node.address, services)?);
             nodes.push(node);
         }
