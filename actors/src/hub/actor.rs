@@ -37,6 +37,26 @@ impl Hub {
     pub fn new(worker: Rc<Worker>) -> Self {
         Self { worker, sweep_at: Instant::now() + SWEEP_EVERY, leaving: Vec::new() }
     }
+
+    /// Whatever else is due on this thread waits as long as the sweep did.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let delay = now.saturating_duration_since(self.sweep_at);
+        self.worker.core.metrics.stages.worker_delay.observe(delay.as_secs_f64());
+        self.sweep_at = now + SWEEP_EVERY;
+        self.worker.hub.sweep();
+    }
+
+    /// Tells so many that they are to come back elsewhere, and the others later.
+    fn dismiss(&mut self, at_once: usize, context: &mut Context<Self>) {
+        let rest = self.leaving.len().saturating_sub(at_once);
+        for outlet in self.leaving.drain(rest..) {
+            outlet.close(CloseCode::Draining);
+        }
+        if rest > 0 {
+            context.run_later(DISMISS_EVERY, move |hub, context| hub.dismiss(at_once, context));
+        }
+    }
 }
 
 impl Actor for Hub {
@@ -53,30 +73,6 @@ impl Actor for Hub {
                 address.do_send(GoOn);
             }
         }));
-    }
-}
-
-impl Hub {
-    /// Whatever else is due on this thread waits as long as the sweep did.
-    fn sweep(&mut self) {
-        let now = Instant::now();
-        let delay = now.saturating_duration_since(self.sweep_at);
-        self.worker.core.metrics.stages.worker_delay.observe(delay.as_secs_f64());
-        self.sweep_at = now + SWEEP_EVERY;
-        self.worker.hub.sweep();
-    }
-}
-
-impl Hub {
-    /// Tells so many that they are to come back elsewhere, and the others later.
-    fn dismiss(&mut self, at_once: usize, context: &mut Context<Self>) {
-        let rest = self.leaving.len().saturating_sub(at_once);
-        for outlet in self.leaving.drain(rest..) {
-            outlet.close(CloseCode::Draining);
-        }
-        if rest > 0 {
-            context.run_later(DISMISS_EVERY, move |hub, context| hub.dismiss(at_once, context));
-        }
     }
 }
 
