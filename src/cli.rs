@@ -14,6 +14,7 @@ mod planted;
 mod ready;
 mod run;
 mod schema;
+mod table;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;

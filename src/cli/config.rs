@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::CommandError;
 use super::operate::{alone, ask_server, read_from_server, say};
+use super::table::table;
 use crate::config::Layers;
 use crate::settings::{
     Author, ChangeError, ChangeView, HeldView, NodeView, Settings, StatusView, VersionView, VersionsView, Wish,
@@ -183,7 +184,7 @@ fn wait_for_nodes(layers: &Layers, version: u64) -> Result<(), CommandError> {
         let is_settled =
             |node: &NodeView| node.has(version) || node.refused.is_some() || (node.answered && !node.heeded);
         if begin.elapsed() > APPLIED_WITHIN || status.nodes.iter().all(is_settled) {
-            say(table(&status, now()).trim_end())?;
+            say(standing(&status, now()).trim_end())?;
             return Err(CommandError::Failed(format!(
                 "version {version} stands, and {has} of {all} nodes have applied it"
             )));
@@ -209,7 +210,7 @@ fn status(layers: &Layers) -> Result<(), CommandError> {
         let data = layers.own().store.data.display();
         return Err(CommandError::Failed(format!("no server uses {data}: ask on a machine where one runs")));
     };
-    say(table(&status, now()).trim_end())?;
+    say(standing(&status, now()).trim_end())?;
     match status.nodes.iter().filter(|node| !node.has(status.version)).count() {
         0 => Ok(()),
         others => Err(CommandError::Failed(format!("{others} of {} nodes have not applied it", status.nodes.len()))),
@@ -270,22 +271,9 @@ fn shown(version: &VersionView) -> String {
     text
 }
 
-fn table(status: &StatusView, now: i64) -> String {
-    let rows: Vec<_> = std::iter::once(HEAD.map(str::to_owned))
-        .chain(status.nodes.iter().map(|node| row(node, status.version, now)))
-        .collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
-    let mut table = format!("version {} is the newest\n", status.version);
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    table
+fn standing(status: &StatusView, now: i64) -> String {
+    let rows = status.nodes.iter().map(|node| row(node, status.version, now));
+    format!("version {} is the newest\n{}", status.version, table(HEAD, rows))
 }
 
 fn row(node: &NodeView, newest: u64, now: i64) -> [String; 6] {
@@ -357,7 +345,7 @@ NODE  PROGRAM  ADDRESS  VERSION    LOOKED   REMARKS
 5     0.1.0    a:8081   0          1 s ago  goes by its own configuration alone
 6     0.1.0    a:8081   3          1 s ago  not applied yet
 ";
-        assert_eq!(table(&StatusView { version: 4, nodes }, 60_000_000), expected);
+        assert_eq!(standing(&StatusView { version: 4, nodes }, 60_000_000), expected);
     }
 
     #[test]

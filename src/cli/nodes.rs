@@ -1,6 +1,5 @@
 //! `bobchat nodes`: every node, and what it does.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use bobchat_actors::ports::Clock as _;
@@ -8,10 +7,11 @@ use bobchat_proto::wire::{Node, NodeListOk};
 
 use super::CommandError;
 use super::operate::{read_from_server, say};
+use super::table::table;
 use crate::adapters::clock::SystemClock;
 use crate::config::Config;
 
-/// The columns, each as wide as its widest cell.
+/// The columns.
 const HEAD: [&str; 8] = ["NODE", "VERSION", "ADDRESS", "UP", "CONNECTIONS", "USERS", "ROOMS", "ARCHIVE LAG"];
 
 /// Asks the server that uses the data folder for all nodes. Not done when one of them does not answer.
@@ -20,29 +20,12 @@ pub(super) fn nodes(config: &Config) -> Result<(), CommandError> {
         let data = config.store.data.display();
         return Err(CommandError::Failed(format!("no server uses {data}: ask on a machine where one runs")));
     };
-    say(table(&nodes, SystemClock.now_micros()).trim_end())?;
+    let now = SystemClock.now_micros();
+    say(table(HEAD, nodes.iter().map(|node| row(node, now))).trim_end())?;
     match nodes.iter().filter(|node| node.status.is_none()).count() {
         0 => Ok(()),
         silent => Err(CommandError::Failed(format!("{silent} of {} nodes did not answer", nodes.len()))),
     }
-}
-
-fn table(nodes: &[Node], now: i64) -> String {
-    let rows: Vec<_> =
-        std::iter::once(HEAD.map(str::to_owned)).chain(nodes.iter().map(|node| row(node, now))).collect();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..HEAD.len()).map(width).collect();
-    let mut table = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    table
 }
 
 fn row(node: &Node, now: i64) -> [String; 8] {
@@ -94,7 +77,7 @@ NODE  VERSION  ADDRESS         UP     CONNECTIONS  USERS  ROOMS  ARCHIVE LAG
 8     0.1.0    b:1             1m05s  no answer
 900   0.1.0    c:1             1m05s  1200         9      30     -
 ";
-        assert_eq!(table(&nodes, 66_000_000), expected);
+        assert_eq!(table(HEAD, nodes.iter().map(|node| row(node, 66_000_000))), expected);
     }
 
     #[test]
