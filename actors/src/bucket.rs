@@ -145,6 +145,14 @@ impl<K: Eq + Hash> Buckets<K> {
     /// # Errors
     /// The time until there will be one.
     pub fn take_or_wait(&self, key: K) -> Result<(), Duration> {
+        self.take_some_or_wait(key, 1.0)
+    }
+
+    /// The same of `cost` tokens.
+    ///
+    /// # Errors
+    /// The time until there will be as many.
+    pub fn take_some_or_wait(&self, key: K, cost: f32) -> Result<(), Duration> {
         let (now, rate) = (Instant::now(), self.rate.get());
         // Every change of the map is one call, so a panic elsewhere leaves it whole.
         let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,7 +163,7 @@ impl<K: Eq + Hash> Buckets<K> {
             by_key.clear();
         }
         let bucket = by_key.entry(key).or_insert_with(|| Bucket::full(rate, now));
-        match bucket.take_or_wait(rate, 1.0, now) {
+        match bucket.take_or_wait(rate, cost, now) {
             Verdict::Allowed => Ok(()),
             Verdict::Limited { retry_after } => Err(retry_after),
             Verdict::Flooded => Err(Duration::from_secs_f32(rate.burst / rate.per_second)),

@@ -96,6 +96,9 @@ pub struct Core {
     pub budget: Arc<OutboundBudget>,
     /// How many pages each user may still ask for.
     pub(crate) pages: Buckets<UserId>,
+    /// How much of what each user missed may still be read, in pages. Apart from those that they ask for: who comes back
+    /// to many rooms and looks around at once is refused nothing, and who exports a room is not kept from the others.
+    pub(crate) missed_pages: Buckets<UserId>,
     /// Devices that signed out just now.
     pub(crate) gone_devices: GoneDevices,
     /// Rooms that users are about to enter.
@@ -120,7 +123,7 @@ impl Core {
             options.outbound_bytes_total_max,
             metrics.slow_consumers.clone(),
         );
-        let pages = Buckets::new(options.page_rate);
+        let (pages, missed_pages) = (Buckets::new(options.page_rate), Buckets::new(options.page_rate));
         let nodes = Nodes::new(nodes, clock.now_micros(), metrics.clone());
         Arc::new(Self {
             log,
@@ -138,6 +141,7 @@ impl Core {
             settings: SettingsNews::default(),
             budget: Arc::new(budget),
             pages,
+            missed_pages,
             gone_devices: GoneDevices::default(),
             entering: Entering::default(),
             hubs: Mutex::default(),
@@ -155,6 +159,7 @@ impl Core {
         self.options.set(options);
         self.budget.set_bounds(options.outbound_bytes_max, options.outbound_bytes_total_max);
         self.pages.set_rate(options.page_rate);
+        self.missed_pages.set_rate(options.page_rate);
     }
 
     /// Has rooms look at their logs that could not take what they were told, for as long as it is polled.

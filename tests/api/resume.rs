@@ -68,10 +68,30 @@ async fn who_resumes_far_behind_again_and_again_waits_as_for_pages() {
     let begin = Instant::now();
     for _ in 0..3 {
         ada.ok("subscribe", json!({"room": room, "cursor": {"epoch": 1, "seq": 1}})).await;
+        // What comes back by itself takes nothing from what they look at meanwhile.
+        ada.ok("message_history", json!({"room": room})).await;
         assert_eq!(ada.seqs(MESSAGES).await, (2..=601).collect::<Vec<_>>());
     }
     assert!(begin.elapsed() >= Duration::from_secs(1), "six pages beyond the burst, four a second");
     assert!(server.count(|metrics| metrics.pages_delayed.get()) > 0);
+}
+
+#[tokio::test]
+async fn a_message_in_each_of_many_rooms_is_read_sooner_than_as_many_pages() {
+    let server = TestServer::with(&[("LIMITS__PAGES_BURST", "3"), ("LIMITS__PAGES_PER_SECOND", "1")]);
+    let grant = server.guest("Ada").await;
+    let mut ada = Client::signed_in(server.somewhere(), &grant.access_token).await;
+    let mut cursors = Vec::new();
+    for number in 0..12 {
+        let room = ada.make_room(&number.to_string()).await;
+        ada.say(&room, "missed").await;
+        cursors.push(json!({"room": room, "epoch": 1, "seq": 1}));
+    }
+    drop(ada);
+    let server = server.restart();
+    let (mut ada, _) = Client::resumed(server.somewhere(), &grant.access_token, cursors.into()).await;
+    assert_eq!(ada.seqs(12).await, [2; 12]);
+    assert_eq!(server.count(|metrics| metrics.pages_delayed.get()), 0);
 }
 
 /// Log protocol, rule 27.

@@ -11,6 +11,7 @@ use bobchat_proto::ids::RoomId;
 use bobchat_proto::limits::{AUTH_DEADLINE, REQUEST_ID_MAX};
 use bobchat_proto::wire::{self, client_frame::Request, ok, server_frame::Body};
 use bytes::Bytes;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::pages::{LOW_WATER, Pages};
@@ -43,6 +44,8 @@ pub struct Session {
     bytes: Bucket,
     in_flight: u16,
     pages: Pages,
+    /// Whose turn it is to wait until more of what was missed may be read: with a thousand rooms behind, the others sleep.
+    reading: Rc<Mutex<()>>,
     /// Set while a token is judged: what was read waits.
     authenticating: bool,
 }
@@ -84,6 +87,7 @@ impl Session {
             rooms: Vec::new(),
             in_flight: 0,
             pages: Pages::default(),
+            reading: Rc::default(),
             authenticating: false,
         };
         Self::create(move |context| {
@@ -314,7 +318,8 @@ impl Session {
     ) {
         let wanted = Arc::new(());
         let still = Arc::downgrade(&wanted);
-        let receiving = catch_up::receive(self.worker.clone(), self.outlet.clone(), acting, room, after, still);
+        let (worker, outlet, turn) = (self.worker.clone(), self.outlet.clone(), self.reading.clone());
+        let receiving = catch_up::receive(worker, outlet, acting, room, after, still, turn);
         let task = context.spawn(wrap_future::<_, Self>(receiving));
         self.rooms.push(Receiving { room, task, _wanted: wanted });
     }

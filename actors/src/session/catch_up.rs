@@ -14,6 +14,7 @@ use bobchat_proto::error::ErrorCode;
 use bobchat_proto::ids::{Epoch, Position, RoomId};
 use bobchat_proto::limits::PAGE_ITEMS_MAX;
 use bobchat_proto::wire::{self, ResetReason};
+use tokio::sync::Mutex;
 
 use super::pages::LOW_WATER;
 use crate::hub::{Outlet, Subscriber};
@@ -62,6 +63,7 @@ fn behind() -> wire::Error {
 }
 
 /// Sends everything after `after` and lets the connection receive the room from there on, for as long as it is `wanted`.
+/// `turn` is that of its connection.
 pub(super) async fn receive(
     worker: Rc<Worker>,
     outlet: Rc<Outlet>,
@@ -69,6 +71,7 @@ pub(super) async fn receive(
     room: RoomId,
     after: Position,
     wanted: Weak<()>,
+    turn: Rc<Mutex<()>>,
 ) {
     let subscriber = Subscriber { session: outlet.session, user: acting.user, format: outlet.format };
     let mut after = after;
@@ -77,12 +80,12 @@ pub(super) async fn receive(
         match operations::ask_room(&worker, room, attach).await {
             Ok(Attached::Live) => return,
             Ok(Attached::Behind { applied, visible }) => {
-                after = replay(&worker, &outlet, acting, room, after..=applied, &visible).await
+                after = replay(&worker, &outlet, acting, room, after..=applied, &visible, &turn).await
             }
             Ok(Attached::Ended { visible, head }) => {
                 let seq = visible.last().map_or(after.seq, |range| *range.end());
                 let end = Position { epoch: head.epoch, seq };
-                after = replay(&worker, &outlet, acting, room, after..=end, &visible).await;
+                after = replay(&worker, &outlet, acting, room, after..=end, &visible, &turn).await;
                 if after.seq >= end.seq {
                     return;
                 }
@@ -99,8 +102,8 @@ pub(super) async fn receive(
     }
 }
 
-/// Sends what is visible behind the first position of `missed` up to its last, at the pace of the client and of the pages
-/// that its user may have; returns the last, or where it was when the connection closed, or when the log turned out to have
+/// Sends what is visible behind the first position of `missed` up to its last, at the pace of the client and of what its
+/// user may have read; returns the last, or where it was when the connection closed, or when the log turned out to have
 /// another epoch than that of the last: then only the room can say whether it still has what the client was sent last, and
 /// what follows.
 async fn replay(
@@ -110,10 +113,11 @@ async fn replay(
     room: RoomId,
     missed: RangeInclusive<Position>,
     visible: &Visible,
+    turn: &Mutex<()>,
 ) -> Position {
     let (mut after, end) = missed.into_inner();
     while outlet.is_open() && after.seq < end.seq {
-        operations::wait_for_page(worker, acting).await;
+        operations::wait_for_missed(worker, acting, turn, end.seq.0.saturating_sub(after.seq.0)).await;
         let page = match worker.core.history.events(room, after.seq, PAGE_ITEMS_MAX as usize, visible).await {
             Ok(page) => page,
             Err(error) => {
