@@ -217,6 +217,8 @@ impl Wire for TlsWire {
         // What the session still has when this returns, its end included, no event of the socket announces.
         self.readable.set(true);
         let mut read: usize = 0;
+        // Of a connection that breaks, what came before is heard; the next read says that it broke.
+        let mut broken = None;
         loop {
             let free = into.get_mut(read..).unwrap_or_default();
             if free.is_empty() {
@@ -234,13 +236,16 @@ impl Wire for TlsWire {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
+            if let Some(error) = broken {
+                return if read > 0 { Ok(read) } else { Err(error) };
+            }
             match session.receive(&self.socket) {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable.set(false);
                     return if read > 0 { Ok(read) } else { Err(error) };
                 }
-                Err(error) => return Err(error),
+                Err(error) => broken = Some(error),
             }
         }
     }

@@ -143,3 +143,22 @@ async fn what_is_decrypted_and_not_read_yet_can_be_read_without_the_socket() {
     tokio::time::timeout(PATIENCE, read).await.unwrap();
     assert_eq!(heard, numbered(10_000));
 }
+
+#[tokio::test]
+async fn what_came_whole_before_a_connection_broke_is_heard() {
+    let (wire, mut client) = pair().await;
+    client.write_all(b"whole").await.unwrap();
+    client.flush().await.unwrap();
+    client.get_mut().0.write_all(&[0xff; 64]).await.unwrap();
+    let mut into = [0; 64];
+    let mut heard = Vec::new();
+    let error = loop {
+        std::future::poll_fn(|context| wire.poll_readable(context)).await.unwrap();
+        match wire.try_read(&mut into) {
+            Ok(read) => heard.extend_from_slice(&into[..read]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((heard.as_slice(), error.kind()), (&b"whole"[..], io::ErrorKind::InvalidData));
+}
