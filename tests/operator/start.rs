@@ -162,6 +162,25 @@ fn a_node_without_any_service_waits_for_both_and_ends_at_once_when_it_is_told_to
     }
 }
 
+/// Whoever renews a certificate tells the node, which may just be waiting.
+#[test]
+fn a_node_that_waits_outlives_the_signal_to_read_its_certificate_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = make_certificate(folder.path(), "server");
+    let settings = settings(&format!("redis://{}", nowhere()))
+        .with("SERVER__TLS_CERTIFICATE", certificate.to_str().unwrap())
+        .with("SERVER__TLS_KEY", folder.path().join("server.key").to_str().unwrap());
+    let node = Starting::start(&settings);
+    let waits = || (node.try_asks("/readyz")?.0 == 503).then_some(());
+    eventually("it waits", waits);
+    eventually("it has read its certificate", || {
+        node.try_asks("/metrics")?.1.contains("bobchat_build_info").then_some(())
+    });
+    kill_process(Pid::from_child(&node.child), Signal::HUP).unwrap();
+    eventually("it still waits", waits);
+    assert_eq!(node.end(Signal::TERM).0, 0);
+}
+
 #[test]
 fn what_only_the_operator_can_mend_ends_the_start_with_one_line() {
     let redis = RedisServer::start();

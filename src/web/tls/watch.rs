@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::identity::{Digest, Identity, IdentityFault, Pair};
 use super::metrics::TlsMetrics;
@@ -28,6 +28,8 @@ struct Shared {
 pub struct Watch {
     certificates: Certificates,
     seen: Seen,
+    /// Heard from the beginning: a node may wait for its services for long, and one that does not hear SIGHUP ends by it.
+    hangup: Option<Signal>,
 }
 
 #[derive(PartialEq)]
@@ -39,7 +41,7 @@ enum Seen {
 }
 
 impl Certificates {
-    /// Reads the files; [`Watch::run`] then keeps to them.
+    /// Reads the files; [`Watch::run`] then keeps to them. Needs a runtime, which hears of signals.
     ///
     /// # Errors
     /// [`IdentityFault`].
@@ -49,7 +51,11 @@ impl Certificates {
         metrics.not_after.set(identity.not_after.as_second());
         let shared = Shared { config: RwLock::new(identity.config), files, metrics };
         let certificates = Self(Arc::new(shared));
-        Ok((certificates.clone(), Watch { certificates, seen: Seen::Pair(pair.digest()) }))
+        let hangup = signal(SignalKind::hangup()).ok();
+        if hangup.is_none() {
+            tracing::warn!("SIGHUP cannot be listened to; certificates are read again by themselves all the same");
+        }
+        Ok((certificates.clone(), Watch { certificates, seen: Seen::Pair(pair.digest()), hangup }))
     }
 
     /// For a connection that begins now.
@@ -74,13 +80,9 @@ impl Certificates {
 impl Watch {
     /// Looks at the files again and again, and at once on SIGHUP. Ends only by being dropped.
     pub async fn run(mut self) {
-        let mut hangup = signal(SignalKind::hangup()).ok();
-        if hangup.is_none() {
-            tracing::warn!("SIGHUP cannot be listened to; certificates are read again by themselves all the same");
-        }
         loop {
             let told = async {
-                match &mut hangup {
+                match &mut self.hangup {
                     Some(hangup) => hangup.recv().await,
                     None => std::future::pending().await,
                 }
