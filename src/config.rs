@@ -41,7 +41,7 @@ pub use redis::{Redis, RedisServers, RedisUrl};
 pub use server::{Origin, Server, TlsFiles};
 pub use sources::{Overrides, Sources};
 pub use store::Store;
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::{CollectorUrl, LogFormat, Telemetry};
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod fuzz;
 pub mod operator;
+pub mod pem;
 pub mod secret;
 pub mod settings;
 pub mod startup;

@@ -27,6 +27,7 @@ pub use crate::trust::TrustError;
 pub use controls::Controls;
 pub use export::ExportError;
 use export::SampleRatio;
+pub(crate) use export::{key_of, trust};
 
 /// The target of the span around each REST request.
 pub const REQUEST_TARGET: &str = "bobchat::request";

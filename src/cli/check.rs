@@ -13,6 +13,8 @@ use super::CommandError;
 use crate::adapters::cassandra::Owner;
 use crate::auth::ExternalIssuers;
 use crate::config::{Config, Effective, Fault, Faults, Sources};
+use crate::telemetry;
+use crate::trust::TrustError;
 use crate::web::tls::Identity;
 use finding::Finding;
 
@@ -28,7 +30,9 @@ pub(super) fn check(sources: &Sources) -> Result<(), CommandError> {
     out.write_all(show(&effective).as_bytes())?;
     writeln!(out, "\n# The configuration is valid. What it names:")?;
     let mut findings = look(&config)?;
-    findings.extend(identity.map(|identity| tls::judge(identity.not_after, Timestamp::now())));
+    let now = Timestamp::now();
+    findings.extend(identity.map(|identity| tls::judge_listener(identity.not_after, now)));
+    findings.extend(tls::judge_clients(&config, now));
     for finding in &findings {
         writeln!(out, "# {finding}")?;
     }
@@ -57,6 +61,13 @@ fn read_files(config: &Config) -> (Option<Identity>, Vec<Fault>) {
             None
         }
     };
+    if let Err(error) = telemetry::trust(&config.telemetry) {
+        let (key, file) = match &error {
+            TrustError::File(fault) => (telemetry::key_of(&config.telemetry, &fault.file), fault.file.as_path()),
+            TrustError::Machine => ("telemetry.otlp_certificates", Path::new("")),
+        };
+        faults.push(fault(key, file, error.to_string()));
+    }
     (identity, faults)
 }
 

@@ -52,7 +52,7 @@ impl Client {
     pub(super) fn trusting(base: impl Into<String>, authorities: Option<&Path>) -> Result<Self, TrustError> {
         let base = base.into();
         match base.starts_with("https://") {
-            true => Ok(Self::over(trusting(authorities)?, base)),
+            true => Ok(Self::over(trusting(authorities, None)?, base)),
             false => Ok(Self::new(base)),
         }
     }

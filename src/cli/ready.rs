@@ -21,7 +21,7 @@ pub(super) fn ready(config: &Config, url: Option<String>, insecure: bool) -> Res
     let url = url.unwrap_or_else(|| format!("http://{}/readyz", config.server.admin_listen));
     let tls = match (url.starts_with("https://"), insecure) {
         (false, _) => TlsConfig::default(),
-        (true, false) => trusting(None).map_err(CommandError::failed)?,
+        (true, false) => trusting(None, None).map_err(CommandError::failed)?,
         (true, true) => trusting_everybody(),
     };
     let agent = Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).proxy(None);

@@ -106,7 +106,7 @@ fn login(section: &str, login: &Login, has_identity: bool, reader: &mut Reader) 
 }
 
 fn collector(telemetry: &Telemetry, reader: &mut Reader) {
-    let in_clear = telemetry.otlp_endpoint.as_deref().and_then(|endpoint| endpoint.strip_prefix("http://"));
+    let in_clear = telemetry.otlp_endpoint.as_ref().and_then(|endpoint| endpoint.as_str().strip_prefix("http://"));
     let is_here = |host: &str| ["localhost", "127.0.0.1", "[::1]"].iter().any(|here| is_host(host, here));
     if telemetry.otlp_authorization.is_some() && in_clear.is_some_and(|host| !is_here(host)) {
         let expected =

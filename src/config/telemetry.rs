@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use config::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use super::TlsFiles;
 use super::read::{Reader, Setting};
 use crate::secret::Secret;
 
@@ -14,14 +15,20 @@ pub struct Telemetry {
     /// How they are written.
     pub log_format: LogFormat,
     /// The OTLP/HTTP collector that spans are sent to.
-    pub otlp_endpoint: Option<String>,
+    pub otlp_endpoint: Option<CollectorUrl>,
     /// The authorities that sign the collector's certificate, instead of those that the machine trusts.
     pub otlp_certificates: Option<PathBuf>,
+    /// Who this node is to a collector that asks.
+    pub otlp_identity: Option<TlsFiles>,
     /// The `Authorization` header that the collector wants.
     pub otlp_authorization: Option<Secret>,
     /// The share of requests without a trace of their own that are traced: 0 to 1.
     pub trace_sample_ratio: f64,
 }
+
+/// The base address of a collector; no login stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectorUrl(String);
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +47,20 @@ impl Telemetry {
             let telemetry = Self {
                 log_filter: section.get_if("log_filter", "info".to_owned(), |filter| is_filter(filter)),
                 log_format: section.get("log_format", LogFormat::Auto),
-                otlp_endpoint: section.get_if("otlp_endpoint", None, is_endpoint),
+                otlp_endpoint: section.get("otlp_endpoint", None),
                 otlp_certificates: section.get("otlp_certificates", None),
+                otlp_identity: TlsFiles::read(section, "otlp_client_certificate", "otlp_client_key"),
                 otlp_authorization: section.secret("otlp_authorization"),
                 trace_sample_ratio: section.within("trace_sample_ratio", 1.0, 0.0..=1.0),
             };
-            let is_encrypted = telemetry.otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
+            let is_encrypted = telemetry.otlp_endpoint.as_ref().is_some_and(CollectorUrl::is_encrypted);
             if telemetry.otlp_certificates.is_some() && !is_encrypted {
                 let expected = "authorities are given for a connection in the clear: write https:// for TLS";
                 section.contradiction(&["otlp_certificates", "otlp_endpoint"], expected);
+            }
+            if telemetry.otlp_identity.is_some() && !is_encrypted {
+                let expected = "a certificate is given for a connection in the clear: write https:// for TLS";
+                section.contradiction(&["otlp_client_certificate", "otlp_endpoint"], expected);
             }
             telemetry
         })
@@ -64,12 +76,39 @@ fn is_filter(filter: &str) -> Result<(), String> {
     if is_good { Ok(()) } else { Err(expected.to_owned()) }
 }
 
-fn is_endpoint(endpoint: &Option<String>) -> Result<(), String> {
-    let Some(endpoint) = endpoint else { return Ok(()) };
-    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-    let is_good = host.is_some_and(|host| !host.is_empty());
-    let expected = "expected the collector's base address, such as \"http://127.0.0.1:4318\" or \"https://..\"";
-    if is_good { Ok(()) } else { Err(expected.to_owned()) }
+impl CollectorUrl {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a connection to it is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+impl Setting for CollectorUrl {
+    fn parse(value: &Value) -> Result<Self, String> {
+        let text = String::parse(value)?;
+        if text.contains('@') {
+            return Err("expected an address without a login: put it into telemetry.otlp_authorization".to_owned());
+        }
+        let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        let expected = "expected the collector's base address, such as \"http://127.0.0.1:4318\" or \"https://..\"";
+        if host.is_some_and(|host| !host.is_empty()) { Ok(Self(text)) } else { Err(expected.to_owned()) }
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+
+    /// A password may stand in what is no good address.
+    fn show_refused(_: &Value) -> String {
+        "\"***\"".to_owned()
+    }
 }
 
 impl Setting for LogFormat {

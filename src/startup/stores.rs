@@ -182,7 +182,7 @@ fn warn_of_store(folder: &Path) {
 fn judge_redis(error: CheckError) -> Trouble {
     match error {
         CheckError::Unreachable(_) => Trouble::Passing(error.into()),
-        CheckError::Certificates { .. }
+        CheckError::Certificates(_)
         | CheckError::Evicts { .. }
         | CheckError::TooOld { .. }
         | CheckError::OtherDeployment { .. }

@@ -1,5 +1,6 @@
 //! Spans to an OpenTelemetry collector, over HTTP.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,8 +18,9 @@ use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracer, SdkTracerProv
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use ureq::Agent;
+use ureq::tls::TlsConfig;
 
-use crate::config;
+use crate::config::{self, CollectorUrl};
 use crate::secret::Secret;
 use crate::trust::{TrustError, trusting};
 
@@ -28,8 +30,8 @@ const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why spans cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The authorities that are to be trusted cannot be had.
-    #[error("telemetry.otlp_certificates")]
+    /// The authorities that are to be trusted, or who this node is, cannot be had.
+    #[error("telemetry.otlp_certificates, otlp_client_certificate, otlp_client_key")]
     Trust(#[from] TrustError),
     /// The exporter could not be made.
     #[error(transparent)]
@@ -49,7 +51,7 @@ pub(super) fn provider(
         .with_http()
         .with_http_client(BlockingClient::new(config)?)
         .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
+        .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
         .build()?;
     let sampler = Sampler::ParentBased(Box::new(BySampleRatio(ratio)));
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
@@ -65,6 +67,26 @@ pub(super) fn trace_of(span: &Span) -> Option<TraceId> {
     let context = span.context();
     let context = context.span().span_context().clone();
     context.is_sampled().then(|| TraceId(u128::from_be_bytes(context.trace_id().to_bytes())))
+}
+
+/// Whom a connection to the collector trusts, and who this node is there; none in the clear.
+///
+/// # Errors
+/// [`TrustError`].
+pub(crate) fn trust(config: &config::Telemetry) -> Result<Option<TlsConfig>, TrustError> {
+    match config.otlp_endpoint.as_ref().is_some_and(CollectorUrl::is_encrypted) {
+        true => trusting(config.otlp_certificates.as_deref(), config.otlp_identity.as_ref()).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The key of the configuration that names a file of the collector's.
+pub(crate) fn key_of(config: &config::Telemetry, file: &Path) -> &'static str {
+    match &config.otlp_identity {
+        Some(identity) if identity.certificate == file => "telemetry.otlp_client_certificate",
+        Some(identity) if identity.key == file => "telemetry.otlp_client_key",
+        _ => "telemetry.otlp_certificates",
+    }
 }
 
 /// What turns spans of `tracing` into OpenTelemetry's.
@@ -115,10 +137,9 @@ struct BlockingClient {
 impl BlockingClient {
     fn new(config: &config::Telemetry) -> Result<Self, ExportError> {
         let agent = Agent::config_builder().timeout_global(Some(EXPORT_TIMEOUT)).http_status_as_error(false);
-        let is_encrypted = config.otlp_endpoint.as_ref().is_some_and(|url| url.starts_with("https://"));
-        let agent = match is_encrypted {
-            true => agent.tls_config(trusting(config.otlp_certificates.as_deref())?),
-            false => agent,
+        let agent = match trust(config)? {
+            Some(trust) => agent.tls_config(trust),
+            None => agent,
         };
         Ok(Self { agent: Agent::new_with_config(agent.build()), authorization: config.otlp_authorization.clone() })
     }

@@ -3,7 +3,6 @@
 //! `identity` reads certificate and key, `watch` reads them again when they change, `handshake` lets clients in,
 //! within bounds; behind it `stream` is what HTTP is spoken over and `wire` what the core writes to.
 
-mod expiry;
 mod handshake;
 mod identity;
 mod metrics;

@@ -318,10 +318,10 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
     std::fs::write(&empty, "nothing").unwrap();
     let missing = folder.path().join("missing.pem");
     let cases: [(&Path, &Path, &str); 5] = [
-        (&good.certificate, &other.key, "is not the key of the certificate in server.tls_certificate"),
-        (&empty, &good.key, "holds no certificate; give the chain in PEM"),
-        (&good.certificate, &empty, "holds no private key; give one in PEM, without a password"),
-        (&missing, &good.key, "cannot be read: No such file"),
+        (&good.certificate, &other.key, "it is not the key of the certificate beside it"),
+        (&empty, &good.key, "it holds no certificate in PEM"),
+        (&good.certificate, &empty, "it holds no private key in PEM without a password"),
+        (&missing, &good.key, "it cannot be read: No such file"),
         (&good.certificate, Path::new(""), "only one is given: a certificate needs its key; give both"),
     ];
     for (certificate, key, said) in cases {
@@ -330,6 +330,10 @@ async fn a_certificate_that_cannot_be_used_keeps_the_server_from_starting() {
         let (code, text) = check_with(&settings);
         assert!(code == Some(2) && text.contains(said) && text.contains("server.tls_"), "{code:?} {text}");
     }
+    let collector = ("TELEMETRY__OTLP_ENDPOINT", "https://127.0.0.1:1");
+    let (code, text) = check_with(&[collector, ("TELEMETRY__OTLP_CERTIFICATES", empty.to_str().unwrap())]);
+    assert!(code == Some(2) && text.contains("telemetry.otlp_certificates"), "{code:?} {text}");
+    assert!(text.contains("it holds no certificate in PEM"), "{text}");
     let settings = [
         ("SERVER__TLS_CERTIFICATE", good.certificate.to_str().unwrap()),
         ("SERVER__TLS_KEY", good.key.to_str().unwrap()),

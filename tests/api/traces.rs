@@ -80,17 +80,20 @@ fn a_collector_that_is_away_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn spans_go_over_tls_to_a_collector_of_an_authority_of_its_own_with_a_secret_from_a_file() {
+async fn spans_go_over_tls_to_a_collector_that_is_trusted_and_asks_for_a_secret_and_a_certificate() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let (ca, secret) = (folder.path().join("ca.pem"), folder.path().join("secret"));
     std::fs::write(&ca, authority.pem()).unwrap();
     std::fs::write(&secret, "Basic canary\n").unwrap();
+    let node = authority.write(folder.path(), "node", &["node"]);
     let (endpoint, received) = collector_of(Some(authority.server(&["127.0.0.1"])), "authorization: basic canary\r\n");
     let (stranger, unheard) = collector_of(Some(Authority::new().server(&["127.0.0.1"])), "");
     let spans_of = |endpoint: &str, data: &str| {
         let settings = [
             ("TELEMETRY__OTLP_ENDPOINT", endpoint),
             ("TELEMETRY__OTLP_CERTIFICATES", ca.to_str().unwrap()),
+            ("TELEMETRY__OTLP_CLIENT_CERTIFICATE", node.certificate.to_str().unwrap()),
+            ("TELEMETRY__OTLP_CLIENT_KEY", node.key.to_str().unwrap()),
             ("TELEMETRY__OTLP_AUTHORIZATION_FILE", secret.to_str().unwrap()),
         ];
         let server = Process::under(&[], &folder.path().join(data), &settings);

@@ -167,9 +167,9 @@ fn a_redis_behind_tls_is_entered_when_its_authority_is_trusted() {
     let wrong = settings.with("REDIS__CERTIFICATES", stranger.to_str().unwrap());
     wrong.run(&["check"]).finds("BAD", "could not reach redis");
     let nothing = settings.with("REDIS__CERTIFICATES", "/nonexistent.pem");
-    nothing.run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.pem");
+    nothing.run(&["check"]).finds("BAD", "could not use /nonexistent.pem");
     let start = nothing.run(&["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    assert!(start.stderr.contains("could not read the certificates"), "{}", start.stderr);
+    assert!(start.stderr.contains("could not use"), "{}", start.stderr);
 }
 
 #[test]
@@ -201,10 +201,13 @@ fn a_redis_that_asks_for_a_certificate_lets_its_own_clients_in_and_nobody_else()
     };
     let said = as_whom(&client).run(&["check"]);
     assert_eq!(said.code, 0, "{}", said.stdout);
+    said.finds("good", "redis.client_certificate: ends");
     settings.run(&["check"]).finds("BAD", "could not reach redis");
     as_whom(&stranger).run(&["check"]).finds("BAD", "could not reach redis");
     let without_key = Files { certificate: client.certificate.clone(), key: "/nonexistent.key".into() };
-    as_whom(&without_key).run(&["check"]).finds("BAD", "could not read the certificates in /nonexistent.key");
+    let of_others = Files { certificate: client.certificate.clone(), key: stranger.key.clone() };
+    as_whom(&of_others).run(&["check"]).finds("BAD", "stranger.key: it is not the key of the certificate beside it");
+    as_whom(&without_key).run(&["check"]).finds("BAD", "could not use /nonexistent.key");
 }
 
 #[test]
@@ -261,5 +264,5 @@ fn a_locked_cassandra_is_entered_with_the_right_login_and_authority_alone() {
     }
     let missing = folder.path().join("missing.pem");
     let said = right.with("CASSANDRA__CERTIFICATES", missing.to_str().unwrap()).run(&["check"]);
-    said.finds("BAD", "could not read the certificates");
+    said.finds("BAD", "could not use");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// Signs certificates, and is known by its own.
@@ -48,23 +49,29 @@ impl Authority {
         files
     }
 
-    /// A server that it vouches for.
+    /// A server that it vouches for, and that lets in whom it vouches for as well.
     pub(crate) fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let (certificate, key) = self.sign(names);
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let asks = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider.clone());
+        let asks = asks.build().unwrap();
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())
+        Arc::new(builder.with_client_cert_verifier(asks).with_single_cert(chain, key).unwrap())
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
+        roots
     }
 
     /// A client that trusts it, and nobody else, and asks for these protocols.
     pub(crate) fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let mut config = builder.with_root_certificates(self.roots()).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         Arc::new(config)
     }

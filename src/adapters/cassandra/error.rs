@@ -1,8 +1,8 @@
-use std::path::PathBuf;
-
 use scylla::errors::{
     ExecutionError, IntoRowsResultError, MetadataError, NewSessionError, PrepareError, UseKeyspaceError,
 };
+
+use crate::pem::PemFault;
 
 /// Why the store could not be opened: one line for the operator each.
 #[derive(Debug, thiserror::Error)]
@@ -15,14 +15,9 @@ pub enum OpenError {
         /// What the driver said.
         cause: String,
     },
-    /// The authorities cannot be read, or there are none in the file.
-    #[error("could not read the certificates in {}: {cause}", file.display())]
-    Certificates {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
+    /// The authorities that are to be trusted, or who this node is, cannot be had.
+    #[error(transparent)]
+    Certificates(#[from] PemFault),
     /// The tables were made by a newer version.
     #[error("keyspace {keyspace} has schema {found}, this version knows up to {known}: use a newer bobchat")]
     NewerSchema {
@@ -76,7 +71,7 @@ impl OpenError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::SchemaBusy { .. } | Self::Schema { .. } | Self::Deployment { .. } => true,
-            Self::Certificates { .. } | Self::NewerSchema { .. } | Self::OtherDeployment { .. } => false,
+            Self::Certificates(_) | Self::NewerSchema { .. } | Self::OtherDeployment { .. } => false,
         }
     }
 

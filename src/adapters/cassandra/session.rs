@@ -1,12 +1,8 @@
 //! The connections to the cluster, and how they are asked.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WantsClientCert;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use rustls::{ClientConfig, RootCertStore};
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -16,7 +12,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 
 use super::error::OpenError;
 use super::options::{CassandraOptions, Tls};
-use crate::config::TlsFiles;
+use crate::pem::{self, PemFault};
 
 /// Connects to the cluster, outside of any keyspace.
 ///
@@ -54,36 +50,17 @@ fn profile(options: &CassandraOptions) -> ExecutionProfileHandle {
 }
 
 /// Trusts the authorities of a file and nobody else, and says who this node is where it is known.
-fn trust(tls: &Tls) -> Result<Arc<ClientConfig>, OpenError> {
-    let unreadable = |cause: String| OpenError::Certificates { file: tls.authorities.clone(), cause };
-    let certificates =
-        CertificateDer::pem_file_iter(&tls.authorities).map_err(|error| unreadable(error.to_string()))?;
+fn trust(tls: &Tls) -> Result<Arc<ClientConfig>, PemFault> {
+    let unusable = |error: rustls::Error| PemFault { file: tls.authorities.clone(), cause: error.to_string() };
     let mut authorities = RootCertStore::empty();
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        authorities.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if authorities.is_empty() {
-        return Err(unreadable("there is none".to_owned()));
+    for certificate in pem::authorities(&tls.authorities)? {
+        authorities.add(certificate).map_err(unusable)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| unreadable(error.to_string()))?;
-    let config = config.with_root_certificates(authorities);
-    let config = match &tls.identity {
-        None => config.with_no_client_auth(),
-        Some(files) => identify(config, files)?,
-    };
-    Ok(Arc::new(config))
-}
-
-fn identify(config: ConfigBuilder<ClientConfig, WantsClientCert>, files: &TlsFiles) -> Result<ClientConfig, OpenError> {
-    let unusable = |file: &Path, error: &dyn std::fmt::Display| OpenError::Certificates {
-        file: file.to_owned(),
-        cause: error.to_string(),
-    };
-    let chain = CertificateDer::pem_file_iter(&files.certificate).and_then(Iterator::collect);
-    let chain: Vec<_> = chain.map_err(|error| unusable(&files.certificate, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unusable(&files.key, &error))?;
-    config.with_client_auth_cert(chain, key).map_err(|error| unusable(&files.certificate, &error))
+    let config = config.map_err(unusable)?.with_root_certificates(authorities);
+    let Some(files) = &tls.identity else { return Ok(Arc::new(config.with_no_client_auth())) };
+    let (chain, key) = pem::identity(files)?;
+    let of_key = |error: rustls::Error| PemFault { file: files.key.clone(), cause: pem::of_pair(&error) };
+    Ok(Arc::new(config.with_client_auth_cert(chain, key).map_err(of_key)?))
 }

@@ -1,10 +1,9 @@
-use std::path::PathBuf;
-
 use futures_util::future::try_join_all;
 use redis::{RedisError, Value};
 
 use super::connection::Connection;
 use super::keys::{self, DEPLOYMENT, SHARDS};
+use crate::pem::PemFault;
 
 /// The oldest version that has flags of scripts and sharded channels.
 const OLDEST: (u32, u32) = (7, 0);
@@ -15,14 +14,9 @@ pub enum CheckError {
     /// It does not answer, or not as Redis does.
     #[error("could not reach redis: {0}")]
     Unreachable(String),
-    /// The authorities that are to be trusted cannot be had.
-    #[error("could not read the certificates in {}: {cause}", file.display())]
-    Certificates {
-        /// The file that is configured.
-        file: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
+    /// The authorities that are to be trusted, or who this node is, cannot be had.
+    #[error(transparent)]
+    Certificates(#[from] PemFault),
     /// It drops what it holds when its memory is full: rooms would lose what was acknowledged.
     #[error("redis evicts (maxmemory-policy {policy}): set maxmemory-policy to noeviction")]
     Evicts {

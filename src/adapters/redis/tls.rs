@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use redis::{Client, ClientTlsConfig, ConnectionInfo, TlsCertificates};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::RedisOptions;
 use super::check::CheckError;
 use crate::config::TlsFiles;
+use crate::pem::{self, PemFault};
 
 /// Whom to trust instead of those that the machine trusts, and who this node is to servers that ask; none where the
 /// machine's are trusted and nobody asks.
@@ -16,7 +15,7 @@ use crate::config::TlsFiles;
 /// # Errors
 /// [`CheckError::Certificates`].
 pub(super) fn certificates(options: &RedisOptions) -> Result<Option<TlsCertificates>, CheckError> {
-    let root_cert = options.certificates.as_deref().map(read_certificates).transpose()?;
+    let root_cert = options.certificates.as_deref().map(authorities).transpose()?;
     let client_tls = options.identity.as_ref().map(identity).transpose()?;
     let is_usual = root_cert.is_none() && client_tls.is_none();
     Ok((!is_usual).then_some(TlsCertificates { client_tls, root_cert }))
@@ -31,31 +30,19 @@ pub(super) fn client(server: ConnectionInfo, options: &RedisOptions) -> Result<C
     client.map_err(CheckError::unreachable)
 }
 
-fn identity(files: &TlsFiles) -> Result<ClientTlsConfig, CheckError> {
-    let client_cert = read_certificates(&files.certificate)?;
-    let client_key = read(&files.key)?;
-    match PrivateKeyDer::from_pem_slice(&client_key) {
-        Ok(_) => Ok(ClientTlsConfig { client_cert, client_key }),
-        Err(error) => Err(unusable(&files.key, format!("it is no private key in PEM: {error}"))),
-    }
+fn identity(files: &TlsFiles) -> Result<ClientTlsConfig, PemFault> {
+    pem::identity(files)?;
+    Ok(ClientTlsConfig { client_cert: bytes(&files.certificate)?, client_key: bytes(&files.key)? })
 }
 
-fn read_certificates(file: &Path) -> Result<Vec<u8>, CheckError> {
-    let pem = read(file)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(found) if found.is_empty() => Err(unusable(file, "there is none".to_owned())),
-        Ok(_) => Ok(pem),
-        Err(error) => Err(unusable(file, error.to_string())),
-    }
+fn authorities(file: &Path) -> Result<Vec<u8>, PemFault> {
+    pem::authorities(file)?;
+    bytes(file)
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, CheckError> {
-    std::fs::read(file).map_err(|error| unusable(file, error.to_string()))
-}
-
-fn unusable(file: &Path, cause: String) -> CheckError {
-    CheckError::Certificates { file: file.to_owned(), cause }
+/// The client reads PEM by itself, and says less of what it cannot use.
+fn bytes(file: &Path) -> Result<Vec<u8>, PemFault> {
+    pem::read(file).map_err(|cause| PemFault { file: file.to_owned(), cause })
 }
 
 #[cfg(test)]
@@ -77,7 +64,7 @@ mod tests {
         std::fs::write(&certificate, made.cert.pem()).unwrap();
         for file in [empty, folder.path().join("missing.pem")] {
             let unusable = |options: &RedisOptions| match certificates(options) {
-                Err(CheckError::Certificates { file: found, .. }) => found == file,
+                Err(CheckError::Certificates(fault)) => fault.file == file,
                 _ => false,
             };
             assert!(unusable(&RedisOptions { certificates: Some(file.clone()), ..options() }), "{}", file.display());

@@ -19,7 +19,9 @@ pub(super) fn judge(looked: &Result<CassandraFacts, OpenError>, cluster: &Cluste
         Ok(facts) => judge_facts(facts, cluster),
         Err(error) => {
             let advice = match error {
-                OpenError::Certificates { .. } => "name a PEM file with authorities in cassandra.certificates",
+                OpenError::Certificates(_) => {
+                    "cassandra.certificates names a PEM file with authorities, client_certificate and client_key one each of this node"
+                }
                 _ => {
                     "is it running, are cassandra.nodes, cassandra.username and cassandra.password right, and does \
                      cassandra.certificates hold the authority of its certificates if it encrypts"

@@ -20,7 +20,9 @@ pub(super) fn judge(
         Ok(facts) => judge_facts(facts, deployment, keyspace),
         Err(error) => {
             let advice = match error {
-                CheckError::Certificates { .. } => "name a PEM file with authorities in redis.certificates",
+                CheckError::Certificates(_) => {
+                    "redis.certificates names a PEM file with authorities, client_certificate and client_key one each of this node"
+                }
                 _ => {
                     "is it running, are redis.url (or redis.cluster), redis.username and redis.password right, and \
                      does redis.certificates hold the authority of its certificate if it encrypts"

@@ -114,6 +114,11 @@ fn the_collectors_secret_does_not_leave_the_machine_in_the_clear() {
     let to = |endpoint| [secret, ("BOBCHAT__TELEMETRY__OTLP_ENDPOINT", endpoint)];
     only(&to("http://collector:4318"), "telemetry.otlp_endpoint", "write https://");
     only(&to("http://localhost.example.org"), "telemetry.otlp_endpoint", "write https://");
+    for endpoint in ["http://node:canary@collector", "http://localhost:x@evil.example"] {
+        let said = refused(&to(endpoint));
+        assert!(said.len() == 1 && said[0].contains("an address without a login"), "{said:?}");
+        assert!(said[0].starts_with("telemetry.otlp_endpoint") && !said[0].contains("canary"), "{said:?}");
+    }
     for endpoint in ["http://127.0.0.1:4318", "http://localhost:4318/otlp", "https://collector:4318"] {
         assert_eq!(refused(&to(endpoint)), [""; 0], "{endpoint}");
     }

@@ -1,25 +1,20 @@
 //! Who the server is: its certificate and key, as files.
 
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
-use rustls::{InconsistentKeys, ServerConfig};
 use sha2::{Digest as _, Sha256};
 
-use super::expiry;
 use crate::config::TlsFiles;
+use crate::pem;
 
 /// What is spoken inside: WebSockets do not run over HTTP/2 here.
 const PROTOCOL: &[u8] = b"http/1.1";
-
-/// More than any chain or key has: what is larger is some other file.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What a client is shown and a connection is encrypted with.
 pub struct Identity {
@@ -61,26 +56,15 @@ impl Identity {
 
     /// Of what the files hold.
     pub(super) fn new(files: &TlsFiles, pair: &Pair) -> Result<Self, IdentityFault> {
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pair.certificate)
-            .collect::<Result<_, _>>()
-            .map_err(|error| files.certificate_fault(format!("is no PEM file: {error}")))?;
-        let first = chain.first().ok_or_else(|| {
-            files.certificate_fault("holds no certificate; give the chain in PEM, the server's own first")
-        })?;
-        let not_after = expiry::not_after(first)
-            .ok_or_else(|| files.certificate_fault("holds a certificate that cannot be read"))?;
-        let key = PrivateKeyDer::from_pem_slice(&pair.key).map_err(|error| match error {
-            pem::Error::NoItemsFound => files.key_fault("holds no private key; give one in PEM, without a password"),
-            error => files.key_fault(format!("is no PEM file: {error}")),
-        })?;
+        let chain = pem::chain(&pair.certificate).map_err(|cause| files.certificate_fault(cause))?;
+        let not_after = chain.first().and_then(|first| pem::not_after(first));
+        let not_after = not_after.ok_or_else(|| files.certificate_fault("its first certificate cannot be read"))?;
+        let key = pem::key(&pair.key).map_err(|cause| files.key_fault(cause))?;
         let config = server_config(chain, key).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                files.key_fault("is not the key of the certificate in server.tls_certificate")
-            }
             rustls::Error::InvalidCertificate(_) => {
-                files.certificate_fault(format!("holds a certificate that cannot be used: {error}"))
+                files.certificate_fault(format!("a certificate cannot be used: {error}"))
             }
-            error => files.key_fault(format!("cannot be used: {error}")),
+            error => files.key_fault(pem::of_pair(&error)),
         })?;
         Ok(Self { config: Arc::new(config), not_after })
     }
@@ -88,9 +72,8 @@ impl Identity {
 
 impl Pair {
     pub(super) fn read(files: &TlsFiles) -> Result<Self, IdentityFault> {
-        let unreadable = |error: io::Error| format!("cannot be read: {error}");
-        let certificate = read(&files.certificate).map_err(|error| files.certificate_fault(unreadable(error)))?;
-        let key = read(&files.key).map_err(|error| files.key_fault(unreadable(error)))?;
+        let certificate = pem::read(&files.certificate).map_err(|cause| files.certificate_fault(cause))?;
+        let key = pem::read(&files.key).map_err(|cause| files.key_fault(cause))?;
         Ok(Self { certificate, key })
     }
 
@@ -108,13 +91,6 @@ impl TlsFiles {
     fn key_fault(&self, cause: impl Into<String>) -> IdentityFault {
         IdentityFault { key: "server.tls_key", file: self.key.clone(), cause: cause.into() }
     }
-}
-
-fn read(file: &PathBuf) -> io::Result<Vec<u8>> {
-    if std::fs::metadata(file)?.len() > FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 1 MiB"));
-    }
-    std::fs::read(file)
 }
 
 /// TLS 1.2 and 1.3 with rustls' own choice of ciphers. Tickets let clients that come back do without a new key

@@ -11,7 +11,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of a certificate in DER; `None` where it is none.
-pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
+pub(crate) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
     let (_, certificate, _) = element(certificate)?;
     let (tag, mut fields, _) = element(certificate)?;
     if tag != SEQUENCE {
