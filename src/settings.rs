@@ -7,14 +7,14 @@
 //! - `port`: [`SettingsStore`] keeps versions, each made once; `memory` is the reference, `contract` the suite.
 //! - `change`: what is asked, and whether it may be: a pure function from a version and a wish to the next version.
 //! - [`Settings`] (`desk`): reads, changes and brings back, for the operator's listener and the command line.
-//! - [`Heeding`] (`heeding`): a running node applies the newest version, says so, and keeps the last good one.
+//! - [`Heeding`] (`heeding`): a running node applies the newest version that is good for it, and says which.
 //! - `view`: what is told of all this. `metrics`: what is counted.
 //!
 //! What a configuration changes in a running node stands in `startup/effects`.
 //!
 //! A version is judged twice: whole, over the own configuration of the node that takes it, before it is kept; and by
-//! each node over its own before it is applied there. A node that finds it wrong goes on with the last good one and
-//! says why to whoever asks.
+//! each node over its own before it is applied there. A node that finds it wrong goes by the newest one
+//! that is good for it, and says why to whoever asks.
 //!
 //! The port stands here and not in the core: docs/decisions/settings-outside-the-core.md.
 

@@ -96,11 +96,10 @@ impl Layers {
         }
     }
 
-    /// Each key and its value as it is shown.
-    #[cfg(test)]
-    pub(super) fn effective_for_tests(&self) -> Vec<(String, String)> {
-        let shown = |known: &Effective| (format!("{}.{}", known.section, known.key), known.value.clone());
-        self.effective.iter().map(shown).collect()
+    /// What holds for each key without settings.
+    #[must_use]
+    pub fn effective(&self) -> &[Effective] {
+        &self.effective
     }
 
     /// The configuration under these settings of [`LIVE_KEYS`], and what holds for each key; `origin` says of a setting

@@ -85,11 +85,25 @@ pub(super) struct Read {
     pub(super) ignored: Vec<String>,
 }
 
+/// What holds for a node that goes by settings: the newest version that is good for it.
+pub(super) struct Good {
+    /// The version; none for the node's own configuration.
+    pub(super) version: Option<SettingsVersion>,
+    /// What it comes to.
+    pub(super) read: Read,
+    /// What is wrong with the newest version of all, where that is another one.
+    pub(super) faults: Option<Faults>,
+}
+
 /// Reads a version over a node's own configuration. Keys that this program cannot change are left out: a node of a
 /// newer program set them.
-pub(super) fn read(layers: &Layers, version: Option<&SettingsVersion>) -> Result<Read, Faults> {
-    let origin = format!("version {}", version.map_or(0, |version| version.number));
-    read_from(layers, by_key(version), &origin)
+pub(super) fn read(layers: &Layers, version: &SettingsVersion) -> Result<Read, Faults> {
+    read_from(layers, by_key(Some(version)), &format!("version {}", version.number))
+}
+
+/// A node's own configuration, which was found good at its start.
+pub(super) fn read_own(layers: &Layers) -> Read {
+    Read { config: layers.own().clone(), effective: layers.effective().to_vec(), ignored: Vec::new() }
 }
 
 fn read_from(layers: &Layers, settings: ByKey, origin: &str) -> Result<Read, Faults> {
@@ -136,7 +150,7 @@ pub(super) fn next(
         return Err(ChangeError::NothingChanges(number));
     }
     // What stands may be wrong for this node: then it goes by its own configuration.
-    let read_before = read(layers, stands).or_else(|_| read(layers, None))?;
+    let read_before = stands.and_then(|stands| read(layers, stands).ok()).unwrap_or_else(|| read_own(layers));
     let changes = changes((&before, &read_before.effective), (&wanted, &after.effective));
     Ok(SettingsVersion { changes, ..version })
 }

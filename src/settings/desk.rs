@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bobchat_actors::ports::{Clock, Unavailable};
 use bobchat_proto::record::SettingsVersion;
 
-use super::change::{self, Author, ChangeError, Wish};
+use super::change::{self, Author, ChangeError, Good, Wish};
 use super::view::{HeldView, SettingView, VersionView, VersionsView};
 use super::{Added, SettingsStore};
 use crate::config::{LIVE_KEYS, Layers};
@@ -42,6 +42,28 @@ impl Settings {
         self.store.newest().await
     }
 
+    /// What holds for this node where `newest` stands. It follows from what is kept and from the node's own configuration
+    /// alone: a node that starts goes by the version that it went by before.
+    pub(super) async fn good(&self, newest: Option<SettingsVersion>) -> Result<Good, Unavailable> {
+        let own = || change::read_own(&self.layers);
+        let Some(newest) = newest else { return Ok(Good { version: None, read: own(), faults: None }) };
+        let mut below = newest.number;
+        let faults = match change::read(&self.layers, &newest) {
+            Ok(read) => return Ok(Good { version: Some(newest), read, faults: None }),
+            Err(faults) => Some(faults),
+        };
+        loop {
+            let versions = self.store.below(below, PAGE_MAX).await?;
+            let Some(last) = versions.last() else { return Ok(Good { version: None, read: own(), faults }) };
+            below = last.number;
+            for version in versions {
+                if let Ok(read) = change::read(&self.layers, &version) {
+                    return Ok(Good { version: Some(version), read, faults });
+                }
+            }
+        }
+    }
+
     /// What holds for this node, and by what.
     ///
     /// # Errors
@@ -50,14 +72,12 @@ impl Settings {
         let newest = self.store.newest().await?;
         let heeded = self.layers.own().server.live_settings;
         let of = newest.as_ref().filter(|_| heeded);
-        let (read, faults) = match change::read(&self.layers, of) {
-            Ok(read) => (Some(read), Vec::new()),
-            Err(faults) => {
-                let told = faults.0.iter().map(ToString::to_string).collect();
-                (change::read(&self.layers, None).ok(), told)
-            }
+        let own = || change::read_own(&self.layers);
+        let (read, faults) = match of.map_or_else(|| Ok(own()), |version| change::read(&self.layers, version)) {
+            Ok(read) => (read, Vec::new()),
+            Err(faults) => (own(), faults.0.iter().map(ToString::to_string).collect()),
         };
-        let (effective, ignored) = read.map(|read| (read.effective, read.ignored)).unwrap_or_default();
+        let change::Read { effective, ignored, .. } = read;
         let settings = effective.into_iter().map(|known| {
             let key = format!("{}.{}", known.section, known.key);
             let origin = known.origin.unwrap_or_else(|| "default".to_owned());

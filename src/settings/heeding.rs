@@ -5,10 +5,10 @@ use bobchat_actors::Core;
 use bobchat_actors::ports::{SettingsReport, Unavailable};
 use bobchat_proto::record::SettingsVersion;
 
-use super::change::{self, Author, ChangeError, Wish};
+use super::change::{Author, ChangeError, Good, Wish};
 use super::view::{StatusView, VersionView};
 use super::{Settings, SettingsMetrics};
-use crate::config::Config;
+use crate::config::{Config, Faults};
 
 /// How often a node reads which version is the newest, whatever it hears: a notice that is lost costs this, and every
 /// node has a change within 5 s. One row of one partition each time.
@@ -41,9 +41,28 @@ pub struct Heeding {
     is_away: Mutex<bool>,
 }
 
-/// Which version was judged: by number and token, for a store that was restored may have others of the same numbers.
+/// What came of a look.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    /// The newest version.
+    newest: Identity,
+    /// The one that holds.
+    holds: Identity,
+}
+
+/// Which version it is: by number and token, for a store that was restored may have others of the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Judged(Option<(u64, u64)>);
+struct Identity(Option<(u64, u64)>);
+
+impl Identity {
+    fn of(version: Option<&SettingsVersion>) -> Self {
+        Self(version.map(|version| (version.number, version.token)))
+    }
+
+    fn number(self) -> u64 {
+        self.0.map_or(0, |(number, _)| number)
+    }
+}
 
 impl Heeding {
     /// Goes by these settings; nothing is read yet.
@@ -64,7 +83,7 @@ impl Heeding {
         self.settings.layers().own().server.live_settings
     }
 
-    /// Reads the newest version, and applies it unless it was judged before.
+    /// Reads the newest version, and unless it was judged before applies the newest one that is good for this node.
     ///
     /// # Errors
     /// [`Unavailable`]: what holds goes on to hold.
@@ -78,10 +97,12 @@ impl Heeding {
         #[expect(clippy::cast_precision_loss, reason = "a time in seconds need not be exact to the microsecond")]
         self.metrics.looked_at.set(now as f64 / 1e6);
         self.tell(|report| report.looked_at = now);
-        let this = Judged(newest.as_ref().map(|version| (version.number, version.token)));
-        if *judged != Some(this) {
-            self.judge(newest.as_ref());
-            *judged = Some(this);
+        let this = Identity::of(newest.as_ref());
+        if judged.is_none_or(|judged| judged.newest != this) {
+            let good = self.settings.good(newest).await?;
+            let holds = Identity::of(good.version.as_ref());
+            self.go_by(this.number(), good, judged.is_none_or(|judged| judged.holds != holds));
+            *judged = Some(Judged { newest: this, holds });
         }
         Ok(())
     }
@@ -144,27 +165,24 @@ impl Heeding {
         self.note_outage(looked.err());
     }
 
-    /// Applies a version, or says what is wrong with it and leaves everything as it is.
-    fn judge(&self, version: Option<&SettingsVersion>) {
+    /// Has a version hold unless it does already, and says what is wrong with the newest where that is another one.
+    fn go_by(&self, newest: u64, good: Good, is_other: bool) {
+        let Good { version, read, faults } = good;
         let number = version.map_or(0, |version| version.number);
-        match change::read(self.settings.layers(), version) {
-            Ok(read) => self.apply(number, &read.config, read.ignored),
-            Err(faults) => {
-                let told = faults.0.iter().map(|fault| fault.to_string().chars().take(FAULT_LETTERS_MAX).collect());
-                let told: Vec<String> = told.take(FAULTS_TOLD_MAX).collect();
-                let error = told.join("; ");
-                tracing::error!(
-                    settings.version = number,
-                    error,
-                    "settings are wrong for this node: the last good ones hold"
-                );
-                self.metrics.refusals.inc();
-                self.tell(|report| (report.refused, report.faults) = (Some(number), told));
-            }
+        if is_other {
+            self.apply(number, &read.config, &read.ignored);
         }
+        let (refused, faults) = match faults {
+            None => (None, Vec::new()),
+            Some(faults) => (Some(newest), self.refuse(newest, number, &faults)),
+        };
+        self.tell(|report| {
+            (report.version, report.ignored) = (number, read.ignored);
+            (report.refused, report.faults) = (refused, faults);
+        });
     }
 
-    fn apply(&self, number: u64, config: &Config, ignored: Vec<String>) {
+    fn apply(&self, number: u64, config: &Config, ignored: &[String]) {
         (self.effects)(config);
         if !ignored.is_empty() {
             let keys = ignored.join(", ");
@@ -173,10 +191,21 @@ impl Heeding {
         tracing::info!(settings.version = number, "settings hold");
         self.metrics.version.set(i64::try_from(number).unwrap_or(i64::MAX));
         self.metrics.ignored.set(i64::try_from(ignored.len()).unwrap_or(i64::MAX));
-        self.tell(|report| {
-            (report.version, report.ignored) = (number, ignored);
-            (report.refused, report.faults) = (None, Vec::new());
-        });
+    }
+
+    /// Tells the operator that the newest version does not hold here, and gives what is told of it to who asks.
+    fn refuse(&self, newest: u64, holds: u64, faults: &Faults) -> Vec<String> {
+        let told = faults.0.iter().map(|fault| fault.to_string().chars().take(FAULT_LETTERS_MAX).collect());
+        let told: Vec<String> = told.take(FAULTS_TOLD_MAX).collect();
+        let error = told.join("; ");
+        tracing::error!(
+            settings.version = newest,
+            settings.holds = holds,
+            error,
+            "settings are wrong for this node: the newest that are good for it hold"
+        );
+        self.metrics.refusals.inc();
+        told
     }
 
     fn tell(&self, change: impl FnOnce(&mut SettingsReport)) {

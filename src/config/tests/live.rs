@@ -103,9 +103,9 @@ fn what_is_secret_or_read_at_the_start_is_told_from_what_there_is_not() {
     let secrets = "[telemetry]\notlp_authorization = \"x\"\notlp_endpoint = \"http://c\"\n[redis]\nurl = \"redis://r\"\n\
         password = \"x\"\n[cassandra]\nnodes = [\"c\"]\nusername = \"u\"\npassword = \"x\"";
     let layers = layers(secrets);
-    let hidden: Vec<_> = layers.effective_for_tests().into_iter().filter(|(_, value)| value.contains("***")).collect();
+    let hidden: Vec<_> = layers.effective().iter().filter(|known| known.value.contains("***")).collect();
     assert_eq!(hidden.len(), 3, "{hidden:?}");
-    for (key, _) in hidden {
+    for key in hidden.into_iter().map(|known| format!("{}.{}", known.section, known.key)) {
         assert_eq!(layers.mutability(&key), Mutability::AtStart, "{key}");
         let refused = under(&layers, &[(&key, "hunter2")]).expect_err("a secret is never a setting");
         assert!(refused[0].contains("cannot be changed") && !refused[0].contains("hunter2"), "{refused:?}");

@@ -175,6 +175,46 @@ async fn what_is_wrong_for_a_node_is_refused_by_it_with_the_reason_and_the_last_
     assert_eq!(node.applied(), [4, 4]);
 }
 
+/// A node that starts has no last good version in memory: without looking back it would serve by its own file alone, and
+/// what the deployment had closed would be open there again.
+#[tokio::test]
+async fn a_node_that_starts_while_the_newest_version_is_wrong_for_it_goes_by_the_one_before() {
+    const OWN: &str = "[limits]\noutbound_bytes_total_max = \"2MiB\"";
+    let store = memory();
+    let running = Node::over(OWN, &store).await;
+    running.set("4").await;
+    let other = over("", &store, "node-2");
+    for burst in ["5", "6"] {
+        let wrong = set(&[("limits.outbound_bytes_max", "4MiB"), ("limits.sends_burst", burst)]);
+        other.change(wrong, None, ada()).await.unwrap();
+    }
+    running.heeding.look().await.unwrap();
+    let started = Node::over(OWN, &store).await;
+    started.heeding.look().await.unwrap();
+    assert_eq!((started.applied(), started.report()), (vec![4], running.report()), "as before its restart");
+    assert_eq!((started.report().version, started.report().refused), (1, Some(3)));
+    // None is good for it: its own configuration holds.
+    let store = memory();
+    store.add(raw(1, 1, &[("limits.outbound_bytes_max", "4MiB")])).await.unwrap();
+    let first = Node::over(&format!("{OWN}\nsends_burst = 3"), &store).await;
+    first.heeding.look().await.unwrap();
+    assert_eq!((first.applied(), first.report().version, first.report().refused), (vec![3], 0, Some(1)));
+}
+
+/// As a node that starts then does: which version holds does not depend on when a node was there.
+#[tokio::test]
+async fn a_node_that_was_away_goes_by_the_newest_version_that_is_good_for_it() {
+    let store = memory();
+    let node = Node::over("[limits]\noutbound_bytes_total_max = \"2MiB\"", &store).await;
+    node.set("4").await;
+    let other = over("", &store, "node-2");
+    for changed in [("limits.sends_burst", "5"), ("limits.outbound_bytes_max", "4MiB")] {
+        other.change(set(&[changed]), None, ada()).await.unwrap();
+    }
+    node.heeding.look().await.unwrap();
+    assert_eq!((node.applied(), node.report().version, node.report().refused), (vec![4, 5], 2, Some(3)));
+}
+
 /// It runs beside nodes of a newer program.
 #[tokio::test]
 async fn keys_that_a_program_does_not_know_are_left_out_told_and_kept() {
