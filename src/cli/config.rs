@@ -113,10 +113,11 @@ fn get(layers: &Layers, keys: &[String]) -> Result<(), CommandError> {
         return Err(CommandError::Failed(format!("there is no key {keys}; config.toml lists them all")));
     }
     for fault in &held.faults {
-        let _ = writeln!(text, "# version {} is wrong for this node, and does not hold: {fault}", held.version);
+        let HeldView { version, holds, .. } = &held;
+        let _ = writeln!(text, "# version {version} is wrong for this node, version {holds} holds: {fault}");
     }
     for key in &held.ignored {
-        let _ = writeln!(text, "# version {} sets {key}, which this program does not know", held.version);
+        let _ = writeln!(text, "# version {} sets {key}, which this program does not know", held.holds);
     }
     if !held.heeded {
         let _ = writeln!(text, "# this node goes by its own configuration alone: server.live_settings = false");

@@ -113,10 +113,11 @@ fn read_from(layers: &Layers, settings: ByKey, origin: &str) -> Result<Read, Fau
     Ok(Read { config, effective, ignored: unknown.into_keys().collect() })
 }
 
-/// The version that a wish makes of the one that stands; its token and its time are not in it yet.
+/// The version that a wish makes of the one that stands, told as a change of what holds for this node; its token and its
+/// time are not in it yet.
 pub(super) fn next(
     layers: &Layers,
-    stands: Option<&SettingsVersion>,
+    (stands, holds): (Option<&SettingsVersion>, &Good),
     wish: Wish,
     author: Author,
 ) -> Result<SettingsVersion, ChangeError> {
@@ -149,16 +150,16 @@ pub(super) fn next(
     if wanted == before {
         return Err(ChangeError::NothingChanges(number));
     }
-    // What stands may be wrong for this node: then it goes by its own configuration.
-    let read_before = stands.and_then(|stands| read(layers, stands).ok()).unwrap_or_else(|| read_own(layers));
-    let changes = changes((&before, &read_before.effective), (&wanted, &after.effective));
+    let held = by_key(holds.version.as_ref());
+    let changes = changes(&before, (&held, &holds.read.effective), (&wanted, &after.effective));
     Ok(SettingsVersion { changes, ..version })
 }
 
-/// What became different, in the order of keys, with what holds by each.
-fn changes(before: (&ByKey, &[Effective]), after: (&ByKey, &[Effective])) -> Vec<SettingChange> {
-    let keys: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
-    let changed = keys.into_iter().filter(|key| before.0.get(*key) != after.0.get(*key));
+/// What became different from the version that stood, in the order of keys, with what held for this node, which may have
+/// refused that version, and with what holds after it.
+fn changes(stood: &ByKey, before: (&ByKey, &[Effective]), after: (&ByKey, &[Effective])) -> Vec<SettingChange> {
+    let keys: BTreeSet<&String> = stood.keys().chain(after.0.keys()).collect();
+    let changed = keys.into_iter().filter(|key| stood.get(*key) != after.0.get(*key));
     let shown = |(settings, effective): (&ByKey, &[Effective]), key: &String| {
         let known = effective.iter().find(|known| is_of(known, key)).map(|known| known.value.clone());
         // Of a key that only a newer program knows there is nothing but the setting.

@@ -71,20 +71,17 @@ impl Settings {
     pub async fn held(&self) -> Result<HeldView, Unavailable> {
         let newest = self.store.newest().await?;
         let heeded = self.layers.own().server.live_settings;
-        let of = newest.as_ref().filter(|_| heeded);
-        let own = || change::read_own(&self.layers);
-        let (read, faults) = match of.map_or_else(|| Ok(own()), |version| change::read(&self.layers, version)) {
-            Ok(read) => (read, Vec::new()),
-            Err(faults) => (own(), faults.0.iter().map(ToString::to_string).collect()),
-        };
+        let version = newest.as_ref().map_or(0, |version| version.number);
+        let Good { version: holds, read, faults } = self.good(newest.filter(|_| heeded)).await?;
+        let holds = holds.map_or(0, |version| version.number);
+        let faults = faults.map(|faults| faults.0.iter().map(ToString::to_string).collect()).unwrap_or_default();
         let change::Read { effective, ignored, .. } = read;
         let settings = effective.into_iter().map(|known| {
             let key = format!("{}.{}", known.section, known.key);
             let origin = known.origin.unwrap_or_else(|| "default".to_owned());
             SettingView { live: LIVE_KEYS.contains(&key.as_str()), key, value: known.value, origin }
         });
-        let version = newest.map_or(0, |version| version.number);
-        Ok(HeldView { version, heeded, faults, ignored, settings: settings.collect() })
+        Ok(HeldView { version, holds, heeded, faults, ignored, settings: settings.collect() })
     }
 
     /// Versions below a number, newest first; without one the newest of all.
@@ -112,7 +109,8 @@ impl Settings {
         if let Some(expected) = if_version.filter(|expected| *expected != found) {
             return Err(ChangeError::Conflict { expected, found });
         }
-        let next = change::next(&self.layers, stands.as_ref(), wish, author)?;
+        let holds = self.good(stands.clone()).await?;
+        let next = change::next(&self.layers, (stands.as_ref(), &holds), wish, author)?;
         let token = getrandom::u64().map_err(Unavailable::new)?;
         let (at, through) = (self.clock.now_micros(), self.through.clone());
         let version = SettingsVersion { token, at, through, ..next };

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct HeldView {
     /// The newest version; 0 before the first.
     pub version: u64,
+    /// The newest one that is good for the node that was asked, by which it goes; 0 for its own configuration.
+    pub holds: u64,
     /// Whether the node goes by settings at all.
     pub heeded: bool,
-    /// What is wrong with the newest version for the node that was asked: then its own configuration is shown.
+    /// What is wrong with the newest version for the node, where that is another one.
     pub faults: Vec<String>,
     /// Keys of settings that its program does not know.
     pub ignored: Vec<String>,

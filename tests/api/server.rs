@@ -56,6 +56,12 @@ impl TestServer {
         Self::over(folders, std::mem::take(&mut self.settings))
     }
 
+    /// The same, with further settings as in the environment.
+    pub(crate) fn restart_with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.settings.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        self.restart()
+    }
+
     /// Ends the server in good order and keeps its first node's data.
     pub(crate) fn stop(mut self) -> TempDir {
         self.end().swap_remove(0)

@@ -155,3 +155,25 @@ fn settings_outlive_a_restart_with_the_history_of_who_changed_what() {
     let status: Value = operator.get("/admin/config/status").ok(200);
     assert_eq!(status["nodes"][0]["version"], 1);
 }
+
+/// Somebody changed its file, and what stands contradicts that now.
+#[test]
+fn a_node_that_starts_and_finds_the_newest_version_wrong_serves_and_shows_the_one_before() {
+    let server = TestServer::start();
+    let operate = operator(&server);
+    operate
+        .post("/admin/config", &json!({"set": {"limits.guests_burst": "2", "limits.guests_per_minute": "1"}}))
+        .ok(200);
+    operate.post("/admin/config", &json!({"set": {"limits.outbound_bytes_max": "4MiB"}})).ok(200);
+    let server = server.restart_with(&[("LIMITS__OUTBOUND_BYTES_TOTAL_MAX", "2MiB")]);
+    let stranger = Http::stranger(server.address);
+    let tried: Vec<u16> = (0..3).map(|_| stranger.post("/api/v1/guests", &json!({"name": "Eve"})).status).collect();
+    assert_eq!(tried, [201, 201, 429], "the first version holds");
+    let status: Value = operator(&server).get("/admin/config/status").ok(200);
+    assert_eq!((&status["nodes"][0]["version"], &status["nodes"][0]["refused"]), (&json!(1), &json!(2)));
+    let (data, admin) = (server.data().to_str().unwrap().to_owned(), server.admin_address.to_string());
+    let shown = config(&data, &admin, &["get", "limits.guests_burst", "limits.outbound_bytes_max"]).1;
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines[..2], ["limits.outbound_bytes_max = \"1MiB\"  # default", "limits.guests_burst = 2  # version 1"]);
+    assert!(lines[2].starts_with("# version 2 is wrong for this node, version 1 holds: limits.outbound"), "{shown}");
+}

@@ -167,7 +167,13 @@ async fn what_is_wrong_for_a_node_is_refused_by_it_with_the_reason_and_the_last_
     assert_eq!((report.version, report.refused), (1, Some(2)));
     assert!(report.faults[0].contains("limits.outbound_bytes_total_max"), "{report:?}");
     assert!(!node.heeding.status().await.unwrap().nodes[0].has(2));
-    assert_eq!(node.heeding.settings().held().await.unwrap().faults, report.faults);
+    let held = node.heeding.settings().held().await.unwrap();
+    assert_eq!((held.version, held.holds, held.faults), (2, 1, report.faults));
+    for (key, value, origin) in
+        [("limits.sends_burst", "4", "version 1"), ("limits.outbound_bytes_max", "\"1MiB\"", "default")]
+    {
+        assert_eq!(super::value(node.heeding.settings(), key).await, (value.to_owned(), origin.to_owned()), "it holds");
+    }
     other.roll_back(None, None, ada()).await.unwrap();
     node.heeding.look().await.unwrap();
     let report = node.report();
@@ -213,6 +219,30 @@ async fn a_node_that_was_away_goes_by_the_newest_version_that_is_good_for_it() {
     }
     node.heeding.look().await.unwrap();
     assert_eq!((node.applied(), node.report().version, node.report().refused), (vec![4, 5], 2, Some(3)));
+}
+
+/// The history says what held at the node that took a change, which may have refused the version that stood.
+#[tokio::test]
+async fn a_change_through_a_node_that_refused_a_version_is_told_from_what_held_there() {
+    let store = memory();
+    let node = Node::over("[limits]\noutbound_bytes_total_max = \"2MiB\"", &store).await;
+    node.set("4").await;
+    let other = over("", &store, "node-2");
+    let wish = set(&[("limits.outbound_bytes_max", "4MiB"), ("limits.sends_burst", "5"), ("limits.pages_burst", "7")]);
+    other.change(wish, None, ada()).await.unwrap();
+    node.heeding.look().await.unwrap();
+    let wish = Wish::Change {
+        set: [("limits.sends_burst".to_owned(), "6".to_owned())].into(),
+        unset: ["limits.outbound_bytes_max".to_owned()].into(),
+    };
+    let made = node.heeding.change(wish, None, ada()).await.unwrap();
+    let told = |change: &ChangeView| {
+        format!("{} {} {} -> {} {}", change.key, change.from, change.from_own, change.to, change.to_own)
+    };
+    assert_eq!(
+        made.changes.iter().map(told).collect::<Vec<_>>(),
+        ["limits.outbound_bytes_max \"1MiB\" true -> \"1MiB\" true", "limits.sends_burst 4 false -> 6 false"]
+    );
 }
 
 /// It runs beside nodes of a newer program.
