@@ -58,9 +58,9 @@ pub(super) enum ConfigCommand {
         #[arg(long)]
         below: Option<u64>,
     },
-    /// Brings back the settings of a version, which makes a new one; without a number, of the one before the newest
+    /// Brings back the settings of a version, which makes a new one; without a number, of the one before the last change
     Rollback {
-        /// The version; 0 for no settings at all
+        /// The version; 0 for no settings at all. Needed where the newest version is a rollback itself
         version: Option<u64>,
         #[command(flatten)]
         by: By,
@@ -182,9 +182,7 @@ fn wait_for_nodes(layers: &Layers, version: u64) -> Result<(), CommandError> {
         if has == all {
             return say(&format!("applied by {all} of {all} nodes"));
         }
-        let is_settled =
-            |node: &NodeView| node.has(version) || node.refused.is_some() || (node.answered && !node.heeded);
-        if begin.elapsed() > APPLIED_WITHIN || status.nodes.iter().all(is_settled) {
+        if begin.elapsed() > APPLIED_WITHIN || status.nodes.iter().all(|node| is_settled(node, version)) {
             say(standing(&status, now()).trim_end())?;
             return Err(CommandError::Failed(format!(
                 "version {version} stands, and {has} of {all} nodes have applied it"
@@ -192,6 +190,12 @@ fn wait_for_nodes(layers: &Layers, version: u64) -> Result<(), CommandError> {
         }
         std::thread::sleep(ASK_AGAIN_AFTER);
     }
+}
+
+/// Whether waiting longer changes nothing. What the node says of an older version it said before it looked.
+fn is_settled(node: &NodeView, version: u64) -> bool {
+    let has_refused = node.refused.is_some_and(|refused| refused >= version);
+    node.has(version) || has_refused || (node.answered && !node.heeded)
 }
 
 fn history(layers: &Layers, limit: usize, below: Option<u64>) -> Result<(), CommandError> {
@@ -291,8 +295,9 @@ fn row(node: &NodeView, newest: u64, now: i64) -> [String; 6] {
     }
     if let Some(refused) = node.refused {
         remarks.push(format!("refused version {refused}: {}", node.faults.join("; ")));
-    } else if node.heeded && node.version < newest {
-        remarks.push("not applied yet".to_owned());
+    }
+    if node.heeded && node.version < newest && node.refused.is_none_or(|refused| refused < newest) {
+        remarks.push(format!("version {newest} not applied yet"));
     }
     if !node.ignored.is_empty() {
         remarks.push(format!("does not know {}", node.ignored.join(", ")));
@@ -333,9 +338,12 @@ mod tests {
             NodeView { ignored: vec!["limits.new".to_owned()], looked_at: 0, ..node("4", 4) },
             NodeView { heeded: false, ..node("5", 0) },
             node("6", 3),
+            NodeView { refused: Some(3), faults: vec!["no".to_owned()], ..node("7", 2) },
         ];
         let has: Vec<_> = nodes.iter().map(|node| node.has(4)).collect();
-        assert_eq!(has, [true, false, false, true, false, false]);
+        assert_eq!(has, [true, false, false, true, false, false, false]);
+        let is_settled: Vec<_> = nodes.iter().map(|node| is_settled(node, 4)).collect();
+        assert_eq!(is_settled, [true, true, false, true, true, false, false], "the last refused an older one");
         let expected = "\
 version 4 is the newest
 NODE  PROGRAM  ADDRESS  VERSION    LOOKED   REMARKS
@@ -344,7 +352,8 @@ NODE  PROGRAM  ADDRESS  VERSION    LOOKED   REMARKS
 3     0.1.0    a:8081   no answer
 4     0.1.0    a:8081   4          never    does not know limits.new
 5     0.1.0    a:8081   0          1 s ago  goes by its own configuration alone
-6     0.1.0    a:8081   3          1 s ago  not applied yet
+6     0.1.0    a:8081   3          1 s ago  version 4 not applied yet
+7     0.1.0    a:8081   2          1 s ago  refused version 3: no; version 4 not applied yet
 ";
         assert_eq!(standing(&StatusView { version: 4, nodes }, 60_000_000), expected);
     }

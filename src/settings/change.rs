@@ -59,6 +59,17 @@ pub enum ChangeError {
     /// There is no such version to go back to.
     #[error("there is no version {0}; bobchat config history lists them")]
     NoSuchVersion(u64),
+    /// The newest version is a rollback, and nobody said to which version to go: the one before it is what was taken back.
+    #[error(
+        "version {newest} is a rollback already, to version {restored}: say which version to go back to; bobchat config \
+         history lists them"
+    )]
+    RolledBack {
+        /// The newest version.
+        newest: u64,
+        /// The one that it brought back.
+        restored: u64,
+    },
     /// It is so already.
     #[error("nothing would change: these settings stand already, as version {0}")]
     NothingChanges(u64),

@@ -127,7 +127,9 @@ impl Settings {
         }
     }
 
-    /// Makes a version with the settings of an earlier one; without a number, of the one before the newest.
+    /// Makes a version with the settings of an earlier one; without a number, of the one before the newest. Where that is a
+    /// rollback itself a number is needed: whoever repeats a rollback that seemed to fail must not bring back what it took
+    /// back, nor take back what was there before.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -137,10 +139,13 @@ impl Settings {
         if_version: Option<u64>,
         author: Author,
     ) -> Result<VersionView, ChangeError> {
-        let newest = self.store.newest().await?.map_or(0, |version| version.number);
-        let number = match to {
-            Some(number) => number,
-            None => newest.checked_sub(1).ok_or(ChangeError::NoSuchVersion(0))?,
+        let newest = self.store.newest().await?;
+        let restored = newest.as_ref().and_then(|version| version.restores);
+        let newest = newest.map_or(0, |version| version.number);
+        let number = match (to, restored) {
+            (Some(number), _) => number,
+            (None, Some(restored)) => return Err(ChangeError::RolledBack { newest, restored }),
+            (None, None) => newest.checked_sub(1).ok_or(ChangeError::NoSuchVersion(0))?,
         };
         let settings = match number {
             0 => Vec::new(),

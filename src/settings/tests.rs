@@ -138,6 +138,8 @@ async fn an_earlier_version_comes_back_as_a_new_one() {
     let back = settings.roll_back(None, None, ada()).await.unwrap();
     assert_eq!((back.version, back.restores), (4, Some(2)));
     assert_eq!(value(&settings, "limits.sends_burst").await, ("5".to_owned(), "version 4".to_owned()));
+    let again = settings.roll_back(None, None, ada()).await.unwrap_err();
+    assert!(matches!(again, ChangeError::RolledBack { newest: 4, restored: 2 }), "not what was taken back: {again}");
     let first = settings.roll_back(Some(1), Some(4), ada()).await.unwrap();
     assert_eq!((first.version, first.changes[0].from.as_str(), first.changes[0].to.as_str()), (5, "5", "4"));
     let all = settings.roll_back(Some(0), None, ada()).await.unwrap();
@@ -147,6 +149,9 @@ async fn an_earlier_version_comes_back_as_a_new_one() {
     assert!(matches!(unknown, ChangeError::NoSuchVersion(9)), "{unknown}");
     let late = settings.roll_back(Some(1), Some(5), ada()).await.unwrap_err();
     assert!(matches!(late, ChangeError::Conflict { expected: 5, found: 6 }), "{late}");
+    settings.change(set(&[("limits.sends_burst", "8")]), None, ada()).await.unwrap();
+    let back = settings.roll_back(None, None, ada()).await.unwrap();
+    assert_eq!((back.version, back.restores), (8, Some(6)), "a change since may be taken back");
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ async fn a_limit_changes_for_who_is_connected_and_back() {
     assert!((3..8).contains(&fewer), "{fewer} of 10");
     let back = operator.post("/admin/config/rollback", &json!({})).ok(200);
     assert_eq!((&back["version"], &back["restores"]), (&json!(2), &json!(0)));
+    let again = operator.post("/admin/config/rollback", &json!({}));
+    assert_eq!(again.error(400, "invalid_request")["field"], "to");
     // A bucket that was emptied fills as fast as the rate says: 1000 a second.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     assert_eq!(taken(&mut ada, &room, "after").await, 10);

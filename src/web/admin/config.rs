@@ -33,7 +33,8 @@ pub struct ConfigChange {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConfigRollback {
-    /// The version to bring back, 0 for no settings at all; the one before the newest when it is absent.
+    /// The version to bring back, 0 for no settings at all; the one before the newest when it is absent, which it may not
+    /// be where the newest is a rollback.
     pub to: Option<u64>,
     /// The version that has to stand; any when it is absent.
     pub if_version: Option<u64>,
@@ -99,7 +100,7 @@ fn failure(error: ChangeError) -> Failure {
         ChangeError::Unavailable(error) => unavailable(&error),
         ChangeError::Unknown(_) => Failure::new(ErrorCode::Unknown, text),
         ChangeError::Conflict { .. } => Failure::in_field("if_version", text),
-        ChangeError::NoSuchVersion(_) => Failure::in_field("to", text),
+        ChangeError::NoSuchVersion(_) | ChangeError::RolledBack { .. } => Failure::in_field("to", text),
         ChangeError::Faults(_) | ChangeError::NothingChanges(_) => Failure::new(ErrorCode::InvalidRequest, text),
     }
 }
