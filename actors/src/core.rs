@@ -156,10 +156,23 @@ impl Core {
 
     /// Has other options hold from now on, for who is connected too. Who sees them change may see some before others.
     pub fn set_options(&self, options: &CoreOptions) {
+        // Each by its name, so that one which is added cannot be forgotten here.
+        let CoreOptions {
+            page_rate,
+            outbound_bytes_max,
+            outbound_bytes_total_max,
+            send_rate: _,
+            frame_rate: _,
+            frame_byte_rate: _,
+            connections_per_user: _,
+            rooms_per_user: _,
+            requests_in_flight: _,
+            room_idle: _,
+        } = options;
         self.options.set(options);
-        self.budget.set_bounds(options.outbound_bytes_max, options.outbound_bytes_total_max);
-        self.pages.set_rate(options.page_rate);
-        self.missed_pages.set_rate(options.page_rate);
+        self.budget.set_bounds(*outbound_bytes_max, *outbound_bytes_total_max);
+        self.pages.set_rate(*page_rate);
+        self.missed_pages.set_rate(*page_rate);
     }
 
     /// Has rooms look at their logs that could not take what they were told, for as long as it is polled.

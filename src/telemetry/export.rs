@@ -162,11 +162,19 @@ mod tests {
     use opentelemetry_sdk::trace::SamplingDecision;
 
     use super::*;
+    use crate::config::{self, Config};
+    use crate::telemetry::Controls;
+
+    fn configured(ratio: &str) -> config::Telemetry {
+        let (config, _) = Config::explain_text(&format!("[telemetry]\ntrace_sample_ratio = {ratio}")).unwrap();
+        config.telemetry
+    }
 
     #[test]
     fn the_share_that_is_traced_follows_what_is_set() {
         let ratio = Arc::<SampleRatio>::default();
-        let sampler = BySampleRatio(ratio.clone());
+        let controls = Controls::over(&configured("0.0"), ratio.clone());
+        let sampler = BySampleRatio(ratio);
         let kept = || {
             let decide = |number: u128| {
                 // Spread over all identifiers, as random ones are.
@@ -178,9 +186,9 @@ mod tests {
             (1..=1_000).map(decide).filter(|decision| *decision == SamplingDecision::RecordAndSample).count()
         };
         assert_eq!(kept(), 0);
-        ratio.set(1.0);
+        controls.set(&configured("1.0"));
         assert_eq!(kept(), 1_000);
-        ratio.set(0.5);
+        controls.set(&configured("0.5"));
         assert!((300..700).contains(&kept()), "{}", kept());
     }
 }

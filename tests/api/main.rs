@@ -23,6 +23,7 @@ mod crash;
 mod errors;
 #[path = "../support/guard.rs"]
 mod guard;
+mod live;
 mod memory;
 mod model;
 mod node;

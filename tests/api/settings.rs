@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::rest::Http;
 use crate::server::TestServer;
 
-fn operator(server: &TestServer) -> Http {
+pub(crate) fn operator(server: &TestServer) -> Http {
     let secret = std::fs::read_to_string(server.data().join("admin.token")).unwrap();
     Http::stranger(server.admin_address).with_token(secret.trim())
 }

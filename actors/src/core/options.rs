@@ -76,13 +76,26 @@ impl LiveOptions {
     }
 
     pub(super) fn set(&self, options: &CoreOptions) {
-        self.send_rate.set(options.send_rate);
-        self.frame_rate.set(options.frame_rate);
-        self.frame_byte_rate.set(options.frame_byte_rate);
-        self.connections_per_user.store(options.connections_per_user, Ordering::Relaxed);
-        self.rooms_per_user.store(options.rooms_per_user, Ordering::Relaxed);
-        self.requests_in_flight.store(options.requests_in_flight, Ordering::Relaxed);
-        self.room_idle_millis.store(millis(options.room_idle), Ordering::Relaxed);
+        // Each by its name, so that one which is added cannot be forgotten here.
+        let CoreOptions {
+            send_rate,
+            frame_rate,
+            frame_byte_rate,
+            connections_per_user,
+            rooms_per_user,
+            requests_in_flight,
+            room_idle,
+            page_rate: _,
+            outbound_bytes_max: _,
+            outbound_bytes_total_max: _,
+        } = options;
+        self.send_rate.set(*send_rate);
+        self.frame_rate.set(*frame_rate);
+        self.frame_byte_rate.set(*frame_byte_rate);
+        self.connections_per_user.store(*connections_per_user, Ordering::Relaxed);
+        self.rooms_per_user.store(*rooms_per_user, Ordering::Relaxed);
+        self.requests_in_flight.store(*requests_in_flight, Ordering::Relaxed);
+        self.room_idle_millis.store(millis(*room_idle), Ordering::Relaxed);
     }
 
     /// Messages of one user to one room.

@@ -8,7 +8,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::{Context, Handler};
-use bobchat_actors::CoreOptions;
 use bobchat_actors::hub::{SessionId, Subscriber};
 use bobchat_actors::operations::Acting;
 use bobchat_actors::ports::{Append, NewEvent, RoomLog as _, SignedOutDevice};
@@ -126,31 +125,6 @@ async fn an_idle_room_leaves_memory_and_comes_back_as_it_was() {
     tokio::time::advance(Duration::from_secs(61)).await;
     tokio::time::resume();
     eventually("it is gone, also when it was only written to", || node.metrics().rooms.get() == 0).await;
-}
-
-#[actix::test]
-async fn an_idle_room_that_waits_already_leaves_by_a_shorter_time() {
-    let node = TestNode::start().await;
-    let core = node.worker.core.clone();
-    let day = CoreOptions { room_idle: Duration::from_secs(86_400), ..CoreOptions::default() };
-    core.set_options(&day);
-    let mut ada = Person::sign_in(&node.worker, 2).await;
-    let room = ada.make_room().await;
-    ada.say(room, "one").await;
-    ada.hang_up();
-    eventually("she is gone", || core.session_count() == 0).await;
-    // The room is told by then.
-    tokio::time::sleep(Duration::from_millis(10)).await;
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(90)).await;
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(node.metrics().rooms.get(), 1, "it has a day");
-    core.set_options(&CoreOptions { room_idle: Duration::from_secs(100), ..day });
-    tokio::time::advance(Duration::from_secs(61)).await;
-    tokio::time::resume();
-    eventually("the room is gone", || node.metrics().rooms.get() == 0).await;
 }
 
 #[actix::test]

@@ -4,6 +4,7 @@
 mod cluster;
 mod lag;
 mod life;
+mod live;
 mod node;
 mod nodes;
 mod person;

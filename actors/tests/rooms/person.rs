@@ -24,6 +24,8 @@ struct Pipe {
     to_client: Vec<u8>,
     reader: Option<Waker>,
     hung_up: bool,
+    /// Nothing more fits in.
+    clogged: bool,
 }
 
 struct MemoryWire(Rc<RefCell<Pipe>>);
@@ -38,7 +40,11 @@ impl Wire for MemoryWire {
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().to_client.extend_from_slice(bytes);
+        let mut pipe = self.0.borrow_mut();
+        if pipe.clogged {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        pipe.to_client.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -49,7 +55,7 @@ impl Wire for MemoryWire {
     fn shutdown(&self) {}
 
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        if self.0.borrow().clogged { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 
@@ -239,6 +245,11 @@ impl Person {
             ok::Result::MessageSend(sent) => sent,
             other => panic!("another answer: {other:?}"),
         }
+    }
+
+    /// Reads no more: what is written waits.
+    pub(crate) fn stop_reading(&mut self) {
+        self.change(|pipe| pipe.clogged = true);
     }
 
     pub(crate) fn hang_up(&mut self) {
