@@ -208,9 +208,35 @@ impl Handler<Drain> for Hub {
 
     fn handle(&mut self, drain: Drain, context: &mut Self::Context) {
         self.leaving = self.worker.hub.begin_drain();
-        let steps = (drain.within.as_millis() / DISMISS_EVERY.as_millis()).max(1);
-        let steps = usize::try_from(steps).unwrap_or(usize::MAX);
-        let at_once = self.leaving.len().div_ceil(steps).max(DISMISSED_AT_ONCE_MIN);
-        self.dismiss(at_once, context);
+        self.dismiss(portion(self.leaving.len(), drain.within), context);
+    }
+}
+
+/// How many of these connections are told at once, so that all of them are within this time.
+fn portion(connections: usize, within: Duration) -> usize {
+    let steps = (within.as_millis() / DISMISS_EVERY.as_millis()).max(1);
+    connections.div_ceil(usize::try_from(steps).unwrap_or(usize::MAX)).max(DISMISSED_AT_ONCE_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_are_as_large_as_the_time_asks_for_and_no_smaller_than_is_worth_it() {
+        let seconds = Duration::from_secs;
+        for (connections, within, expected) in [
+            (0, seconds(5), 50),
+            (120, seconds(5), 50),
+            (5_000, seconds(5), 50),
+            (5_001, seconds(5), 51),
+            (10_000, seconds(5), 100),
+            (10_000, seconds(1), 500),
+            (400, Duration::from_millis(200), 100),
+            (400, Duration::from_millis(49), 400),
+            (400, Duration::ZERO, 400),
+        ] {
+            assert_eq!(portion(connections, within), expected, "{connections} within {within:?}");
+        }
     }
 }

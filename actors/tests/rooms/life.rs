@@ -1,7 +1,6 @@
 //! Rooms come and go: by need, and by accident.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -221,30 +220,6 @@ async fn who_is_far_behind_reads_history_first_then_goes_live() {
     for seq in 1..=21 {
         assert_eq!(again.event().await.seq, seq);
     }
-}
-
-/// All at once they would come back at once, to nodes that have others to serve.
-#[actix::test]
-async fn those_of_a_node_that_ends_are_told_one_portion_after_the_other() {
-    let node = TestNode::start().await;
-    let mut people = Vec::new();
-    for _ in 0..120 {
-        people.push(Person::connect(&node.worker));
-    }
-    let told = |people: &mut [Person]| people.iter_mut().filter_map(Person::closed).count();
-    let core = node.worker.core.clone();
-    let draining = actix::spawn(async move { core.drain(PATIENCE).await });
-    let mut seen = BTreeSet::new();
-    while told(&mut people) < people.len() {
-        seen.insert(told(&mut people));
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    assert!(seen.range(1..people.len()).next().is_some(), "all at one moment: {seen:?}");
-    let mut late = Person::connect(&node.worker);
-    people.iter_mut().for_each(Person::hang_up);
-    eventually("who comes then is told at once", || late.closed() == Some(4000)).await;
-    late.hang_up();
-    assert_eq!(draining.await.unwrap(), 0);
 }
 
 #[actix::test]

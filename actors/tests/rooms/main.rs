@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are not covered by the exceptions for tests")]
 
 mod cluster;
+mod drain;
 mod lag;
 mod life;
 mod live;
