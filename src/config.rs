@@ -98,11 +98,16 @@ impl Config {
             limits: Limits::read(&mut reader),
             telemetry: Telemetry::read(&mut reader),
         };
-        if config.server.production {
-            production::judge(&config, &mut reader);
-        }
+        config.judge(&mut reader);
         let effective = reader.finish()?;
         Ok((config, effective))
+    }
+
+    /// Judges what no section shows by itself.
+    fn judge(&self, reader: &mut Reader) {
+        if self.server.production {
+            production::judge(self, reader);
+        }
     }
 }
 

@@ -50,8 +50,9 @@ pub enum Mutability {
 /// A node's own configuration, kept as it was written, so that what operators set later can be laid over it and the
 /// whole be judged as at the start.
 ///
-/// Each section is judged by itself (`[redis]`, `[cassandra]` and `[cluster]` together), so those without a key that
-/// can change need not be read again: their files of secrets may have been renewed or taken away since.
+/// Each section is read by itself (`[redis]`, `[cassandra]` and `[cluster]` together), so those without a key that can
+/// change need not be read again: their files of secrets may have been renewed or taken away since. What is judged over
+/// all of them, for production, is judged over what was read of those at the start.
 #[derive(Clone)]
 pub struct Layers {
     config: Config,
@@ -113,13 +114,21 @@ impl Layers {
         for (key, value) in settings {
             lay(&mut raw, key, value, origin)?;
         }
-        let mut reader = Reader::new(raw);
+        let others = self.effective.iter().filter(|effective| !LIVE_SECTIONS.contains(&effective.section.as_str()));
+        let mut reader = Reader::over(others.cloned().collect(), raw);
         let (auth, limits, telemetry) =
             (Auth::read(&mut reader), Limits::read(&mut reader), Telemetry::read(&mut reader));
-        let read = reader.finish()?;
-        let others = self.effective.iter().filter(|effective| !LIVE_SECTIONS.contains(&effective.section.as_str()));
-        let effective = others.cloned().chain(read).collect();
-        Ok((Config { auth, limits, telemetry, ..self.config.clone() }, effective))
+        let config = Config { auth, limits, telemetry, ..self.config.clone() };
+        config.judge(&mut reader);
+        let effective = reader.finish()?;
+        Ok((config, effective))
+    }
+
+    /// The same node, with what production refuses and a start in production would have refused.
+    #[cfg(test)]
+    pub(super) fn in_production(mut self) -> Self {
+        self.config.server.production = true;
+        self
     }
 }
 

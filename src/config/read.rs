@@ -36,7 +36,12 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(raw: Map<String, Value>) -> Self {
-        Self { raw, faults: Vec::new(), effective: Vec::new() }
+        Self::over(Vec::new(), raw)
+    }
+
+    /// The same, where other sections have been read already.
+    pub(super) fn over(effective: Vec<Effective>, raw: Map<String, Value>) -> Self {
+        Self { raw, faults: Vec::new(), effective }
     }
 
     /// Reads the section `name` with `read`; keys that `read` does not ask for are unknown.

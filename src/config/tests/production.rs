@@ -1,5 +1,7 @@
 //! Each line of the table in docs/operations.md, by a configuration that breaks it and no other.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// A node that is good enough for people.
@@ -42,6 +44,22 @@ fn what_is_good_enough_for_people_is_let_through() {
     for address in ["127.0.0.1:8090", "10.1.2.3:8090", "192.168.0.1:8090", "[::1]:8090", "[fd00::1]:8090"] {
         assert_eq!(refused(&[("BOBCHAT__SERVER__ADMIN_LISTEN", address)]), [""; 0], "{address}");
     }
+}
+
+/// By the rules of the start, these too, so that a key which production looks at may become one that can change.
+#[test]
+fn settings_are_judged_by_the_rules_of_production_too() {
+    let sends = BTreeMap::from([("limits.sends_burst".to_owned(), "7".to_owned())]);
+    let under = |text: &str| {
+        let (_folder, sources) = file_sources(text);
+        Layers::load(&sources).expect("valid").in_production().under(&sends, "version 7")
+    };
+    let (config, _) = under(GOOD).expect("good at the start, good with a setting");
+    assert_eq!(config.limits.sends_burst, 7);
+    let open = GOOD.replace("production = true", "").replace("[auth]\nguests = true", "");
+    let faults = under(&open.replace("correct horse battery", "redis")).expect_err("refused");
+    let keys: Vec<&str> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+    assert_eq!(keys, ["auth.guests", "redis.password"], "{faults}");
 }
 
 #[test]
