@@ -1,8 +1,8 @@
 //! What the server tells about itself: log lines, traces, metrics.
 //!
-//! Log lines go to stderr, always. Spans of the data path have the target [`TRACE`] and exist only
-//! when a collector is configured: without one they are switched off where they are made, for the price of
-//! one load. Metrics are kept whether or not anybody scrapes them.
+//! Log lines go to stderr, always. Spans of the data path have the target [`TRACE`] and exist only in traces that are
+//! kept: without a collector in none, else in the share that is configured, which is drawn before a span is made. Metrics
+//! are kept whether or not anybody scrapes them.
 
 mod controls;
 mod export;
@@ -13,8 +13,7 @@ mod process;
 use std::io::{IsTerminal as _, stderr};
 use std::sync::Arc;
 
-use bobchat_actors::TRACE;
-use bobchat_actors::metrics::find_traces_with;
+use bobchat_actors::traces::{TRACE, collect_with};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Level;
 use tracing_subscriber::Layer as _;
@@ -29,8 +28,11 @@ pub use export::ExportError;
 use export::SampleRatio;
 pub(crate) use export::{key_of, trust};
 
-/// The target of the span around each REST request.
+/// The target of the span around each REST request that is not traced: its fields stand in the log's lines.
 pub const REQUEST_TARGET: &str = "bobchat::request";
+
+/// The target of the span around each REST request that is traced. To the log it is no other one.
+pub const TRACED_REQUEST_TARGET: &str = "bobchat::request::traced";
 
 /// Why telemetry could not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,14 +60,13 @@ impl Telemetry {
     /// See [`TelemetryError`]; the server does not start.
     pub fn start(config: &config::Telemetry, node: Option<String>) -> Result<Self, TelemetryError> {
         let ratio = Arc::<SampleRatio>::default();
-        let spans = export::provider(config, ratio.clone(), node).map_err(TelemetryError::Export)?;
-        let mut controls = Controls::over(config, ratio);
+        let spans = export::provider(config, node).map_err(TelemetryError::Export)?;
+        let mut controls = Controls::over(config, ratio.clone());
         if spans.is_some() {
-            find_traces_with(export::trace_of);
+            collect_with(Box::new(export::Traces(ratio)));
         }
         let exported = spans.as_ref().map(|provider| {
-            let targets = Targets::new().with_target(TRACE, Level::DEBUG).with_target(REQUEST_TARGET, Level::INFO);
-            tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(targets)
+            tracing_opentelemetry::layer().with_tracer(export::tracer(provider)).with_filter(exported_spans())
         });
         let text = (!is_json(config.log_format)).then(|| {
             let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
@@ -104,6 +105,11 @@ fn is_json(format: LogFormat) -> bool {
     }
 }
 
+/// Spans of kept traces; those that are made for the log alone are not.
+fn exported_spans() -> Targets {
+    Targets::new().with_target(TRACE, Level::DEBUG).with_target(TRACED_REQUEST_TARGET, Level::INFO)
+}
+
 /// Log lines never come from the data path's spans, so the log need not see them; and how many threads a
 /// library starts, or which nodes another one finds, interests only those who ask for it. What actix-http calls an
 /// error is a request that cannot be read: anybody could fill the log with those.
@@ -111,4 +117,26 @@ fn log_filter(filter: &str) -> Targets {
     // The configuration was checked when it was read.
     let chosen: Targets = format!("actix_http=off,actix_server=warn,scylla=warn,{filter}").parse().unwrap_or_default();
     chosen.with_target(TRACE, LevelFilter::OFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use bobchat_actors::traces;
+    use tracing::Span;
+
+    use super::*;
+
+    #[test]
+    fn what_the_log_alone_sees_is_in_no_trace() {
+        collect_with(Box::new(export::Traces(Arc::default())));
+        let provider = SdkTracerProvider::builder().build();
+        let exported = tracing_opentelemetry::layer().with_tracer(export::tracer(&provider));
+        let log = tracing_subscriber::fmt::layer().with_writer(std::io::sink);
+        let subscriber = tracing_subscriber::registry().with(exported.with_filter(exported_spans())).with(log);
+        tracing::subscriber::with_default(subscriber, || {
+            let within = |span: Span| (span.is_disabled(), span.in_scope(traces::present).is_disabled());
+            assert_eq!(within(tracing::info_span!(target: REQUEST_TARGET, "request")), (false, true));
+            assert_eq!(within(tracing::info_span!(target: TRACED_REQUEST_TARGET, "request")), (false, false));
+        });
+    }
 }

@@ -24,6 +24,7 @@ use crate::operations::Entering;
 use crate::ports::{Authenticator, Backplane, Clock, Directory, History, Listener, RoomLog, Told};
 use crate::registry::Registry;
 use crate::room::{Heard, Room};
+use crate::traces;
 use crate::user::User;
 pub use options::{CoreOptions, LiveOptions};
 pub use settings::SettingsNews;
@@ -287,11 +288,12 @@ impl Listener for Core {
     /// What is too much to keep until the room gets its turn is dropped: the room looks at its log a little later.
     /// The span that this is called in is the parent of what follows from it.
     fn told(&self, room: RoomId, told: Told) {
+        let span = traces::present();
         if let Told::Events(events) = &told {
             self.log.heard(room);
             if let Some(newest) = events.last() {
                 let age = self.clock.now_micros().saturating_sub(newest.at).max(0);
-                self.metrics.stages.publish.observe(age as f64 / 1e6, &tracing::Span::current());
+                self.metrics.stages.publish.observe(age as f64 / 1e6, &span);
             }
         }
         let Some(actor) = self.rooms.find(room) else { return };
@@ -299,7 +301,7 @@ impl Listener for Core {
         let room_to_wait = self.heard_waiting.clone().try_acquire_many_owned(u32::try_from(units).unwrap_or(u32::MAX));
         match room_to_wait {
             // Bounded by its weight: each copy of an address has a place of its own in the mailbox.
-            Ok(weight) => actor.do_send(Heard { told, span: tracing::Span::current(), weight }),
+            Ok(weight) => actor.do_send(Heard { told, span, weight }),
             Err(_) if matches!(told, Told::Typing(_)) => drop(self.metrics.signals_dropped.inc()),
             Err(_) => {
                 self.metrics.heard_late.inc();

@@ -34,14 +34,12 @@ pub mod random;
 pub mod registry;
 pub mod room;
 pub mod session;
+pub mod traces;
 mod turns;
 pub mod user;
 pub mod worker;
 
 pub use crate::core::{Core, CoreOptions, CorePorts, LiveOptions, SettingsNews};
+pub use crate::traces::TRACE;
 pub use crate::turns::Turns;
 pub use crate::worker::Worker;
-
-/// The target of the spans that follow a message from its frame to the commit and the fan-out. They are made
-/// only where somebody collects traces.
-pub const TRACE: &str = "bobchat::trace";

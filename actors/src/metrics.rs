@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 pub use stages::{Asked, Stages};
-pub use traced::{TraceId, TraceOf, TracedHistogram, find_traces_with};
+pub use traced::TracedHistogram;
 
 /// The core's metrics: each is shared by all threads.
 #[derive(Debug, Clone)]

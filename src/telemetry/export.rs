@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bobchat_actors::metrics::TraceId;
+use bobchat_actors::traces::{TraceId, Tracer};
 use bytes::Bytes;
-use opentelemetry::trace::{self, Link, SpanKind, TraceContextExt as _, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracer, SdkTracerProvider, ShouldSample};
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use ureq::Agent;
@@ -41,7 +41,6 @@ pub enum ExportError {
 /// The exporter, as configured; none without a collector.
 pub(super) fn provider(
     config: &config::Telemetry,
-    ratio: Arc<SampleRatio>,
     node: Option<String>,
 ) -> Result<Option<SdkTracerProvider>, ExportError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
@@ -53,7 +52,8 @@ pub(super) fn provider(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
         .build()?;
-    let sampler = Sampler::ParentBased(Box::new(BySampleRatio(ratio)));
+    // A span that has no parent was drawn before it was made: see `Traces`.
+    let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let node = node.map(|node| KeyValue::new("service.instance.id", node));
     let resource =
@@ -62,11 +62,20 @@ pub(super) fn provider(
     Ok(Some(provider.with_resource(resource).build()))
 }
 
-/// The trace that a span belongs to, where it is one that is kept.
-pub(super) fn trace_of(span: &Span) -> Option<TraceId> {
-    let context = span.context();
-    let context = context.span().span_context().clone();
-    context.is_sampled().then(|| TraceId(u128::from_be_bytes(context.trace_id().to_bytes())))
+/// Keeps the share of traces that is to be kept.
+#[derive(Debug)]
+pub(super) struct Traces(pub(super) Arc<SampleRatio>);
+
+impl Tracer for Traces {
+    fn begins(&self) -> bool {
+        self.0.draw()
+    }
+
+    fn trace_of(&self, span: &Span) -> Option<TraceId> {
+        let context = span.context();
+        let context = context.span().span_context().clone();
+        context.is_sampled().then(|| TraceId(u128::from_be_bytes(context.trace_id().to_bytes())))
+    }
 }
 
 /// Whom a connection to the collector trusts, and who this node is there; none in the clear.
@@ -103,28 +112,18 @@ impl SampleRatio {
         self.0.store(ratio.to_bits(), Ordering::Relaxed);
     }
 
-    fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(Ordering::Relaxed))
+    /// Whether a trace that begins now is of the share.
+    fn draw(&self) -> bool {
+        let ratio = f64::from_bits(self.0.load(Ordering::Relaxed));
+        // As many bits as a float holds: the number is below 1, also rounded.
+        let number = RandomIdGenerator::default().new_span_id();
+        let number = u64::from_be_bytes(number.to_bytes()) >> (u64::BITS - f64::MANTISSA_DIGITS);
+        (number as f64) < ratio * DRAWN
     }
 }
 
-/// Decides as OpenTelemetry's own does, by the share that holds now.
-#[derive(Debug, Clone)]
-struct BySampleRatio(Arc<SampleRatio>);
-
-impl ShouldSample for BySampleRatio {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace: trace::TraceId,
-        name: &str,
-        kind: &SpanKind,
-        attributes: &[KeyValue],
-        links: &[Link],
-    ) -> SamplingResult {
-        Sampler::TraceIdRatioBased(self.0.get()).should_sample(parent, trace, name, kind, attributes, links)
-    }
-}
+/// How many numbers there are to draw from.
+const DRAWN: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// The batch processor exports from a thread of its own that has no reactor: an asynchronous client would
 /// panic there, so this one blocks.
@@ -159,8 +158,6 @@ impl HttpClient for BlockingClient {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry_sdk::trace::SamplingDecision;
-
     use super::*;
     use crate::config::{self, Config};
     use crate::telemetry::Controls;
@@ -174,21 +171,15 @@ mod tests {
     fn the_share_that_is_traced_follows_what_is_set() {
         let ratio = Arc::<SampleRatio>::default();
         let controls = Controls::over(&configured("0.0"), ratio.clone());
-        let sampler = BySampleRatio(ratio);
-        let kept = || {
-            let decide = |number: u128| {
-                // Spread over all identifiers, as random ones are.
-                let trace = trace::TraceId::from_bytes(
-                    number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
-                );
-                sampler.should_sample(None, trace, "request", &SpanKind::Server, &[], &[]).decision
-            };
-            (1..=1_000).map(decide).filter(|decision| *decision == SamplingDecision::RecordAndSample).count()
-        };
+        let traces = Traces(ratio);
+        let kept = || (0..100_000).filter(|_| traces.begins()).count();
         assert_eq!(kept(), 0);
         controls.set(&configured("1.0"));
-        assert_eq!(kept(), 1_000);
+        assert_eq!(kept(), 100_000);
+        // Six standard deviations to either side: one run in half a billion fails by chance.
         controls.set(&configured("0.5"));
-        assert!((300..700).contains(&kept()), "{}", kept());
+        assert!((49_050..=50_950).contains(&kept()), "{}", kept());
+        controls.set(&configured("0.01"));
+        assert!((810..=1_190).contains(&kept()), "{}", kept());
     }
 }

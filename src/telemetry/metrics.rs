@@ -96,7 +96,7 @@ fn histogram() -> TracedHistogram {
 
 #[cfg(test)]
 mod tests {
-    use bobchat_actors::metrics::find_traces_with;
+    use bobchat_actors::traces::collect_with;
     use opentelemetry_sdk::trace::SdkTracerProvider;
     use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -108,7 +108,7 @@ mod tests {
         let (provider, mut registry) = (SdkTracerProvider::builder().build(), Registry::default());
         let http = HttpMetrics::register(&mut registry);
         let layer = tracing_opentelemetry::layer().with_tracer(export::tracer(&provider));
-        find_traces_with(export::trace_of);
+        collect_with(Box::new(export::Traces(Arc::default())));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
             http.observe("GET", "/", 200, 0.003, &tracing::info_span!("request"));
             http.observe("GET", "/", 200, 0.3, &Span::none());

@@ -78,6 +78,13 @@ impl Process {
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
     }
 
+    /// Asks the process to end, as an operator does, and waits until it has.
+    pub(crate) fn stop(mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.ends(), "the server goes on after SIGTERM");
+    }
+
     /// Whether the process has ended by itself, within a minute.
     pub(crate) fn ends(&mut self) -> bool {
         for _ in 0..1_200 {

@@ -66,6 +66,68 @@ fn the_trace_that_a_client_began_goes_on() {
     assert!(spans.iter().all(|span| hex(&span.trace) == "0af7651916cd43dd8448eb211c80319c"), "and no other is kept");
 }
 
+/// Frames whose traces are counted; an exporter holds 2048 spans at most, and each makes some six.
+const FRAMES: usize = 200;
+
+#[tokio::test]
+async fn as_many_frames_are_traced_as_are_to_be_whatever_is_logged() {
+    // Seven standard deviations to either side of the half: never by chance.
+    for (ratio, filter, frames) in [("0", "trace", 0..=0), ("1", "error", FRAMES..=FRAMES), ("0.5", "info", 50..=150)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (endpoint, received) = collector();
+        let settings = [
+            ("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),
+            ("TELEMETRY__TRACE_SAMPLE_RATIO", ratio),
+            ("TELEMETRY__LOG_FILTER", filter),
+        ];
+        let server = Process::under(&[], &folder.path().join("data"), &settings);
+        let by_request = Http::stranger(server.address).signed_up("Ada");
+        let room = by_request.make_room("traced");
+        let mut ada = Client::signed_in(server.address, by_request.token()).await;
+        ada.subscribe(&room).await;
+        for number in 0..FRAMES {
+            ada.say(&room, &number.to_string()).await;
+        }
+        tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+        let spans: Vec<Span> = received.try_iter().flatten().collect();
+        let is_root = |span: &&Span| span.parent.is_empty();
+        let sent: Vec<&Span> = spans.iter().filter(is_root).filter(|span| span.name == "session.frame").collect();
+        assert!(frames.contains(&sent.len()), "{} of ratio {ratio}", sent.len());
+        // What belongs to a trace that is not kept begins none of its own, and what is kept is kept whole.
+        let begins = |span: &&Span| span.name == "session.frame" || is_request(span);
+        assert_eq!(spans.iter().filter(is_root).filter(|span| !begins(span)).count(), 0);
+        for root in sent {
+            let whole: Vec<Span> = spans.iter().filter(|span| span.trace == root.trace).cloned().collect();
+            for chain in [["room.append", "store.commit"], ["room.append", "room.fan_out"]] {
+                assert!(has_chain(&whole, &["session.frame", chain[0], chain[1]]), "{chain:?} of ratio {ratio}");
+            }
+        }
+    }
+}
+
+/// Those of requests have a method and a route.
+fn is_request(span: &Span) -> bool {
+    span.name.contains(' ')
+}
+
+#[test]
+fn a_trace_that_its_client_does_not_keep_is_not_kept_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let (endpoint, received) = collector();
+    let settings = [("TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()), ("TELEMETRY__TRACE_SAMPLE_RATIO", "1")];
+    let server = Process::under(&[], &folder.path().join("data"), &settings);
+    let ada = Http::stranger(server.address).signed_up("Ada");
+    let room = ada.make_room("traced");
+    let begun = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00");
+    ada.send("POST", &format!("/api/v1/rooms/{room}/messages"), &[begun], &json!({"text": "not traced"})).ok(201);
+    server.stop();
+    let spans: Vec<Span> = received.try_iter().flatten().collect();
+    assert!(has_chain(&spans, &["POST /api/v1/rooms"]), "others are kept");
+    assert_eq!(spans.iter().filter(|span| span.name.ends_with("/messages")).count(), 0);
+    let orphans: Vec<&Span> = spans.iter().filter(|span| span.parent.is_empty() && !is_request(span)).collect();
+    assert!(orphans.is_empty(), "nothing begins a trace within it: {orphans:?}");
+}
+
 #[test]
 fn a_collector_that_is_away_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();

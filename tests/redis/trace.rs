@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bobchat::adapters::clock::SystemClock;
 use bobchat::adapters::redis::{BackplaneMetrics, RedisBackplane, RedisLog, RedisOptions};
-use bobchat_actors::TRACE;
 use bobchat_actors::cluster::{Cluster, ClusterMetrics, ClusterOptions, ClusterPorts};
 use bobchat_actors::ports::memory::MemoryEventStore;
 use bobchat_actors::ports::{Append, Backplane as _, Listener, LiveLog as _, RoomLog as _, Told};
+use bobchat_actors::traces::{TRACE, TraceId, Tracer, collect_with};
 use bobchat_proto::ids::RoomId;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TracerProvider as _};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use prometheus_client::registry::Registry;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -35,6 +36,20 @@ impl SpanExporter for Spans {
 impl Spans {
     fn named(&self, name: &str) -> Option<SpanData> {
         self.0.lock().unwrap().iter().find(|span| span.name == name).cloned()
+    }
+}
+
+/// Keeps every trace but those that others do not keep.
+struct All;
+
+impl Tracer for All {
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn trace_of(&self, span: &Span) -> Option<TraceId> {
+        let context = span.context().span().span_context().clone();
+        context.is_sampled().then(|| TraceId(u128::from_be_bytes(context.trace_id().to_bytes())))
     }
 }
 
@@ -68,6 +83,7 @@ impl Notes {
 /// Keeps the spans of this thread.
 fn traced() -> (Spans, tracing::subscriber::DefaultGuard) {
     let spans = Spans::default();
+    collect_with(Box::new(All));
     let provider = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     (spans, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
@@ -99,6 +115,13 @@ async fn the_trace_of_a_message_goes_on_at_the_other_node() {
     assert!(span.parent_span_is_remote);
     // The bytes in the log are the event alone: whoever reads it later is not sent a trace.
     assert_eq!(ada.tail(room(7), bobchat_proto::ids::Sequence::ZERO, 10).await.unwrap().unwrap().events.len(), 1);
+
+    // What is not kept here is not kept there either.
+    let other = SpanContext::new(1.into(), 1.into(), TraceFlags::NOT_SAMPLED, true, Default::default());
+    let frame = tracing::debug_span!(target: TRACE, "session.frame");
+    frame.set_parent(Context::new().with_remote_span_context(other)).unwrap();
+    say(&ada, room(7), "not kept").instrument(frame).await.unwrap();
+    assert!(!notes.next().await.is_valid());
 
     drop(guard);
     say(&ada, room(7), "not traced").await.unwrap();

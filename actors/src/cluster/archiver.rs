@@ -10,8 +10,8 @@ use tokio::time::MissedTickBehavior;
 use tracing::Instrument as _;
 
 use super::Cluster;
-use crate::TRACE;
 use crate::log::{Archive, ArchiveEnd, run};
+use crate::traces::{self, TRACE};
 
 /// How often it is looked for rooms that nobody stores: those of nodes that died.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -23,21 +23,34 @@ const SWEEP_ROOMS: usize = 1024;
 const ROUNDS_MAX: usize = 16;
 
 /// Rooms that have something to be stored, as far as this node knows. Each with a span that lasts until they have their
-/// turn: a child of the first append that waits for it. Storing several appends hangs below the first of them.
+/// turn: a child of the first append that waits for it and is traced. Storing several appends hangs below that one.
 #[derive(Default)]
 pub(super) struct Dirty(Mutex<BTreeMap<RoomId, tracing::Span>>);
 
 impl Dirty {
+    /// Something was appended to the room, within the present span.
     pub(super) fn add(&self, room: RoomId) {
-        self.rooms().entry(room).or_insert_with(|| match tracing::Span::current() {
-            append if append.is_none() => append,
-            append => tracing::debug_span!(target: TRACE, parent: &append, "archive.wait", room.id = %room),
-        });
+        let append = traces::present();
+        self.hold(room, || traces::below([&append], |append| waiting(room, append.id())));
+    }
+
+    /// Something of the room is left over, for whatever reason. Unless that is known, a trace may begin with it.
+    pub(super) fn find(&self, room: RoomId) {
+        self.rooms().entry(room).or_insert_with(|| traces::begin(|| waiting(room, None)));
     }
 
     /// A room that is in the works already has its turn again, with what it has waited for.
     fn put_back(&self, room: RoomId, wait: tracing::Span) {
-        self.rooms().entry(room).or_insert(wait);
+        self.hold(room, || wait);
+    }
+
+    /// What waits first keeps its span, unless it is not traced.
+    fn hold(&self, room: RoomId, wait: impl FnOnce() -> tracing::Span) {
+        let mut rooms = self.rooms();
+        let held = rooms.entry(room).or_insert_with(tracing::Span::none);
+        if held.is_disabled() {
+            *held = wait();
+        }
     }
 
     fn take(&self) -> BTreeMap<RoomId, tracing::Span> {
@@ -60,7 +73,7 @@ impl Cluster {
         loop {
             tokio::time::sleep(SWEEP_EVERY).await;
             match self.node.live.unarchived(SWEEP_ROOMS).await {
-                Ok(rooms) => rooms.into_iter().for_each(|room| self.dirty.add(room)),
+                Ok(rooms) => rooms.into_iter().for_each(|room| self.dirty.find(room)),
                 Err(error) => tracing::warn!(error = %error, "could not look for rooms that nobody stores"),
             }
         }
@@ -161,7 +174,7 @@ impl Cluster {
                 return rooms.into_iter().map(|room| self.node.unarchived.of(room).len()).sum();
             }
             for room in rooms {
-                self.dirty.add(room);
+                self.dirty.find(room);
                 self.worries.add(room);
             }
             tokio::time::sleep(self.options.archive_after).await;
@@ -169,8 +182,16 @@ impl Cluster {
     }
 }
 
-/// The span of a room's turn; the time that it waited for it ends here. What nobody's request led to begins a trace.
+/// The span of a room that waits for its turn.
+fn waiting(room: RoomId, append: Option<tracing::Id>) -> tracing::Span {
+    tracing::debug_span!(target: TRACE, parent: append, "archive.wait", room.id = %room)
+}
+
+/// The span of a room's turn; the time that it waited for it ends here.
 fn archiving(room: RoomId, wait: tracing::Span) -> tracing::Span {
     let events = tracing::field::Empty;
-    tracing::debug_span!(target: TRACE, parent: wait.id(), "room.archive", room.id = %room, events)
+    traces::below(
+        [&wait],
+        |wait| tracing::debug_span!(target: TRACE, parent: wait, "room.archive", room.id = %room, events),
+    )
 }

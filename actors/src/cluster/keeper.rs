@@ -113,7 +113,7 @@ impl Cluster {
             return;
         }
         if !self.node.unarchived.of(room).is_empty() {
-            self.dirty.add(room);
+            self.dirty.find(room);
         }
     }
 

@@ -2,6 +2,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::metrics::TracedHistogram;
+use crate::traces;
 
 /// What is told of one batch's way to the subscribers of one thread: how long it took since the room began to fan it
 /// out, and in which trace.
@@ -28,8 +29,11 @@ impl Writing {
 
     /// The thread begins with its subscribers, or goes on.
     pub(super) fn enter(&mut self) {
-        if self.here.is_none() && !self.fan_out.is_none() {
-            self.here = tracing::debug_span!(target: crate::TRACE, parent: &self.fan_out, "hub.write");
+        if self.here.is_disabled() {
+            self.here = traces::below(
+                [&self.fan_out],
+                |parent| tracing::debug_span!(target: traces::TRACE, parent: parent, "hub.write"),
+            );
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::Acting;
 use crate::ports::Unavailable;
 use crate::room::{Answer, Ask, Command, Key, Room};
+use crate::traces;
 use crate::worker::Worker;
 
 /// How long a request may take: longer than a room tries, so that the room's own answer comes first.
@@ -33,7 +34,7 @@ pub(super) fn ask(
     key: Option<Key>,
 ) -> impl Future<Output = Result<Answer, wire::Error>> + 'static {
     let worker = worker.clone();
-    let span = tracing::Span::current();
+    let span = traces::present();
     let again = key.as_ref().map(|key| Key::repeated(key.text.clone()));
     let first = hand_over(&worker, acting, room, command.clone(), key, span.clone());
     async move {

@@ -19,6 +19,7 @@ use crate::hub::RoomDied;
 use crate::plant::{self, Bug};
 use crate::ports::{Append, AppendError, Backplane, Outcome, Unavailable};
 use crate::random::RandomState;
+use crate::traces;
 use crate::worker::Worker;
 
 /// Messages that may wait for a room while it loads; afterwards it takes them as they come.
@@ -172,12 +173,13 @@ impl Room {
     fn flush(&mut self, context: &mut Context<Self>) {
         let Some(machine) = &mut self.machine else { return };
         let (effects, batch) = machine.next_batch(|| self.worker.core.ids.next());
-        let span = match (&batch, machine.first_in_flight()) {
-            (Some(batch), Some(ticket)) => tracing::debug_span!(
-                target: crate::TRACE, parent: &ticket.span, "room.append", room.id = %self.id, events = batch.events.len()
-            ),
-            _ => tracing::Span::none(),
-        };
+        let asked = machine.in_flight().map(|ticket| &ticket.span);
+        let span = batch.as_ref().map_or_else(tracing::Span::none, |batch| {
+            let events = batch.events.len();
+            traces::below(asked, |parent| {
+                tracing::debug_span!(target: traces::TRACE, parent: parent, "room.append", room.id = %self.id, events)
+            })
+        });
         self.carry_out(effects, &span, context);
         if let Some(batch) = batch {
             self.append(batch, span, None, context);

@@ -10,6 +10,7 @@ use super::portions::{Portion, portions};
 use super::subscribers::reset_frames;
 use super::{Frames, Machine, Room};
 use crate::hub::{HubLink, Job, Writing};
+use crate::traces;
 
 /// Pause before a full hub is tried again: long enough that it has done something, short enough that a
 /// person does not notice.
@@ -114,9 +115,12 @@ impl Room {
         if self.subscribers.is_empty() {
             return;
         }
-        let span = tracing::debug_span!(
-            target: crate::TRACE, parent: span, "room.fan_out", room.id = %self.id, message.seq = last.0, events = events.len()
-        );
+        let span = traces::below([span], |parent| {
+            let (room, events) = (self.id, events.len());
+            tracing::debug_span!(
+                target: traces::TRACE, parent: parent, "room.fan_out", room.id = %room, message.seq = last.0, events
+            )
+        });
         let _entered = span.enter();
         let writing = Writing::begin(&span);
         let portions: Vec<_> = portions(state, self.subscribers.users(), events).collect();

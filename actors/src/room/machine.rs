@@ -139,9 +139,9 @@ impl<T> Machine<T> {
         self.waiting.is_empty() && self.phase == Phase::Ready
     }
 
-    /// The ticket of the first command of the batch that is on its way.
-    pub fn first_in_flight(&self) -> Option<&T> {
-        self.in_flight.first().map(|pending| &pending.ticket)
+    /// The tickets of the commands of the batch that is on its way, in their order.
+    pub fn in_flight(&self) -> impl Iterator<Item = &T> {
+        self.in_flight.iter().map(|pending| &pending.ticket)
     }
 
     /// The events after `seq` up to the applied position; `None` when the ring does not hold them all.

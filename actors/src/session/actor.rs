@@ -23,6 +23,7 @@ use crate::metrics::Asked;
 use crate::operations::{self, Acting};
 use crate::ports::Identity;
 use crate::room::Detach;
+use crate::traces;
 use crate::turns::{Line, Turns};
 use crate::user::Disconnect;
 use crate::worker::Worker;
@@ -355,10 +356,12 @@ impl Session {
         acting: Acting,
         request: Request,
     ) -> impl Future<Output = Result<ok::Result, wire::Error>> + use<> {
-        let span = tracing::debug_span!(
-            target: crate::TRACE, parent: None, "session.frame",
-            request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
-        );
+        let span = traces::begin(|| {
+            tracing::debug_span!(
+                target: traces::TRACE, parent: None, "session.frame",
+                request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
+            )
+        });
         let (stages, asked, begun_at) = (self.worker.core.metrics.stages.clone(), asked(&request), Instant::now());
         let performed = span.in_scope(|| operations::perform(&self.worker, acting, request));
         async move {

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
-use bobchat_actors::TRACE;
 use bobchat_actors::ports::{EventStore, Head, LogRow, Raised, Raiser, Span, StoredEvent, StoredKey, Unavailable};
+use bobchat_actors::traces::{self, TRACE};
 use bobchat_proto::ids::{Epoch, Position, RoomId, Sequence};
 use tracing::Instrument as _;
 
@@ -21,7 +21,10 @@ impl EventStore for CassandraStore {
     }
 
     async fn store(&self, room: RoomId, events: Vec<StoredEvent>) -> Result<(), Unavailable> {
-        let span = tracing::debug_span!(target: TRACE, "cassandra.store", room.id = %room, events = events.len());
+        let span = traces::below([&traces::present()], |parent| {
+            let events = events.len();
+            tracing::debug_span!(target: TRACE, parent: parent, "cassandra.store", room.id = %room, events)
+        });
         Ok(self.store_events(room, events).instrument(span).await?)
     }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bobchat_actors::ports::Unavailable;
+use bobchat_actors::traces;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::command::{Command, Growth, Refusal, Write};
@@ -59,7 +60,7 @@ impl Queue {
         let weight = Arc::clone(&self.bytes).try_acquire_many_owned(units).map_err(|_| full())?;
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Write { work: Some(work), result: None, reply });
-        let span = tracing::Span::current();
+        let span = traces::present();
         // Counted before it can be taken out, or the gauge would go below zero for a moment.
         self.metrics.queue_depth.inc();
         self.commands.try_send(Command { job, growth, span, _weight: weight }).map_err(|error| {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bobchat_actors::plant::{self, Bug};
 use bobchat_actors::ports::Unavailable;
+use bobchat_actors::traces;
 use redb::{Durability, WriteTransaction};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc;
@@ -135,16 +136,13 @@ impl Writer {
 
     /// Writes the batch as one transaction and answers it.
     fn commit(&mut self, batch: &mut Vec<Command>) {
-        let parent = batch.first().map_or_else(tracing::Span::none, |first| first.span.clone());
-        let span = tracing::debug_span!(
-            target: "bobchat::trace",
-            parent: &parent,
-            "store.commit",
-            writes = batch.len(),
-            events = tracing::field::Empty,
+        let (writes, events) = (batch.len(), tracing::field::Empty);
+        let span = traces::below(
+            batch.iter().map(|command| &command.span),
+            |parent| tracing::debug_span!(target: traces::TRACE, parent: parent, "store.commit", writes, events),
         );
         let outcome = span.in_scope(|| self.write(batch));
-        drop((span, parent));
+        drop(span);
         match outcome {
             Ok(()) => batch.drain(..).for_each(|command| command.job.finish(Ok(()))),
             Err(error) => {

@@ -2,11 +2,11 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bobchat_actors::TRACE;
 use bobchat_actors::ports::{
     AdvanceError, FenceError, Fenced, Head, Incarnation, LiveAppend, LiveAppended, LiveHead, LiveLog, LiveRefusal,
     LiveTail, Opening, Unavailable,
 };
+use bobchat_actors::traces::{self, TRACE};
 use bobchat_proto::ids::{Epoch, Ordinal, Position, RoomId, Sequence};
 use futures_util::future::try_join_all;
 use tracing::Instrument as _;
@@ -80,9 +80,10 @@ impl RedisLog {
 impl LiveLog for RedisLog {
     /// In the memory of the room's primary on return, and on its disk and replicas as far as it is configured to.
     async fn append(&self, append: LiveAppend) -> Result<LiveAppended, LiveRefusal> {
-        let span = tracing::debug_span!(
-            target: TRACE, "redis.append", room.id = %append.append.room, events = append.append.events.len()
-        );
+        let span = traces::below([&traces::present()], |parent| {
+            let (room, events) = (append.append.room, append.append.events.len());
+            tracing::debug_span!(target: TRACE, parent: parent, "redis.append", room.id = %room, events)
+        });
         self.append_once(append).instrument(span).await
     }
 

@@ -8,16 +8,38 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _};
+use bobchat_actors::traces;
+use opentelemetry::Context;
+use opentelemetry::global::get_text_map_propagator;
 use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::TraceContextExt as _;
 use tracing::Span;
 use tracing_actix_web::{RequestId, RootSpanBuilder};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::Edge;
-use crate::telemetry::REQUEST_TARGET;
+use crate::telemetry::{REQUEST_TARGET, TRACED_REQUEST_TARGET};
 
 /// What stands in metrics and spans for a path that is no route.
 const NO_ROUTE: &str = "none";
+
+/// The span of a request. Who sees it is said by its target, before anything of it is made.
+macro_rules! request_span {
+    ($target:expr, $method:ident, $route:ident, $id:ident) => {
+        tracing::info_span!(
+            target: $target,
+            "request",
+            otel.name = format!("{} {}", $method, $route),
+            otel.kind = "server",
+            otel.status_code = tracing::field::Empty,
+            http.request.method = $method,
+            http.route = $route,
+            http.response.status_code = tracing::field::Empty,
+            request.id = $id,
+            user.id = tracing::field::Empty,
+        )
+    };
+}
 
 /// Makes the span around a request. It names the route, never the path: a path holds identifiers; and
 /// neither address nor agent: those are people's.
@@ -28,22 +50,11 @@ impl RootSpanBuilder for RequestSpan {
         let (method, route) = (request.method().as_str(), request.match_pattern());
         let route = route.as_deref().unwrap_or(NO_ROUTE);
         let id = request.extensions().get::<RequestId>().map(ToString::to_string);
-        let span = tracing::info_span!(
-            target: REQUEST_TARGET,
-            "request",
-            otel.name = format!("{method} {route}"),
-            otel.kind = "server",
-            otel.status_code = tracing::field::Empty,
-            http.request.method = method,
-            http.route = route,
-            http.response.status_code = tracing::field::Empty,
-            request.id = id,
-            user.id = tracing::field::Empty,
-        );
-        let parent = opentelemetry::global::get_text_map_propagator(|propagator| {
-            propagator.extract(&Headers(request.headers()))
-        });
-        // Fails where no collector is configured, and then there is nothing to be the child of.
+        let Some(parent) = kept(request.headers()) else {
+            return request_span!(REQUEST_TARGET, method, route, id);
+        };
+        let span = request_span!(TRACED_REQUEST_TARGET, method, route, id);
+        // Fails where nobody collects spans of this target, and then there is none.
         let _ = span.set_parent(parent);
         span
     }
@@ -58,6 +69,15 @@ impl RootSpanBuilder for RequestSpan {
             span.record("otel.status_code", "ERROR");
         }
     }
+}
+
+/// What a request's trace goes on from, where it is kept: whoever brings a trace has decided that, else it is drawn.
+fn kept(headers: &HeaderMap) -> Option<Context> {
+    let parent =
+        get_text_map_propagator(|propagator| propagator.extract_with_context(&Context::new(), &Headers(headers)));
+    let begun = parent.span().span_context().clone();
+    let is_kept = if begun.is_valid() { begun.is_sampled() } else { traces::begins() };
+    is_kept.then_some(parent)
 }
 
 struct Headers<'a>(&'a HeaderMap);
