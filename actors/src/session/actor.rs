@@ -362,11 +362,11 @@ impl Session {
                 request = request.name(), session.id = self.outlet.session.0, user.id = %acting.user
             )
         });
-        let (stages, asked, begun_at) = (self.worker.core.metrics.stages.clone(), asked(&request), Instant::now());
-        let performed = span.in_scope(|| operations::perform(&self.worker, acting, request));
+        let (worker, asked, begun_at) = (self.worker.clone(), asked(&request), Instant::now());
+        let performed = span.in_scope(|| operations::perform(&worker, acting, request));
         async move {
             let answer = tracing::Instrument::instrument(performed, span.clone()).await;
-            stages.answered(asked, begun_at, &span);
+            worker.core.metrics.stages.answered(asked, begun_at, &span);
             answer
         }
     }
