@@ -1,4 +1,5 @@
-//! What telemetry costs: the same server with all of it and with what can be switched off switched off.
+//! What telemetry costs, and which part of it: the same server with what can be switched off switched off, and with one
+//! more of it switched on each time.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,14 +9,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
 
 use super::Bench;
 use super::bars::Bar;
 use super::child::Bobchat;
 use super::fanout::{BYTES, Subject};
-use super::judge::{Repetition, Repetitions};
+use super::judge::{Line, Repetition, Repetitions};
 use crate::client::Shape;
 use crate::load::Schedule;
+use crate::statistics::Spread;
 
 /// As the row of stored messages has it: few receivers a message make what is done once a message weigh most.
 const ROOMS: Shape = Shape { rooms: 100, members: 10, receivers: 10, bytes: BYTES };
@@ -29,8 +32,59 @@ const SCRAPE_EVERY: Duration = Duration::from_secs(5);
 /// What a collector is sent at once at most.
 const PARCEL_BYTES_MAX: usize = 16 << 20;
 
+/// How a server differs from one that is not scraped, writes no line below `error` and traces nothing. What it counts it
+/// counts in any case.
+struct Telling {
+    name: &'static str,
+    is_scraped: bool,
+    logs: bool,
+    traces: bool,
+}
+
+/// What is measured, each with more than the one before, and the whole last. The first differs in nothing: it says what the
+/// others' figures are worth.
+const TELLING: [Telling; 4] = [
+    Telling { name: "nothing", is_scraped: false, logs: false, traces: false },
+    Telling { name: "metrics", is_scraped: true, logs: false, traces: false },
+    Telling { name: "metrics and logs", is_scraped: true, logs: true, traces: false },
+    Telling { name: "all", is_scraped: true, logs: true, traces: true },
+];
+
+impl Telling {
+    fn settings(&self, collector: &Collector) -> Vec<(&'static str, String)> {
+        let filter = if self.logs { "info" } else { "error" };
+        let mut settings =
+            vec![("TELEMETRY__LOG_FILTER", filter.to_owned()), ("TELEMETRY__LOG_FORMAT", "json".to_owned())];
+        if self.traces {
+            settings.push(("TELEMETRY__OTLP_ENDPOINT", collector.endpoint.clone()));
+            settings.push(("TELEMETRY__TRACE_SAMPLE_RATIO", "0.01".to_owned()));
+        }
+        settings
+    }
+}
+
+/// A server that tells something, with members in it.
+struct Teller {
+    telling: &'static Telling,
+    subject: Subject,
+    scraper: Option<Scraper>,
+    repetitions: Repetitions,
+    _server: Arc<Bobchat>,
+    _data: TempDir,
+}
+
+impl Teller {
+    async fn start(bench: &Bench, telling: &'static Telling, collector: &Collector) -> anyhow::Result<Self> {
+        let data = tempfile::tempdir()?;
+        let server = Arc::new(bench.installation.start_node(data.path(), &telling.settings(collector))?);
+        let subject = Subject::of(&server, ROOMS).await?;
+        let scraper = telling.is_scraped.then(|| Scraper::start(&server));
+        Ok(Self { telling, subject, scraper, repetitions: Repetitions::default(), _server: server, _data: data })
+    }
+}
+
 /// The row: CPU per delivery with metrics scraped, lines logged as JSON and one request in a hundred traced, against no
-/// scrape, no line below `error` and no trace. The same program: what it counts it counts in both.
+/// scrape, no line below `error` and no trace; and which of them costs what.
 ///
 /// # Errors
 /// When a server fails.
@@ -39,42 +93,63 @@ pub(super) async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         return Ok(());
     }
     let collector = Collector::start()?;
-    let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
-    let [silent, telling] = folders.each_ref().map(tempfile::TempDir::path);
-    let off = [("TELEMETRY__LOG_FILTER", "error".to_owned())];
-    let on = [
-        ("TELEMETRY__LOG_FILTER", "info".to_owned()),
-        ("TELEMETRY__LOG_FORMAT", "json".to_owned()),
-        ("TELEMETRY__OTLP_ENDPOINT", collector.endpoint.clone()),
-        ("TELEMETRY__TRACE_SAMPLE_RATIO", "0.01".to_owned()),
-    ];
-    let off = bench.installation.start_node(silent, &off)?;
-    let on = Arc::new(bench.installation.start_node(telling, &on)?);
-    let scraper = Scraper::start(&on);
-    let subjects = [Subject::of(&off, ROOMS).await?, Subject::of(&on, ROOMS).await?];
+    let [nothing, ..] = &TELLING;
+    let silent = Teller::start(bench, nothing, &collector).await?;
+    let mut tellers = Vec::new();
+    for telling in &TELLING {
+        tellers.push(Teller::start(bench, telling, &collector).await?);
+    }
     let together = ROOMS.rooms;
-    let rate = ROUNDS_A_SECOND * together as f64;
-    let schedule = Schedule { rate, burst: 1, together, seconds: bench.options.seconds };
-    let [without, with] = &subjects;
-    for subject in &subjects {
-        subject.measure(Schedule { seconds: 0.5, ..schedule }).await?;
+    let schedule =
+        Schedule { rate: ROUNDS_A_SECOND * together as f64, burst: 1, together, seconds: bench.options.seconds };
+    for teller in tellers.iter().chain([&silent]) {
+        teller.subject.measure(Schedule { seconds: 0.5, ..schedule }).await?;
     }
-    let mut repetitions = Repetitions::default();
-    while !repetitions.are_done(bench.options.effort()) {
-        repetitions.add(Repetition {
-            floor_before: without.measure(schedule).await?.us_per_delivery,
-            ours: with.measure(schedule).await?.us_per_delivery,
-            floor_after: without.measure(schedule).await?.us_per_delivery,
-        });
+    let effort = bench.options.effort();
+    let mut turn = 0;
+    while !tellers.iter().all(|teller| teller.repetitions.are_done(effort)) {
+        repeat(&silent, &mut tellers, turn, schedule).await?;
+        turn += 1;
     }
-    let mut line = repetitions.line(Bar::Telemetry, bench.options.effort(), "us");
-    let (scrapes, parcels) = (scraper.stop(), collector.parcels.load(Ordering::Relaxed));
+    let mut lines: Vec<Line> =
+        tellers.iter().map(|teller| teller.repetitions.line(Bar::Telemetry, effort, "us")).collect();
+    let figures: Vec<String> = lines.iter().zip(&TELLING).filter_map(|(line, telling)| figure(line, telling)).collect();
+    let mut line = lines.pop().context("nothing was measured")?;
+    line.notes.push(figures.join("; "));
+    let mut scrapes = 0;
+    for Teller { telling, subject, scraper, .. } in tellers {
+        scrapes += scraper.map_or(0, Scraper::stop);
+        subject.finish(telling.name)?;
+    }
+    silent.subject.finish("the server that tells nothing")?;
+    let parcels = collector.parcels.load(Ordering::Relaxed);
     ensure!(scrapes > 0 && parcels > 0, "nothing was told: {scrapes} scrapes, {parcels} parcels of spans");
-    line.notes.push(format!("{scrapes} scrapes, {parcels} parcels of spans; what is counted is counted in both"));
+    line.notes.push(format!("{scrapes} scrapes, {parcels} parcels of spans; what is counted is counted in all"));
     bench.take(line);
-    let [without, with] = subjects;
-    without.finish("the server that tells nothing")?;
-    with.finish("the server that tells everything")
+    Ok(())
+}
+
+/// One repetition of each, between two of the server that tells nothing; each `turn` begins with another of them, for who
+/// comes first or last is further from one of the floors.
+async fn repeat(silent: &Teller, tellers: &mut [Teller], turn: usize, schedule: Schedule) -> anyhow::Result<()> {
+    let (count, mut figures) = (tellers.len(), Vec::new());
+    let first = turn % count;
+    let floor_before = silent.subject.measure(schedule).await?.us_per_delivery;
+    for teller in tellers.iter().cycle().skip(first).take(count) {
+        figures.push(teller.subject.measure(schedule).await?.us_per_delivery);
+    }
+    let floor_after = silent.subject.measure(schedule).await?.us_per_delivery;
+    figures.rotate_right(first);
+    for (teller, ours) in tellers.iter_mut().zip(figures) {
+        teller.repetitions.add(Repetition { floor_before, ours, floor_after });
+    }
+    Ok(())
+}
+
+/// Finer than the line has it: what is told apart are hundredths.
+fn figure(line: &Line, telling: &Telling) -> Option<String> {
+    let Spread { median, lower_quartile, upper_quartile } = line.figure?;
+    Some(format!("{} {median:.3} ({lower_quartile:.3}-{upper_quartile:.3})", telling.name))
 }
 
 /// Takes spans and throws them away, on a thread of its own.
