@@ -83,6 +83,14 @@ seccompProfile:
 {{- end }}
 {{- if and .Values.monitoring.serviceMonitor .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}{{ fail "monitoring.serviceMonitor: name Prometheus in networkPolicy.metricsFrom, or it is denied" }}{{ end }}
 {{- if and .Values.canary.enabled .Values.tls.secretName (not .Values.canary.targets) }}{{ fail "canary.targets: name what the certificate of tls.secretName is for" }}{{ end }}
+{{- if .Values.canary.enabled }}
+{{- if and (eq (toString (dig "auth" "guests" true .Values.config)) "false") (not .Values.canary.tokensSecret.name) }}{{ fail "canary.tokensSecret: name the secret with its users, for config.auth.guests lets no guests in" }}{{ end }}
+{{- if .Values.canary.certificatesSecret.name }}
+{{- range .Values.canary.targets | default (list "http://") }}
+{{- if not (hasPrefix "https://" .) }}{{ fail "canary.certificatesSecret is for targets with https:// alone (canary.targets)" }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}{{ fail "ingress.enabled: name the hosts (ingress.hosts)" }}{{ end }}
 {{- if gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas) }}{{ fail "autoscaling.minReplicas is above maxReplicas" }}{{ end }}
 {{- range $service := list .Values.redis .Values.cassandra }}
