@@ -175,9 +175,10 @@ async fn latency(bench: &mut Bench) -> anyhow::Result<()> {
     line.ours = Some(mixed.least_latency());
     line.notes.push(format!(
         "delivery p99 of {RATE} messages a second, under {ATTACKERS} attackers against in peace ({:.0} us), the least of \
-         {tried} stretches; the floor: the same attackers at another process on that core, {:.2} x; the server takes {} in \
-         peace and {} under attack",
+         {tried} stretches against the least of {}; the floor: the same attackers at another process on that core, \
+         {:.2} x; the server takes {} in peace and {} under attack",
         peace.least_latency(),
+        peace.0.len(),
         beside.least_latency() / peace.least_latency(),
         peace.cpu(),
         mixed.cpu(),
