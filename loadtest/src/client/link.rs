@@ -16,14 +16,22 @@ use crate::ws::Stream;
 /// One connection of a member; the reading side is a task.
 pub(super) struct Link {
     stream: RefCell<Stream>,
-    /// What the socket did not take yet; a task drains it while it is not empty.
+    /// What the socket did not take yet.
     backlog: RefCell<BytesMut>,
+    /// Whether a task drains it. One at a time: a socket wakes only who waited last to write, so that of two the earlier
+    /// would sleep for ever.
+    is_draining: Cell<bool>,
     reading: Cell<Option<AbortHandle>>,
 }
 
 impl Link {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream: RefCell::new(stream), backlog: RefCell::default(), reading: Cell::default() }
+        Self {
+            stream: RefCell::new(stream),
+            backlog: RefCell::default(),
+            is_draining: Cell::new(false),
+            reading: Cell::default(),
+        }
     }
 
     /// The task that reads: it ends with the connection.
@@ -46,13 +54,14 @@ impl Link {
     /// Writes what the socket takes now and leaves the rest to a task.
     pub(super) fn push(self: &Rc<Self>, bytes: &[u8]) {
         let mut backlog = self.backlog.borrow_mut();
-        if !backlog.is_empty() {
+        if self.is_draining.get() {
             backlog.extend_from_slice(bytes);
             return;
         }
         let written = self.stream.borrow().try_write(bytes);
         if let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             backlog.extend_from_slice(rest);
+            self.is_draining.set(true);
             tokio::task::spawn_local(Rc::clone(self).drain_backlog());
         }
     }
@@ -60,9 +69,10 @@ impl Link {
     /// A connection that broke shows at the reading side.
     async fn drain_backlog(self: Rc<Self>) {
         let _ = poll_fn(|cx| self.poll_drain(cx)).await;
+        self.is_draining.set(false);
     }
 
-    /// While it flushes with nothing left, another task may begin to write: both flush the same.
+    /// Ready when all is written and flushed. What is pushed while it flushes is written with the next flush.
     fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = self.stream.borrow_mut();
         let mut backlog = self.backlog.borrow_mut();
