@@ -4,33 +4,34 @@
 //!
 //! - [`Watch`]: one room: what was said there, who has heard it, and the checker of the harness.
 //! - [`person`]: one of the two: a connection at a time, which comes back as people's clients do.
+//! - [`exchange`]: what one connection asked for, and what it makes of what it hears.
+//! - [`SetUp`]: users and rooms.
 //! - [`CanaryMetrics`]: what is told; [`listener`] tells it.
 
 mod connection;
+mod exchange;
 mod listener;
 mod metrics;
 mod person;
+mod set_up;
 mod watch;
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use bobchat_proto::codec::Format;
+use anyhow::ensure;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
-use crate::client::{Credentials, Place, Target, prepare_places, read_tokens, sign_in_guests};
+use crate::client::Target;
 use crate::dialect::Dialect;
 use crate::say::say;
 use metrics::CanaryMetrics;
-use person::Person;
-use watch::Watch;
+use set_up::SetUp;
 
 /// Nodes at most: pairs, and with them series and connections, grow with their square.
 const TARGETS_MAX: usize = 8;
@@ -40,6 +41,12 @@ const SET_UP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Beyond this it does not grow: people wait for the alert to clear.
 const SET_UP_AGAIN_AFTER_MAX: Duration = Duration::from_secs(30);
+
+/// Seconds between two messages at most: BobchatCanaryFails looks for one within two minutes, with scrapes between.
+const EVERY_SECONDS_MAX: f64 = 30.0;
+
+/// What a script may wait for with `--once`.
+const PATIENCE_SECONDS_MAX: f64 = 3600.0;
 
 /// What each says with `--once`.
 const ONCE_MESSAGES: u64 = 3;
@@ -57,7 +64,7 @@ pub(crate) struct Options {
     /// Where Prometheus finds the metrics.
     #[arg(long, default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
-    /// Seconds between two messages of one of the two in a room.
+    /// Seconds between two messages of one of the two in a room, at most 30.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS")]
     every: f64,
     /// Users to be, where guests are not let in: lines of {"access_token":".."} from `bobchat token --count N`, two for
@@ -82,12 +89,21 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<ExitCode> {
         options.targets = trusted.collect::<anyhow::Result<_>>()?;
     }
     ensure!(options.targets.len() <= TARGETS_MAX, "at most {TARGETS_MAX} targets");
-    for (name, seconds) in [("--every", options.every), ("--patience", options.patience)] {
-        ensure!((0.1..=3600.0).contains(&seconds), "{name} has to be from 0.1 to 3600 seconds");
+    for (name, seconds, most) in
+        [("--every", options.every, EVERY_SECONDS_MAX), ("--patience", options.patience, PATIENCE_SECONDS_MAX)]
+    {
+        ensure!((0.1..=most).contains(&seconds), "{name} has to be from 0.1 to {most} seconds");
     }
     let are_bobchat = options.targets.iter().all(|target| matches!(target.dialect, Dialect::Bobchat(_)));
     ensure!(are_bobchat, "a canary's targets are http://HOST:PORT or https://HOST:PORT of Bobchat");
     let metrics = Rc::new(CanaryMetrics::new());
+    // Before anybody is signed up: an alert has to see that nothing arrives, also where nobody can be.
+    for [one, two] in set_up::pairs(options.targets.len()) {
+        if let (Some(one), Some(two)) = (options.targets.get(one), options.targets.get(two)) {
+            metrics.expect(&one.authority, &two.authority);
+            metrics.expect(&two.authority, &one.authority);
+        }
+    }
     if options.once {
         return once(&options, &metrics).await;
     }
@@ -106,29 +122,35 @@ pub(crate) async fn run(mut options: Options) -> anyhow::Result<ExitCode> {
 /// Talks for as long as it is polled. Whatever ends it (no server, users that are not known any more) is counted, and
 /// begun anew.
 async fn sing(options: &Options, metrics: &Rc<CanaryMetrics>) {
+    let mut set_up = SetUp::default();
     let mut pause = SET_UP_AGAIN_AFTER;
     loop {
-        match set_up(options, metrics).await {
+        let wait = match set_up.people(options, metrics).await {
             Ok(people) => {
                 metrics.set_up("done");
-                pause = SET_UP_AGAIN_AFTER;
-                let every = Duration::from_secs_f64(options.every);
+                let (begun_at, every) = (Instant::now(), Duration::from_secs_f64(options.every));
                 let talking = people.into_iter().map(|person| Box::pin(person.live(every)));
                 let (error, ..) = futures_util::future::select_all(talking).await;
                 say(&format!("canary: beginning anew: {error:#}"));
+                set_up.forget();
+                if begun_at.elapsed() > SET_UP_AGAIN_AFTER_MAX {
+                    pause = SET_UP_AGAIN_AFTER;
+                }
+                pause
             }
             Err(error) => {
                 metrics.set_up("failed");
                 say(&format!("canary: could not sign up or make rooms: {error:#}"));
+                pause.max(set_up::retry_after(&error))
             }
-        }
-        tokio::time::sleep(pause).await;
+        };
+        tokio::time::sleep(wait).await;
         pause = (pause * 2).min(SET_UP_AGAIN_AFTER_MAX);
     }
 }
 
 async fn once(options: &Options, metrics: &Rc<CanaryMetrics>) -> anyhow::Result<ExitCode> {
-    let people = set_up(options, metrics).await?;
+    let people = SetUp::default().people(options, metrics).await?;
     let talking = people.iter().map(|person| person.talk_once(ONCE_MESSAGES));
     let patience = Duration::from_secs_f64(options.patience);
     let talked = tokio::time::timeout(patience, futures_util::future::try_join_all(talking)).await;
@@ -146,67 +168,4 @@ async fn once(options: &Options, metrics: &Rc<CanaryMetrics>) -> anyhow::Result<
     }
     say(if broken { "a promise was broken" } else { "every promise kept" });
     Ok(if broken { ExitCode::from(1) } else { ExitCode::SUCCESS })
-}
-
-/// Makes users and rooms over REST, at the first node that lets it.
-async fn set_up(options: &Options, metrics: &Rc<CanaryMetrics>) -> anyhow::Result<Vec<Person>> {
-    let pairs = pairs(options.targets.len());
-    let given = options.tokens.as_deref().map(read_tokens).transpose()?;
-    let mut outcome = Err(anyhow::anyhow!("no target"));
-    for target in &options.targets {
-        outcome = places(target, pairs.len(), given.clone()).await;
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    let places = outcome?;
-    let mut people = Vec::with_capacity(places.len());
-    for (number, pair) in pairs.iter().enumerate() {
-        let targets: Vec<&Target> = pair.iter().filter_map(|node| options.targets.get(*node)).collect();
-        let room = places.get(number).context("a room for each pair")?.room;
-        let names = targets.iter().map(|target| target.authority.clone()).collect();
-        let watch = Rc::new(RefCell::new(Watch::new(room, names, metrics.clone())?));
-        for (who, target) in targets.into_iter().enumerate() {
-            let place = places.get(number + who * pairs.len()).context("two people for each pair")?;
-            let target = target.clone().in_format(Format::Protobuf);
-            people.push(Person::new(watch.clone(), who, target, place.credentials.clone()));
-        }
-    }
-    Ok(people)
-}
-
-async fn places(target: &Target, pairs: usize, given: Option<Vec<Credentials>>) -> anyhow::Result<Vec<Place>> {
-    let target = target.clone();
-    let working = spawn_blocking(move || {
-        let users = match given {
-            Some(mut users) => {
-                ensure!(users.len() >= 2 * pairs, "{} users are needed, the file has {}", 2 * pairs, users.len());
-                users.truncate(2 * pairs);
-                users
-            }
-            None => sign_in_guests(&target, 2 * pairs)?,
-        };
-        prepare_places(&target, &users, pairs)
-    });
-    working.await.context("setting up panicked")?
-}
-
-/// Every two of `nodes`; one alone is a pair with itself.
-fn pairs(nodes: usize) -> Vec<[usize; 2]> {
-    if nodes == 1 {
-        return vec![[0, 0]];
-    }
-    (0..nodes).flat_map(|one| (one + 1..nodes).map(move |two| [one, two])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_two_nodes_have_a_room() {
-        assert_eq!(pairs(1), [[0, 0]]);
-        assert_eq!(pairs(3), [[0, 1], [0, 2], [1, 2]]);
-        assert_eq!(pairs(TARGETS_MAX).len(), 28);
-    }
 }

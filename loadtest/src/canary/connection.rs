@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use bobchat_proto::error::CloseCode;
 use bobchat_proto::wire::client_frame::Request;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,6 +13,21 @@ use crate::ws::{self, Masker, Opcode, Stream};
 
 /// A node that takes no connection or no frame for this long is as good as gone.
 const STALL_MAX: Duration = Duration::from_secs(5);
+
+/// The node closed a connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the node closed with {code} {reason}")]
+pub(super) struct Closed {
+    code: u16,
+    reason: String,
+}
+
+impl Closed {
+    /// Whether everybody there was sent away.
+    pub(super) fn is_draining(&self) -> bool {
+        self.code == CloseCode::Draining.code()
+    }
+}
 
 /// One connection of one of the canary's people.
 pub(super) struct Connection {
@@ -78,14 +94,14 @@ impl Connection {
     /// The next thing that the node said. May be dropped and called again without losing anything.
     ///
     /// # Errors
-    /// When the connection ended; a [`ws::Violation`] when the node broke the protocol of WebSockets.
+    /// When the connection ended, [`Closed`] or without a word; a [`ws::Violation`] when the node broke the protocol of WebSockets.
     pub(super) async fn hear(&mut self) -> anyhow::Result<Heard> {
         loop {
             if let Some((unit, length)) = self.dialect.split(&mut self.reader, &self.inbox)? {
                 let heard = match unit {
                     Unit::Payload(payload) => Some(Heard::Payload(payload.into_owned())),
                     Unit::Ping(payload) => Some(Heard::Ping(payload.to_vec())),
-                    Unit::Close { code, reason } => bail!("the node closed with {code} {reason}"),
+                    Unit::Close { code, reason } => bail!(Closed { code, reason }),
                     Unit::Nothing => None,
                 };
                 self.inbox.advance(length);

@@ -1,28 +1,25 @@
 //! One of the canary's people: a connection at a time, from the cursor, with a growing pause between attempts.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use bobchat_proto::error::ErrorCode;
-use bobchat_proto::wire::{self, client_frame::Request, ok};
+use bobchat_proto::wire::{self, client_frame::Request};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::connection::{Connection, Heard};
+use super::connection::{Closed, Connection, Heard};
+use super::exchange::{Exchange, SIGN_IN, SUBSCRIBE, Stranger};
+use super::set_up::is_stranger_to;
 use super::watch::Watch;
-use crate::client::{Credentials, Target, renew};
-use crate::dialect::{Attempt, Incoming, Known};
+use crate::client::{Credentials, Pauses, Target, renew, sent_away};
+use crate::dialect::{Attempt, Known};
 use crate::time::wall_micros;
 use crate::ws;
 
-/// The first pause before a next attempt; each doubles it.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-
-/// Beyond this it does not grow.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Between attempts to connect.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(100), max: Duration::from_secs(5) };
 
 /// A node that has not answered a sign-in by then is tried again.
 const SIGN_IN_MAX: Duration = Duration::from_secs(10);
@@ -37,53 +34,49 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const READ_EVERY: u64 = 5;
 
 /// A token that ends sooner than this is renewed.
-const RENEW_BEFORE_MICROS: i64 = 120_000_000;
+const RENEW_BEFORE: Duration = Duration::from_secs(120);
 
-/// Requests that are no posts have odd ids. The first signs in, the second subscribes.
-const SIGN_IN: u64 = 1;
-const SUBSCRIBE: u64 = 3;
-
-/// The server does not know the user any more: everything has to be made anew.
-#[derive(Debug, thiserror::Error)]
-#[error("a user of the canary is not let in any more: {0}")]
-struct Stranger(String);
+/// Tokens are not renewed more often, however short they are good for, and however often that fails.
+const RENEW_PAUSE: Duration = Duration::from_secs(10);
 
 /// One of two.
 pub(super) struct Person {
     watch: Rc<RefCell<Watch>>,
     who: usize,
+    /// Among all people of the canary: they do not all come back at the same moment.
+    number: usize,
     target: Target,
     credentials: RefCell<Credentials>,
     /// Counts attempts: each masks its frames differently.
-    attempts: Cell<u64>,
+    attempts: Cell<usize>,
 }
 
-/// What one connection knows.
+/// One connection, and what was said over it.
 struct Talk {
     connection: Connection,
-    next_request: u64,
-    /// Messages that were put off, and until when.
-    put_off: BTreeMap<u64, Instant>,
-    /// A page that was asked for: its request, when, and what has to stand there.
-    reading: Option<(u64, Instant, u64)>,
+    exchange: Exchange,
     said: u64,
     heard_at: Instant,
-    begun_anew: u64,
-    pages_read: u64,
 }
 
 impl Person {
-    pub(super) fn new(watch: Rc<RefCell<Watch>>, who: usize, target: Target, credentials: Credentials) -> Self {
-        Self { watch, who, target, credentials: RefCell::new(credentials), attempts: Cell::new(0) }
+    pub(super) fn new(
+        watch: Rc<RefCell<Watch>>,
+        who: usize,
+        number: usize,
+        target: Target,
+        credentials: Credentials,
+    ) -> Self {
+        Self { watch, who, number, target, credentials: RefCell::new(credentials), attempts: Cell::new(0) }
     }
 
     /// Talks every so often, on as many connections as it takes, until nobody knows them any more: says why.
     pub(super) async fn live(self, every: Duration) -> anyhow::Error {
-        let (mut gone_at, mut pause) = (Instant::now(), PAUSE_FIRST);
+        let (mut gone_at, mut failed) = (Instant::now(), 0);
         loop {
             let outcome = match self.arrive(gone_at).await {
                 Ok(mut talk) => {
-                    pause = PAUSE_FIRST;
+                    failed = 0;
                     let ended = self.talk(&mut talk, every, None).await;
                     gone_at = Instant::now();
                     ended
@@ -91,6 +84,8 @@ impl Person {
                 Err(error) => Err(error),
             };
             self.watch.borrow_mut().left(self.who);
+            let mut pause = PAUSES.after(failed, self.number);
+            failed = failed.saturating_add(1);
             if let Err(error) = outcome {
                 if error.is::<ws::Violation>() {
                     self.watch.borrow_mut().broke_protocol(&error);
@@ -98,9 +93,11 @@ impl Person {
                 if error.is::<Stranger>() {
                     return error;
                 }
+                if error.downcast_ref::<Closed>().is_some_and(Closed::is_draining) {
+                    pause = sent_away(self.number, self.attempts.get());
+                }
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -123,7 +120,7 @@ impl Person {
         let attempt = self.attempts.get();
         self.attempts.set(attempt.wrapping_add(1));
         self.renew().await?;
-        let signing_in = timeout(SIGN_IN_MAX, self.sign_in(attempt)).await;
+        let signing_in = timeout(SIGN_IN_MAX, self.sign_in(attempt as u64)).await;
         let talk = signing_in.context("the node does not answer a sign-in")??;
         self.watch.borrow_mut().came(self.who, gone_at.elapsed());
         Ok(talk)
@@ -131,25 +128,13 @@ impl Person {
 
     async fn sign_in(&self, seed: u64) -> anyhow::Result<Talk> {
         let connection = Connection::open(&self.target, seed).await?;
-        let now = Instant::now();
-        let begun_anew = self.watch.borrow().begun_anew;
-        let mut talk = Talk {
-            connection,
-            next_request: SUBSCRIBE + 2,
-            put_off: BTreeMap::new(),
-            reading: None,
-            said: 0,
-            heard_at: now,
-            begun_anew,
-            pages_read: 0,
-        };
+        let exchange = Exchange::new(self.who, self.target.dialect, &self.watch.borrow());
+        let mut talk = Talk { connection, exchange, said: 0, heard_at: Instant::now() };
         let token = self.credentials.borrow().access_token.clone();
-        let cursor = self.watch.borrow().cursor(self.who);
-        let is_new = cursor.is_none();
-        let auth = wire::Auth { token, cursors: cursor.into_iter().collect() };
-        talk.connection.ask(SIGN_IN, Request::Auth(auth)).await?;
+        let cursors = self.cursor().into_iter().collect();
+        talk.connection.ask(SIGN_IN, Request::Auth(wire::Auth { token, cursors })).await?;
         self.wait_for(&mut talk, SIGN_IN).await?;
-        if is_new {
+        if self.cursor().is_none() {
             let subscribe = wire::Subscribe { room: self.watch.borrow().room, cursor: None };
             talk.connection.ask(SUBSCRIBE, Request::Subscribe(subscribe)).await?;
             self.wait_for(&mut talk, SUBSCRIBE).await?;
@@ -159,6 +144,10 @@ impl Person {
             self.post(&mut talk, index, Attempt::Repeated).await?;
         }
         Ok(talk)
+    }
+
+    fn cursor(&self) -> Option<wire::Cursor> {
+        self.watch.borrow().cursor(self.who)
     }
 
     /// Takes what comes until a request is answered.
@@ -176,6 +165,7 @@ impl Person {
         let (mut say, mut look) = (interval(every), interval(LOOK_EVERY));
         say.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewing = Box::pin(self.next_token());
         loop {
             tokio::select! {
                 heard = talk.connection.hear() => { self.take(talk, heard?).await?; }
@@ -184,17 +174,24 @@ impl Person {
                         None => self.say(talk).await?,
                         // The other one may have to be heard still.
                         Some(count) if !self.watch.borrow().is_settled(2 * count) => {}
-                        Some(_) if talk.pages_read > 0 => return Ok(()),
+                        Some(_) if talk.exchange.pages_read > 0 => return Ok(()),
                         Some(_) => self.read(talk).await?,
                     }
                 }
                 _ = look.tick() => self.look(talk).await?,
+                renewed = &mut renewing => {
+                    renewed?;
+                    let token = self.credentials.borrow().access_token.clone();
+                    let id = talk.exchange.next_request();
+                    talk.connection.ask(id, Request::AuthRenew(wire::AuthRenew { token })).await?;
+                    renewing.set(self.next_token());
+                }
             }
         }
     }
 
     async fn say(&self, talk: &mut Talk) -> anyhow::Result<()> {
-        let begun = self.watch.borrow_mut().begin(self.who);
+        let begun = self.watch.borrow_mut().begin(self.who)?;
         if let Some(index) = begun {
             self.post(talk, index, Attempt::First).await?;
             talk.said += 1;
@@ -216,134 +213,84 @@ impl Person {
         talk.connection.post(room, index, attempt, Known { messages: &messages, names: &names }).await
     }
 
-    /// Asks for the newest page, which has to hold the newest message that somebody has.
+    /// Asks for the newest page.
     async fn read(&self, talk: &mut Talk) -> anyhow::Result<()> {
-        let (room, newest) = (self.watch.borrow().room, self.watch.borrow().newest());
-        let (None, Some(newest)) = (&talk.reading, newest) else { return Ok(()) };
-        let id = talk.next_request;
-        talk.next_request += 2;
-        talk.reading = Some((id, Instant::now(), newest));
+        let (room, request) = {
+            let watch = self.watch.borrow();
+            (watch.room, talk.exchange.read(&watch))
+        };
+        let Some(request) = request else { return Ok(()) };
         let page = wire::MessageHistory { room, ..wire::MessageHistory::default() };
-        talk.connection.ask(id, Request::MessageHistory(page)).await
+        talk.connection.ask(request, Request::MessageHistory(page)).await
     }
 
     async fn look(&self, talk: &mut Talk) -> anyhow::Result<()> {
-        let (is_stuck, begun_anew) = {
+        let is_stuck = {
             let mut watch = self.watch.borrow_mut();
             watch.look()?;
-            (watch.is_stuck(self.who), watch.begun_anew)
+            talk.exchange.belongs_to(&watch)?;
+            watch.is_stuck(self.who)
         };
         if is_stuck || talk.heard_at.elapsed() > SILENCE_MAX {
             bail!("the node does not answer");
         }
-        if begun_anew != talk.begun_anew {
-            bail!("something was lost: beginning anew");
-        }
-        let due: Vec<u64> =
-            talk.put_off.iter().filter(|(_, at)| **at <= Instant::now()).map(|(index, _)| *index).collect();
-        for index in due {
-            talk.put_off.remove(&index);
+        for index in talk.exchange.due() {
             self.post(talk, index, Attempt::Repeated).await?;
-        }
-        if self.renew().await? {
-            let token = self.credentials.borrow().access_token.clone();
-            let id = talk.next_request;
-            talk.next_request += 2;
-            talk.connection.ask(id, Request::AuthRenew(wire::AuthRenew { token })).await?;
         }
         Ok(())
     }
 
-    /// Gets the next token when this one ends soon; whether it did.
+    /// Returns with the next token, when this one ends soon.
+    ///
+    /// # Errors
+    /// As [`Self::renew`].
+    async fn next_token(&self) -> anyhow::Result<()> {
+        loop {
+            let left = lasts(&self.credentials.borrow());
+            tokio::time::sleep(left.saturating_sub(RENEW_BEFORE).max(RENEW_PAUSE)).await;
+            if self.renew().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gets the next token where this one ends soon; whether it did. Where it cannot, one that is good still is kept.
+    ///
+    /// # Errors
+    /// A [`Stranger`] when the server does not know the user any more; others when the token has ended, too.
     async fn renew(&self) -> anyhow::Result<bool> {
         let credentials = self.credentials.borrow().clone();
-        let ends_soon = credentials.expires_at.is_some_and(|at| at - wall_micros() < RENEW_BEFORE_MICROS);
-        if !ends_soon || credentials.refresh_token.is_none() {
+        if credentials.refresh_token.is_none() || lasts(&credentials) > RENEW_BEFORE {
             return Ok(false);
         }
         let target = self.target.clone();
-        let renewed = spawn_blocking(move || renew(&target, &[credentials])).await.context("renewing panicked")??;
-        if let Some(renewed) = renewed.into_iter().next() {
-            *self.credentials.borrow_mut() = renewed;
+        let renewing = spawn_blocking(move || renew(&target, &[credentials])).await.context("renewing panicked")?;
+        match renewing {
+            Ok(renewed) => {
+                self.credentials.borrow_mut().clone_from(renewed.first().context("a user who was renewed")?);
+                Ok(true)
+            }
+            Err(error) if is_stranger_to(&error) => bail!(Stranger(format!("{error:#}"))),
+            Err(_) if !lasts(&self.credentials.borrow()).is_zero() => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(true)
     }
 
     /// Takes something in; gives the request that it answers, if it is no post.
     async fn take(&self, talk: &mut Talk, heard: Heard) -> anyhow::Result<Option<u64>> {
         talk.heard_at = Instant::now();
-        let payload = match heard {
+        match heard {
             Heard::Ping(payload) => {
                 talk.connection.pong(&payload).await?;
-                return Ok(None);
+                Ok(None)
             }
-            Heard::Payload(payload) => payload,
-        };
-        let mut watch = self.watch.borrow_mut();
-        let decoded =
-            self.target.dialect.decode(&payload, Known { messages: &watch.messages, names: &watch.room_names });
-        match decoded {
-            Ok(Incoming::Event(delivery)) => watch.delivered(self.who, &delivery, &payload),
-            Ok(Incoming::Ack { index, placed }) => watch.acked(index, placed),
-            Ok(Incoming::Refused { index, error }) if error.temporary => {
-                let wait = Duration::from_millis(error.retry_after_ms.unwrap_or(250));
-                talk.put_off.insert(index, Instant::now() + wait);
-            }
-            Ok(Incoming::Refused { index, error }) => watch.refused(index, &error),
-            Ok(Incoming::Answer { request, result }) => {
-                self.answered(talk, &mut watch, request, result)?;
-                return Ok(Some(request));
-            }
-            Ok(Incoming::Failure(error)) => bail!("{}: {}", error.code, error.message),
-            Ok(Incoming::Reset { room, head: _ }) => {
-                let error = anyhow::anyhow!("the stream of room {room} broke off");
-                watch.broke_protocol(&error);
-                return Err(error);
-            }
-            Ok(Incoming::Named { .. } | Incoming::Asked(_) | Incoming::Signal) => {}
-            Err(error) => {
-                watch.broke_protocol(&error);
-                return Err(error);
-            }
+            Heard::Payload(payload) => talk.exchange.take(&mut self.watch.borrow_mut(), &payload),
         }
-        Ok(None)
-    }
-
-    fn answered(
-        &self,
-        talk: &mut Talk,
-        watch: &mut Watch,
-        request: u64,
-        result: Result<Box<ok::Result>, wire::Error>,
-    ) -> anyhow::Result<()> {
-        let result = match result {
-            Ok(result) => *result,
-            // A page that is put off is asked for again with a later message.
-            Err(error) if error.temporary && talk.reading.is_some_and(|(id, ..)| id == request) => {
-                talk.reading = None;
-                return Ok(());
-            }
-            Err(error) if is_stranger(&error) => bail!(Stranger(error.message)),
-            Err(error) => bail!("{}: {}", error.code, error.message),
-        };
-        match result {
-            ok::Result::Auth(auth) => auth.subscribed.iter().for_each(|one| watch.subscribed(self.who, one)),
-            ok::Result::Subscribe(subscribed) => watch.subscribed(self.who, &subscribed),
-            ok::Result::MessageHistory(page) => {
-                if let Some((_, asked_at, newest)) = talk.reading.take() {
-                    let is_found = page.messages.iter().any(|message| message.seq == newest);
-                    watch.read(self.who, is_found, asked_at.elapsed());
-                    talk.pages_read += u64::from(is_found);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 
-fn is_stranger(error: &wire::Error) -> bool {
-    use ErrorCode::{Forbidden, NotAMember, NotFound, TokenExpired, Unauthenticated};
-    let code = ErrorCode::parse(&error.code);
-    matches!(code, Some(Unauthenticated | TokenExpired | Forbidden | NotAMember | NotFound))
+/// How long a token is good for; for ever where that is not known.
+fn lasts(credentials: &Credentials) -> Duration {
+    let micros = |at: i64| u64::try_from(at - wall_micros()).unwrap_or(0);
+    credentials.expires_at.map_or(Duration::MAX, |at| Duration::from_micros(micros(at)))
 }

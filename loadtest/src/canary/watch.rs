@@ -2,18 +2,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bobchat_proto::wire;
+use tokio::time::Instant;
 
 use super::metrics::{CanaryMetrics, is_promise};
 use crate::check::{Checker, Head, Kind, Receiver, RoomSlot};
 use crate::dialect::{Delivery, Names, Placed};
 use crate::message::Messages;
-use crate::time::{Clock, Nanos, nanos};
+use crate::time::{Nanos, nanos};
 
 /// Bytes of a message's text: as long as people's.
 const TEXT_BYTES: usize = 120;
 
-/// Messages of a chapter: what the checker keeps in memory of a room.
+/// Messages of a chapter: what the checker keeps in memory of a room. While one of the two is away, nothing more is said than
+/// this: a tenth of what a server replays to whoever comes back.
 const CHAPTER_MESSAGES: u64 = 1_000;
 
 /// Messages of one person without an ack, beyond which they say nothing more until one comes.
@@ -37,14 +40,15 @@ struct Pending {
 
 /// One room and its two people: what was said, who has heard it, and the checker of the harness.
 ///
-/// It goes by chapters, so that it needs the same memory after a year: after so many messages, and when all of them have
-/// arrived, the checker draws its conclusions and another begins where the two stand.
+/// It goes by chapters, so that it needs the same memory after a year: so many messages are said in one, and when all of them
+/// have arrived, the checker draws its conclusions and another begins where the two stand.
 pub(super) struct Watch {
     pub(super) room: u64,
     /// The nodes of the two, as they are told of.
     names: Vec<String>,
     metrics: Rc<CanaryMetrics>,
-    clock: Clock,
+    /// Times are counted from here.
+    began: Instant,
     pub(super) messages: Messages,
     /// Rooms have no names of their own in this dialect; what writes messages wants to be given them.
     pub(super) room_names: Rc<Names>,
@@ -56,8 +60,11 @@ pub(super) struct Watch {
     /// The newest message that somebody has.
     newest: u64,
     told: BTreeMap<Kind, u64>,
+    /// Examples of the last chapter in which a promise was broken.
+    examples: Vec<String>,
     here: [Option<Nanos>; 2],
-    /// Counts chapters that ended with something missing: connections of before say nothing that counts.
+    /// Counts chapters that ended with something missing, or with a stream that broke off: connections of before say nothing
+    /// that counts.
     pub(super) begun_anew: u64,
 }
 
@@ -70,11 +77,11 @@ impl Watch {
         let messages = Messages::new(TEXT_BYTES)?;
         let mut checker = Checker::new(messages.clone())?;
         let slot = checker.room(room);
-        let watch = Self {
+        Ok(Self {
             room,
             names,
             metrics,
-            clock: Clock::start(),
+            began: Instant::now(),
             messages,
             room_names: Rc::default(),
             checker,
@@ -84,21 +91,22 @@ impl Watch {
             sent: 0,
             newest: 0,
             told: BTreeMap::new(),
+            examples: Vec::new(),
             here: [None, None],
             begun_anew: 0,
-        };
-        for who in [0, 1] {
-            watch.metrics.expect(watch.name(who), watch.name(1 - who));
-        }
-        Ok(watch)
+        })
     }
 
     fn name(&self, who: usize) -> &str {
         self.names.get(who).map_or("unknown", String::as_str)
     }
 
+    fn now(&self) -> Nanos {
+        nanos(self.began.elapsed())
+    }
+
     fn since(&self, moment: Nanos) -> Duration {
-        Duration::from_nanos(self.clock.now().saturating_sub(moment))
+        Duration::from_nanos(self.now().saturating_sub(moment))
     }
 
     /// Where somebody goes on.
@@ -111,8 +119,9 @@ impl Watch {
     pub(super) fn came(&mut self, who: usize, without: Duration) {
         self.metrics.come(self.name(who), 1);
         self.metrics.reconnected(self.name(who), without);
+        let now = self.now();
         if let Some(here) = self.here.get_mut(who) {
-            *here = Some(self.clock.now());
+            *here = Some(now);
         }
     }
 
@@ -125,21 +134,28 @@ impl Watch {
         }
     }
 
-    /// Begins a message of somebody; nothing before both receive the room, or while too many of theirs are not acked.
-    pub(super) fn begin(&mut self, who: usize) -> Option<u64> {
+    /// Begins a message of somebody; nothing before both receive the room, while too many of theirs are not acked, or while
+    /// the chapter is full and not everything has arrived.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(super) fn begin(&mut self, who: usize) -> anyhow::Result<Option<u64>> {
         if self.receivers.iter().any(Option::is_none) {
-            return None;
+            return Ok(None);
         }
-        if self.unanswered(who).count() >= UNANSWERED_MAX {
+        if self.is_settled(CHAPTER_MESSAGES) {
+            self.end_chapter()?;
+        }
+        if self.sent >= CHAPTER_MESSAGES || self.unanswered(who).count() >= UNANSWERED_MAX {
             self.metrics.sent(self.name(who), "skipped");
-            return None;
+            return Ok(None);
         }
-        let sent_at = self.clock.now();
+        let sent_at = self.now();
         let index = self.checker.sending(self.slot, sent_at);
         self.sent += 1;
         let pending = Pending { from: who, sent_at, is_acked: false, seen_by: [false, false], is_late: false };
         self.pending.insert(index, pending);
-        Some(index)
+        Ok(Some(index))
     }
 
     /// Messages of somebody that are not acked.
@@ -164,7 +180,7 @@ impl Watch {
     }
 
     pub(super) fn acked(&mut self, index: u64, placed: Option<Placed>) {
-        let now = self.clock.now();
+        let now = self.now();
         self.checker.ack(index, placed, now);
         if let Some(pending) = self.pending.get_mut(&index) {
             pending.is_acked = true;
@@ -182,24 +198,45 @@ impl Watch {
         }
     }
 
-    pub(super) fn subscribed(&mut self, who: usize, subscribed: &wire::SubscribeOk) {
-        let Some(head) = subscribed.head else {
-            return self.checker.fault(Kind::Refused, || format!("no stream of room {}", subscribed.room));
-        };
+    /// Somebody receives the room.
+    ///
+    /// # Errors
+    /// When the answer says not from where, or the system gives no random bytes.
+    pub(super) fn subscribed(&mut self, who: usize, subscribed: &wire::SubscribeOk) -> anyhow::Result<()> {
+        let head = subscribed.head.context("a subscription without a head")?;
         let head = Head { epoch: head.epoch, seq: head.seq };
-        let Some(receiver) = self.receivers.get_mut(who) else { return };
-        match receiver {
-            None => *receiver = Some(self.checker.subscribed(self.slot, head)),
-            Some(receiver) if subscribed.reset.is_some() => {
-                receiver.reset(head);
-                self.checker.fault(Kind::Reset, || format!("room {} could not be continued", subscribed.room));
-            }
-            Some(_) => {}
+        match self.receivers.get_mut(who) {
+            Some(receiver @ None) => *receiver = Some(self.checker.subscribed(self.slot, head)),
+            Some(Some(_)) if subscribed.reset.is_some() => self.reset(who, Some(head))?,
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// Somebody's stream broke off; it goes on after `head`, or has to be asked for without a cursor.
+    ///
+    /// That is the one promise that was broken. After a restored backup the log goes on with another epoch, in which
+    /// sequences are given again and messages are added that were acked before: what was said and heard until now
+    /// contradicts it and says nothing more, so another chapter begins without conclusions about this one.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(super) fn reset(&mut self, who: usize, head: Option<Head>) -> anyhow::Result<()> {
+        let room = self.room;
+        self.checker.fault(Kind::Reset, || format!("the stream of room {room} broke off"));
+        if let Some(receiver) = self.receivers.get_mut(who) {
+            match (receiver.as_mut(), head) {
+                (Some(receiver), Some(head)) => receiver.reset(head),
+                _ => *receiver = None,
+            }
+        }
+        self.newest = 0;
+        self.begun_anew += 1;
+        self.begin_chapter()
     }
 
     pub(super) fn delivered(&mut self, who: usize, delivery: &Delivery, payload: &[u8]) {
-        let now = self.clock.now();
+        let now = self.now();
         match self.receivers.get_mut(who) {
             Some(Some(receiver)) => self.checker.take(receiver, delivery, payload, now),
             _ => return self.checker.fault(Kind::Protocol, || "an event before any subscription".to_owned()),
@@ -243,12 +280,12 @@ impl Watch {
         self.sent >= said && self.pending.is_empty()
     }
 
-    /// Counts what is late and what went wrong, and ends the chapter when it is time.
+    /// Counts what is late and what went wrong, and ends a chapter in which something was lost.
     ///
     /// # Errors
     /// When the system gives no random bytes.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
-        let now = self.clock.now();
+        let now = self.now();
         for pending in self.pending.values_mut() {
             let is_late = now.saturating_sub(pending.sent_at) > nanos(LATE_AFTER);
             if is_late && !pending.is_late && pending.seen_by.get(1 - pending.from) == Some(&false) {
@@ -270,8 +307,6 @@ impl Watch {
             }
             self.end_chapter()?;
             self.begun_anew += 1;
-        } else if self.sent >= CHAPTER_MESSAGES && self.pending.is_empty() {
-            self.end_chapter()?;
         }
         self.tell();
         Ok(())
@@ -280,7 +315,14 @@ impl Watch {
     /// Draws the conclusions and begins another chapter where the two stand.
     fn end_chapter(&mut self) -> anyhow::Result<()> {
         self.conclude();
+        self.begin_chapter()
+    }
+
+    fn begin_chapter(&mut self) -> anyhow::Result<()> {
         self.tell();
+        if let Some(examples) = self.broken() {
+            self.examples = examples;
+        }
         self.messages = Messages::new(TEXT_BYTES)?;
         self.checker = Checker::new(self.messages.clone())?;
         self.slot = self.checker.room(self.room);
@@ -311,10 +353,28 @@ impl Watch {
     /// The end: what promises were broken, with examples.
     pub(super) fn finish(&mut self) -> Vec<String> {
         self.conclude();
+        let before = std::mem::take(&mut self.examples);
+        before.into_iter().chain(self.broken().unwrap_or_default()).collect()
+    }
+
+    /// Examples of this chapter, if a promise was broken.
+    fn broken(&self) -> Option<Vec<String>> {
         let violations = self.checker.violations();
-        match violations.counts.keys().any(|kind| is_promise(*kind)) {
-            true => violations.examples.clone(),
-            false => Vec::new(),
+        let is_broken = violations.counts.keys().any(|kind| is_promise(*kind));
+        is_broken.then(|| violations.examples.clone())
+    }
+}
+
+/// Whoever is dropped in the middle of a talk leaves too.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        for (name, here) in self.names.iter().zip(&self.here) {
+            if here.is_some() {
+                self.metrics.come(name, -1);
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

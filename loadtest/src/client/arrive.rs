@@ -7,19 +7,14 @@ use anyhow::Context as _;
 use bobchat_proto::wire::{self, client_frame::Request};
 
 use super::member::Member;
+use super::pause::{self, Pauses};
 use crate::check::{Kind, Receiver};
 use crate::dialect::{Dialect, ENTER_REQUEST, FLOOR_HEADER_BYTES, FloorHeader, Greeting, Kind as FrameKind};
 use crate::time::{Nanos, micros};
 use crate::ws;
 
-/// The first delay before a next try; each doubles it.
-const DELAY_FIRST: Duration = Duration::from_millis(50);
-
-/// Beyond this it does not grow: a run is short.
-const DELAY_MAX: Duration = Duration::from_secs(2);
-
-/// Whoever is sent away comes back after a random wait of up to so long, as the protocol asks.
-const SENT_AWAY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Between tries; they do not grow far, for a run is short.
+const PAUSES: Pauses = Pauses { first: Duration::from_millis(50), max: Duration::from_secs(2) };
 
 /// A try that takes longer has failed.
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +33,7 @@ pub(super) async fn arrive(member: &Rc<Member>) -> anyhow::Result<()> {
         match outcome {
             Err(error) if error.downcast_ref::<ws::Refused>().is_some_and(ws::Refused::is_temporary) => {
                 member.shared.checker.borrow_mut().counts_mut().put_off += 1;
-                tokio::time::sleep(delay(attempt, member.seat.number)).await;
+                tokio::time::sleep(PAUSES.after(attempt, member.seat.number)).await;
             }
             outcome => return outcome,
         }
@@ -79,7 +74,7 @@ async fn try_until_there(member: &Rc<Member>, intended: Nanos) -> anyhow::Result
         }
         shared.checker.borrow_mut().counts_mut().put_off += 1;
         member.cut();
-        tokio::time::sleep(delay(attempt, member.seat.number)).await;
+        tokio::time::sleep(PAUSES.after(attempt, member.seat.number)).await;
     }
     outcome
 }
@@ -90,22 +85,10 @@ pub(super) fn come_back(member: Rc<Member>, is_sent_away: bool) -> std::pin::Pin
     let now = member.shared.clock.now();
     Box::pin(async move {
         if is_sent_away {
-            tokio::time::sleep(SENT_AWAY_WAIT_MAX.mul_f64(chance(member.seat.number, member.seat.visits.get()))).await;
+            tokio::time::sleep(pause::sent_away(member.seat.number, member.seat.visits.get())).await;
         }
         come(member, now).await;
     })
-}
-
-/// Exponential, with a jitter that a member's number decides: a run does the same again.
-fn delay(attempt: u32, number: usize) -> Duration {
-    let whole = DELAY_FIRST.saturating_mul(1 << attempt.min(10)).min(DELAY_MAX);
-    whole.mul_f64(0.5 + 0.5 * chance(number, attempt as usize))
-}
-
-/// From 0 to 1: looks random, and is the same in every run.
-fn chance(number: usize, attempt: usize) -> f64 {
-    let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(attempt as u64);
-    (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 54) as f64 / 1024.0
 }
 
 async fn try_to_arrive(member: &Rc<Member>) -> anyhow::Result<()> {

@@ -38,6 +38,14 @@ impl Credentials {
     }
 }
 
+/// The server refused a request: what it said, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{advice}")]
+pub(crate) struct Refusal {
+    pub(crate) error: wire::Error,
+    advice: String,
+}
+
 /// Reads a file of tokens: a line of JSON each, as `bobchat token --count N` prints them.
 ///
 /// # Errors
@@ -55,7 +63,7 @@ pub(crate) fn read_tokens(path: &Path) -> anyhow::Result<Vec<Credentials>> {
 /// Signs up `count` guests.
 ///
 /// # Errors
-/// When the server refuses one, with the key to raise.
+/// When the server refuses one ([`Refusal`], with the key to raise), or is not there.
 pub(crate) fn sign_in_guests(target: &Target, count: usize) -> anyhow::Result<Vec<Credentials>> {
     let url = format!("{target}/api/v1/guests");
     in_parallel(target, count, |agent, number| {
@@ -67,7 +75,7 @@ pub(crate) fn sign_in_guests(target: &Target, count: usize) -> anyhow::Result<Ve
 /// Gets users their next tokens, in their order; whoever has no refresh token keeps what they have.
 ///
 /// # Errors
-/// When the server refuses one.
+/// When the server refuses one ([`Refusal`]), or is not there.
 pub(crate) fn renew(target: &Target, users: &[Credentials]) -> anyhow::Result<Vec<Credentials>> {
     let url = format!("{target}/api/v1/tokens/refresh");
     in_parallel(target, users.len(), |agent, number| {
@@ -81,7 +89,7 @@ pub(crate) fn renew(target: &Target, users: &[Credentials]) -> anyhow::Result<Ve
 /// able to begin with nobody connected.
 ///
 /// # Errors
-/// When the server refuses a step, with the key to raise.
+/// When the server refuses a step ([`Refusal`], with the key to raise), or is not there.
 pub(crate) fn prepare_places(target: &Target, users: &[Credentials], rooms: usize) -> anyhow::Result<Vec<Place>> {
     ensure!(rooms > 0 && users.len() >= rooms, "each room needs a member");
     let base = format!("{target}/api/v1/rooms");
@@ -119,7 +127,7 @@ fn post<T: DeserializeOwned>(
     }
     let status = response.status();
     match response.body_mut().read_json::<wire::Error>() {
-        Ok(error) => bail!(advice::of_error(request_name, &error)),
+        Ok(error) => bail!(Refusal { advice: advice::of_error(request_name, &error), error }),
         Err(_) => bail!("{url} answered {status}"),
     }
 }

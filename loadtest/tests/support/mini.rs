@@ -33,6 +33,12 @@ pub enum Behaviour {
     SkipsReplayed,
     /// Counts who left a moment later.
     NoticesLate,
+    /// Lets in every second guest who asks.
+    LimitsGuests,
+    /// Gives tokens that end soon, and has nobody who renews them.
+    CannotRenew,
+    /// Gives tokens that end soon, and does not know whoever renews them.
+    ForgetsUsers,
 }
 
 #[derive(Default)]
@@ -66,11 +72,23 @@ struct State {
     sessions: u64,
     acknowledged: u64,
     deliveries: u64,
+    /// Guests who asked to be let in.
+    asked: u64,
+    guests: u64,
 }
 
 impl State {
     fn new(behaviour: Behaviour) -> Self {
-        Self { behaviour, rooms: HashMap::new(), next_id: 1_000, sessions: 0, acknowledged: 0, deliveries: 0 }
+        Self {
+            behaviour,
+            rooms: HashMap::new(),
+            next_id: 1_000,
+            sessions: 0,
+            acknowledged: 0,
+            deliveries: 0,
+            asked: 0,
+            guests: 0,
+        }
     }
 
     fn make_room(&mut self) -> wire::Room {
@@ -84,8 +102,9 @@ impl State {
         let acknowledged =
             self.acknowledged - u64::from(self.behaviour == Behaviour::Miscounts && self.acknowledged > 0);
         format!(
-            "bobchat_messages_acknowledged_total {acknowledged}\nbobchat_deliveries_total {}\nbobchat_sessions {}\n",
-            self.deliveries, self.sessions
+            "bobchat_messages_acknowledged_total {acknowledged}\nbobchat_deliveries_total {}\nbobchat_sessions {}\n\
+             guests {}\n",
+            self.deliveries, self.sessions, self.guests
         )
     }
 }
@@ -148,14 +167,45 @@ fn rest(head: &str, state: &mut State) -> String {
             state.rooms.get_mut(&room).unwrap().seq += 1;
             serde_json::to_string(&wire::RoomJoinOk::default()).unwrap()
         }
+        "/api/v1/tokens/refresh" => match state.behaviour {
+            Behaviour::CannotRenew => return refused("503 Service Unavailable", ErrorCode::Unavailable),
+            Behaviour::ForgetsUsers => return refused("401 Unauthorized", ErrorCode::Unauthenticated),
+            _ => grant(state),
+        },
         _ => {
-            // Long after every test.
-            let access_expires_at = 4_000_000_000_000_000;
-            let grant = wire::TokenGrant { access_token: "any".into(), access_expires_at, ..Default::default() };
-            serde_json::to_string(&grant).unwrap()
+            state.asked += 1;
+            if state.behaviour == Behaviour::LimitsGuests && state.asked.is_multiple_of(2) {
+                return refused("429 Too Many Requests", ErrorCode::RateLimited);
+            }
+            state.guests += 1;
+            grant(state)
         }
     };
-    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    http("200 OK", &body)
+}
+
+fn grant(state: &State) -> String {
+    let access_expires_at = match state.behaviour {
+        // Within the time in which clients renew their tokens.
+        Behaviour::CannotRenew | Behaviour::ForgetsUsers => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            (now + Duration::from_secs(60)).as_micros() as i64
+        }
+        // Long after every test.
+        _ => 4_000_000_000_000_000,
+    };
+    let (access_token, refresh_token) = ("any".into(), "any".into());
+    let grant = wire::TokenGrant { access_token, refresh_token, access_expires_at, ..Default::default() };
+    serde_json::to_string(&grant).unwrap()
+}
+
+fn refused(status: &str, code: ErrorCode) -> String {
+    let error = code.error("not now").with_retry_after(Duration::from_millis(10));
+    http(status, &serde_json::to_string(&error).unwrap())
+}
+
+fn http(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 async fn speak(stream: TcpStream, mut buffer: BytesMut, format: Format, state: Arc<Mutex<State>>) {
