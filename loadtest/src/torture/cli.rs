@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::{Args, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::conduct::{conduct, planned as planned_faults};
 use super::judge::judge;
@@ -151,7 +152,7 @@ pub(crate) struct Planting {
 /// Nodes that run already.
 #[derive(Debug, Args)]
 pub(crate) struct Loading {
-    /// HOST:PORT of a node; once for each, all of one cluster. Half of the clients move between them.
+    /// HOST:PORT of a node; once for each, all of one cluster.
     #[arg(long = "node", required = true)]
     nodes: Vec<SocketAddr>,
     /// Rooms; every client is in all of them.
@@ -160,10 +161,13 @@ pub(crate) struct Loading {
     /// Clients.
     #[arg(long, default_value_t = 12)]
     clients: usize,
+    /// How many of them come and go, to any node, every half second; without it half of them.
+    #[arg(long)]
+    roaming: Option<usize>,
     /// Messages a second of each client.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
-    /// How long they talk.
+    /// How long they talk; Ctrl-C and SIGTERM end it earlier, and what was said is judged.
     #[arg(long, default_value_t = 60.0)]
     seconds: f64,
     /// How long all may take to agree in the end.
@@ -276,16 +280,31 @@ impl Planting {
 impl Loading {
     fn run(self) -> anyhow::Result<ExitCode> {
         ensure!(self.rooms > 0 && self.clients > 0 && self.rate > 0.0, "--rooms, --clients and --rate are above 0");
+        let roaming = self.roaming.unwrap_or(self.clients / 2);
         let clients = (0..self.clients)
-            .map(|number| if number % 2 == 0 { Client::of(number / 2) } else { Client::roaming() })
+            .map(|number| if number < roaming { Client::roaming() } else { Client::of(number) })
             .collect();
         let (nodes, rooms, rate, seed) = (self.nodes, self.rooms, self.rate, self.seed);
         let mut torture =
             Torture::start(Plan { nodes, rooms, clients, abusers: 0, rate, patience: PATIENCE, seed, history: None })?;
-        std::thread::sleep(Duration::from_secs_f64(self.seconds));
+        talk_until_told(Duration::from_secs_f64(self.seconds))?;
         torture.settle(Duration::from_secs_f64(self.agree))?;
         let verdict = torture.finish()?;
         say(&verdict.to_string());
         Ok(if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Waits for so long, or until somebody wants the verdict. Who breaks servers does not know before how long it takes.
+fn talk_until_told(most: Duration) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupted, mut told) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            () = tokio::time::sleep(most) => {}
+            _ = interrupted.recv() => {}
+            _ = told.recv() => {}
+        }
+        Ok(())
+    })
 }
