@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import pathlib
+import random
 import socket
 import subprocess
 import tempfile
@@ -18,6 +19,9 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+RULES = ROOT / "monitoring/prometheus/rules.yaml"
+# Two nodes of a cluster, and a server.
+NAMES = ["one", "two", "alone"]
 # Nodes of a cluster take seconds; a machine that does other things beside takes longer.
 PATIENCE = 180
 
@@ -37,10 +41,10 @@ def asked(base, path, **query):
 
 
 def free_ports(count):
-    """Ports that nobody has now, in the range that no client gets by itself."""
+    """Ports that nobody has now, in the range that no client gets by itself; others than somebody else gets who asks too."""
     found = []
     with contextlib.ExitStack() as held:
-        for port in range(21000, 32000):
+        for port in random.sample(range(21000, 32000), 1000):
             taking = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
                 taking.bind(("127.0.0.1", port))
@@ -48,6 +52,66 @@ def free_ports(count):
             if len(found) == count:
                 return found
     raise Failed("no free ports")
+
+
+def end(started, patience):
+    """Lets go of what `hold` started, and waits for its end."""
+    started.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return started.wait(patience + 10)
+
+
+class Node:
+    """A server, with places that stay when it is started again."""
+
+    def __init__(self, observed, name, public, admin):
+        self.observed, self.name = observed, name
+        self.public, self.admin = f"127.0.0.1:{public}", f"127.0.0.1:{admin}"
+        self.data = observed.folder / name
+        # What its commands go by, too.
+        self.environment = {} if name not in NAMES[:2] else observed.cluster | {"BOBCHAT__CLUSTER__NODE": name}
+        self.flags = ["--config", ROOT / "loadtest/bench.toml", "--listen", self.public, "--admin-listen", self.admin,
+                      "--data", self.data]
+
+    def start(self, environment=None, server=None):
+        """Starts it, with more in its environment or as another program."""
+        self.observed.hold(self.name, [server or self.observed.server, *self.flags],
+                           environment=self.environment | self.observed.environment | (environment or {}))
+
+    def until_ready(self):
+        self.observed.until(f"{self.name} is ready", lambda: get(f"http://{self.admin}/readyz"))
+
+
+class Prometheus:
+    """One that scrapes nodes and the canary, and goes by rules."""
+
+    def __init__(self, observed, name, port, nodes, rules):
+        configuration = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(rules)],
+            "scrape_configs": [
+                {"job_name": "bobchat", "static_configs": [{"targets": [node.admin for node in nodes]}]},
+                {"job_name": "bobchat-canary", "static_configs": [{"targets": [observed.canary]}]},
+            ],
+        }
+        # JSON is YAML.
+        path = observed.folder / f"{name}.yaml"
+        path.write_text(json.dumps(configuration))
+        self.url = f"http://127.0.0.1:{port}"
+        observed.hold(name, [
+            "prometheus", f"--config.file={path}", f"--storage.tsdb.path={observed.folder}/{name}.data",
+            f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=exemplar-storage",
+        ])
+        observed.until(f"{name} is there", lambda: get(f"{self.url}/-/ready"))
+
+    def asked(self, path, **query):
+        return asked(self.url, path, **query)["data"]
+
+    def figures(self, expression):
+        """The finite figures that an expression comes to now."""
+        answer = self.asked("/api/v1/query", query=expression)
+        values = (float(found["value"][1]) for found in answer["result"])
+        return [value for value in values if math.isfinite(value)]
 
 
 class Observed:
@@ -73,22 +137,26 @@ class Observed:
     def __exit__(self, *_):
         self.ended.close()
 
-    def hold(self, name, command, held=False, environment=None):
-        """Starts a command that ends with this process. `held`: it sees to that by itself."""
-        log = open(self.folder / f"{name}.log", "w")
-        command = command if held else [ROOT / "scripts/while-held", "10", *command]
+    def hold(self, name, command, held=False, environment=None, patience=10):
+        """Starts a command that ends with this process. `held`: it sees to that by itself; else it has `patience` seconds."""
+        log = open(self.folder / f"{name}.log", "a")
+        command = command if held else [ROOT / "scripts/while-held", str(patience), *command]
         started = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=ROOT,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", **(environment or {})}, start_new_session=True,
         )
 
-        def end():
-            started.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                started.wait(20)
-
-        self.ended.callback(end)
+        self.ended.callback(end, started, patience)
         self.started[name] = started
+
+    def release(self, name, patience=10):
+        """Ends what was started, if it has not ended by itself; says its exit code."""
+        return end(self.started.pop(name), patience)
+
+    def pid(self, name):
+        """The program itself, below the script that holds it."""
+        below = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(self.started[name].pid)], capture_output=True, text=True)
+        return next(int(line.split()[0]) for line in below.stdout.splitlines() if line.split()[1] != "cat")
 
     def until(self, what, condition, patience=PATIENCE):
         """Waits until a condition holds, and returns what it gave."""
@@ -110,9 +178,10 @@ class Observed:
             print(f"--- {log.stem}", *(line[:300] for line in text), sep="\n")
 
     def start(self):
-        redis, cql, storage, self.prometheus, self.jaeger, otlp, canary, *ports = free_ports(18)
-        nodes, jaegers = ports[:6], ports[6:]
-        self.hold("redis", ["scripts/cluster/redis", self.folder / "redis", redis])
+        self.redis, cql, storage, prometheus, self.jaeger, otlp, canary, *ports = free_ports(23)
+        # Who starts more takes of the spare ones: of those above, not all are listened on at once.
+        nodes, jaegers, self.spare = ports[:6], ports[6:11], ports[11:]
+        self.start_redis()
         self.hold("cassandra", ["scripts/cassandra/start", self.folder / "cassandra", "127.0.0.1", cql, storage,
                                 f"127.0.0.1:{storage}"], held=True)
         flags = ["collector.otlp.grpc", "query.grpc-server", "admin.http", "collector.http-server", "collector.grpc-server"]
@@ -123,33 +192,29 @@ class Observed:
         ])
         self.until("Jaeger is there", lambda: get(f"{self.jaeger_url()}/api/services"))
         self.until("Cassandra is there", lambda: self.listens(cql))
-        self.targets, admins = [], []
-        for name, (public, admin) in zip(["one", "two", "alone"], zip(nodes[::2], nodes[1::2])):
-            shared = {} if name == "alone" else {
-                "BOBCHAT__REDIS__URL": f"redis://127.0.0.1:{redis}",
-                "BOBCHAT__CASSANDRA__NODES": f"127.0.0.1:{cql}",
-                "BOBCHAT__CASSANDRA__REPLICATION": "1",
-                "BOBCHAT__CLUSTER__NODE": name,
-            }
-            # Each request is a line then, with its trace.
-            traced = {"BOBCHAT__TELEMETRY__OTLP_ENDPOINT": f"http://127.0.0.1:{otlp}",
-                      "BOBCHAT__TELEMETRY__LOG_FILTER": "info,bobchat=debug"}
-            self.hold(name, [self.server, "--config", ROOT / "loadtest/bench.toml", "--listen", f"127.0.0.1:{public}",
-                             "--admin-listen", f"127.0.0.1:{admin}", "--data", self.folder / name],
-                      environment=shared | traced)
-            self.targets.append(f"http://127.0.0.1:{public}")
-            admins.append(f"127.0.0.1:{admin}")
-        for admin in admins:
-            self.until(f"{admin} is ready", lambda: get(f"http://{admin}/readyz"))
-        self.start_prometheus(admins, f"127.0.0.1:{canary}")
-        *cluster, alone = self.targets
+        # Each request is a line then, with its trace.
+        self.environment = {"BOBCHAT__TELEMETRY__OTLP_ENDPOINT": f"http://127.0.0.1:{otlp}",
+                            "BOBCHAT__TELEMETRY__LOG_FILTER": "info,bobchat=debug"}
+        self.cluster = {
+            "BOBCHAT__REDIS__URL": f"redis://127.0.0.1:{self.redis}",
+            "BOBCHAT__CASSANDRA__NODES": f"127.0.0.1:{cql}",
+            "BOBCHAT__CASSANDRA__REPLICATION": "1",
+        }
+        self.nodes = {name: Node(self, name, *ports) for name, ports in zip(NAMES, zip(nodes[::2], nodes[1::2]))}
+        for node in self.nodes.values():
+            node.start()
+        for node in self.nodes.values():
+            node.until_ready()
+        self.canary = f"127.0.0.1:{canary}"
+        self.prometheus = Prometheus(self, "prometheus", prometheus, self.nodes.values(), RULES)
+        *cluster, alone = [f"http://{node.public}" for node in self.nodes.values()]
         to = lambda targets: [word for target in targets for word in ("--target", target)]
-        self.hold("canary", [self.harness, "canary", *to(cluster), "--every", "0.5", "--listen", f"127.0.0.1:{canary}"])
+        self.hold("canary", [self.harness, "canary", *to(cluster), "--every", "0.5", "--listen", self.canary])
         # Some who talk, some who scroll, and some who come and go.
         for name, targets in [("cluster", cluster), ("alone", [alone])]:
             self.hold(f"mix-{name}", [self.harness, "run", "mix", *to(targets), "--seconds", "600", "--rate", "10",
                                       "--rooms", "4", "--members", "5"])
-        for target in self.targets:
+        for target in [*cluster, alone]:
             threading.Thread(target=self.ask_over_rest, args=[target], daemon=True).start()
 
     def ask_over_rest(self, target):
@@ -162,33 +227,8 @@ class Observed:
         with socket.create_connection(("127.0.0.1", port), 1):
             return True
 
-    def start_prometheus(self, admins, canary):
-        rules = ROOT / "monitoring/prometheus/rules.yaml"
-        configuration = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
-            "scrape_configs": [
-                {"job_name": "bobchat", "static_configs": [{"targets": admins}]},
-                {"job_name": "bobchat-canary", "static_configs": [{"targets": [canary]}]},
-            ],
-        }
-        # JSON is YAML.
-        path = self.folder / "prometheus.yaml"
-        path.write_text(json.dumps(configuration))
-        self.hold("prometheus", [
-            "prometheus", f"--config.file={path}", f"--storage.tsdb.path={self.folder}/tsdb",
-            f"--web.listen-address=127.0.0.1:{self.prometheus}", "--enable-feature=exemplar-storage",
-        ])
-        self.until("Prometheus is there", lambda: get(f"{self.prometheus_url()}/-/ready"))
-
-    def prometheus_url(self):
-        return f"http://127.0.0.1:{self.prometheus}"
+    def start_redis(self):
+        self.hold("redis", ["scripts/cluster/redis", self.folder / "redis", self.redis])
 
     def jaeger_url(self):
         return f"http://127.0.0.1:{self.jaeger}"
-
-    def figures(self, expression):
-        """The finite figures that an expression comes to now."""
-        answer = asked(self.prometheus_url(), "/api/v1/query", query=expression)
-        values = (float(found["value"][1]) for found in answer["data"]["result"])
-        return [value for value in values if math.isfinite(value)]

@@ -1,18 +1,14 @@
-#!/usr/bin/env python3
 """Follows a message through real tools: from a point of a histogram in Prometheus to its trace in Jaeger, there from the
 sender's frame at one node to the write to the receiver at the other, and from a line of the log to its trace. Holds the
 recipes for the log's collectors to such lines; the collectors themselves cannot be had.
-
-  scripts/ops/test-traces SERVER HARNESS
 """
 
 import json
-import sys
 import time
 
 import yaml
 
-from observed import ROOT, Failed, Observed, asked
+from observed import ROOT, Failed, asked
 
 # The stages in their order, at the node that takes a message and at the one that delivers it.
 HERE = ["session.frame", "room.append", "redis.append"]
@@ -25,8 +21,8 @@ TRACED = ["bobchat_request_seconds", "bobchat_append_seconds", "bobchat_publish_
 def exemplars(observed, metric):
     """The traces that a histogram shows."""
     now = time.time()
-    answer = asked(observed.prometheus_url(), "/api/v1/query_exemplars", query=f"{metric}_bucket", start=now - 600, end=now)
-    return {found["labels"]["trace_id"] for series in answer["data"] for found in series["exemplars"]}
+    answer = observed.prometheus.asked("/api/v1/query_exemplars", query=f"{metric}_bucket", start=now - 600, end=now)
+    return {found["labels"]["trace_id"] for series in answer for found in series["exemplars"]}
 
 
 def nodes_of(trace):
@@ -84,30 +80,18 @@ def traced_line(observed):
     return None
 
 
-def main():
-    with Observed(*sys.argv[1:3]) as observed:
-        try:
-            for metric in TRACED:
-                # A span comes to Jaeger some seconds after its end.
-                found = observed.until(f"a trace of {metric} is in Jaeger", lambda: in_jaeger(observed, exemplars(observed, metric)))
-                print(f"{metric}: trace {found['traceID']}, {len(found['spans'])} spans")
-            traces = lambda: asked(observed.jaeger_url(), "/api/traces", service="bobchat", limit=500,
-                                   operation="backplane.heard")["data"]
-            whole = observed.until("a trace of two nodes", lambda: next(filter(is_whole, traces()), None))
-            line = observed.until("a line of the log with a trace", lambda: traced_line(observed))
-            if missing := set(fields_of_recipes()) - line.keys():
-                raise Failed(f"the recipes for logs name {missing}, a line has {sorted(line)}")
-            observed.until("the trace of that line is in Jaeger", lambda: in_jaeger(observed, {line["trace.id"]}))
-            print(f"log: {json.dumps(line)[:200]}")
-            for node, spans in sorted(nodes_of(whole).items()):
-                print(f"trace {whole['traceID']}, node {node}: {', '.join(sorted(spans))}")
-        except Failed:
-            observed.tell()
-            raise
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failed:
-        sys.exit(f"test-traces: {failed}")
+def check(observed):
+    for metric in TRACED:
+        # A span comes to Jaeger some seconds after its end.
+        found = observed.until(f"a trace of {metric} is in Jaeger", lambda: in_jaeger(observed, exemplars(observed, metric)))
+        print(f"{metric}: trace {found['traceID']}, {len(found['spans'])} spans")
+    traces = lambda: asked(observed.jaeger_url(), "/api/traces", service="bobchat", limit=500,
+                           operation="backplane.heard")["data"]
+    whole = observed.until("a trace of two nodes", lambda: next(filter(is_whole, traces()), None))
+    line = observed.until("a line of the log with a trace", lambda: traced_line(observed))
+    if missing := set(fields_of_recipes()) - line.keys():
+        raise Failed(f"the recipes for logs name {missing}, a line has {sorted(line)}")
+    observed.until("the trace of that line is in Jaeger", lambda: in_jaeger(observed, {line["trace.id"]}))
+    print(f"log: {json.dumps(line)[:200]}")
+    for node, spans in sorted(nodes_of(whole).items()):
+        print(f"trace {whole['traceID']}, node {node}: {', '.join(sorted(spans))}")

@@ -1,17 +1,15 @@
-#!/usr/bin/env python3
-"""Runs every query of every dashboard, and every recorded rule, on a real Prometheus that scrapes a real cluster and a
-server that is alone, all under load. Each has to return data. Grafana itself is not for here: it cannot be had.
-
-  scripts/ops/test-dashboards SERVER HARNESS
+"""Runs every query of every dashboard and of docs/operations.md, and every recorded rule, on a real Prometheus that scrapes
+a real cluster and a server that is alone, all under load. Each has to return data. Grafana itself is not for here: it cannot
+be had.
 """
 
 import json
+import re
 import subprocess
-import sys
 import time
 import urllib.error
 
-from observed import ROOT, Failed, Observed, asked
+from observed import ROOT, Failed
 
 # Rates need two scrapes, quantiles something to count, and a machine with two cores its time for all of it.
 PATIENCE = 150
@@ -33,42 +31,37 @@ def queries():
                 yield f"{dashboard['title']} / {panel['title']} / {target['legendFormat']}", text
 
 
+def written():
+    """Those that docs/operations.md tells people to ask."""
+    fences = re.findall(r"^```promql\n(.*?)^```", (ROOT / "docs/operations.md").read_text(), re.MULTILINE | re.DOTALL)
+    for text in (line for fence in fences for line in fence.splitlines()):
+        yield f"docs/operations.md / {text}", text
+
+
 def recorded(observed):
     """What the recorded rules come to, by their names."""
-    groups = asked(observed.prometheus_url(), "/api/v1/rules", type="record")["data"]["groups"]
+    groups = observed.prometheus.asked("/api/v1/rules", type="record")["groups"]
     for rule in (rule for group in groups for rule in group["rules"]):
         yield f"recorded rule {rule['name']}", rule["name"]
 
 
 def has_data(observed, name, text):
     try:
-        return bool(observed.figures(text))
+        return bool(observed.prometheus.figures(text))
     except urllib.error.HTTPError as error:
         raise Failed(f"{name}: Prometheus refuses it: {error.read().decode()}") from error
 
 
-def main():
+def check(observed):
     subprocess.run([ROOT / "monitoring/grafana/generate", "--check"], check=True)
-    with Observed(*sys.argv[1:3]) as observed:
-        try:
-            asked_for = dict(queries())
-            asked_for |= dict(recorded(observed))
-            if len(asked_for) < 100:
-                raise Failed(f"only {len(asked_for)} queries were found")
-            empty, end = asked_for, time.monotonic() + PATIENCE
-            while empty and time.monotonic() < end:
-                time.sleep(1)
-                empty = {name: text for name, text in empty.items() if not has_data(observed, name, text)}
-            if empty:
-                raise Failed("no data:" + "".join(f"\n  {name}: {text}" for name, text in empty.items()))
-            print(f"{len(asked_for)} queries of dashboards and rules: all return data")
-        except Failed:
-            observed.tell()
-            raise
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except Failed as failed:
-        sys.exit(f"test-dashboards: {failed}")
+    asked_for = dict(queries())
+    asked_for |= dict(recorded(observed)) | dict(written())
+    if len(asked_for) < 100:
+        raise Failed(f"only {len(asked_for)} queries were found")
+    empty, end = asked_for, time.monotonic() + PATIENCE
+    while empty and time.monotonic() < end:
+        time.sleep(1)
+        empty = {name: text for name, text in empty.items() if not has_data(observed, name, text)}
+    if empty:
+        raise Failed("no data:" + "".join(f"\n  {name}: {text}" for name, text in empty.items()))
+    print(f"{len(asked_for)} queries of dashboards, rules and docs: all return data")
