@@ -35,7 +35,10 @@ fn show(options: &CassandraOptions, status: &SchemaStatus) -> String {
     };
     let mut text = format!("{stands}-- this version of bobchat knows schema {}\n", status.known);
     if status.version > status.known {
-        text.push_str("-- a newer bobchat has changed it: this version does not start with it\n");
+        text.push_str(match status.is_usable() {
+            true => "-- a newer bobchat has added to it: this version works with it\n",
+            false => "-- a newer bobchat has changed it: this version does not start with it\n",
+        });
     }
     for step in status.missing() {
         text.push_str(&format!("\n-- missing: {}, {}\n", step.version, step.what));

@@ -99,6 +99,15 @@ fn a_newer_format_is_refused() {
     assert!(matches!(refused(folder.path()), OpenError::NewerFormat { found: 3, known: 2, .. }));
 }
 
+/// Or an upgrade could not be taken back.
+#[test]
+fn a_store_that_a_newer_version_has_added_to_is_opened() {
+    let folder = TempDir::new().unwrap();
+    drop(open(folder.path()));
+    numbered(folder.path(), "added_later", "kept", 7);
+    drop(open(folder.path()));
+}
+
 #[test]
 fn a_damaged_file_is_refused() {
     let folder = TempDir::new().unwrap();

@@ -57,6 +57,8 @@ fn a_newer_schema_is_shown_and_left_alone() {
     settings.run(&["schema", "--apply"]);
     let keyspace = settings.get("CASSANDRA__KEYSPACE");
     cql(&format!("UPDATE {keyspace}.schema_version SET version = 1000 WHERE id = 0 IF EXISTS"));
+    assert!(settings.run(&["schema", "--apply"]).stdout.contains("a newer bobchat has added to it"));
+    cql(&format!("UPDATE {keyspace}.schema_version SET version = 1000 WHERE id = 1 IF EXISTS"));
     let said = settings.run(&["schema"]);
     assert!(said.stdout.contains("a newer bobchat has changed it"), "{}", said.stdout);
     let said = settings.run(&["schema", "--apply"]);

@@ -18,13 +18,18 @@ pub enum OpenError {
     /// The authorities that are to be trusted, or who this node is, cannot be had.
     #[error(transparent)]
     Certificates(#[from] PemFault),
-    /// The tables were made by a newer version.
-    #[error("keyspace {keyspace} has schema {found}, this version knows up to {known}: use a newer bobchat")]
+    /// A newer version has changed tables that this one uses.
+    #[error(
+        "keyspace {keyspace} has schema {found}, which takes a bobchat that knows schema {oldest}; this version knows up \
+         to {known}: use a newer bobchat"
+    )]
     NewerSchema {
         /// The keyspace.
         keyspace: String,
         /// The schema that it has.
         found: u32,
+        /// The oldest schema that a program must know to work with it.
+        oldest: u32,
         /// The newest schema that this version knows.
         known: u32,
     },

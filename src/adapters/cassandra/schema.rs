@@ -4,6 +4,9 @@
 //! with two. So a node takes a lease by compare and set before each step, on the one row of `schema_version`, and the
 //! step counts by compare and set as well. Only that table itself cannot be protected so; it is made under an
 //! identifier that follows from the keyspace's name, so that making it twice is making the same.
+//!
+//! A second row of it says which version a program must know at least ([`Step::oldest`]). It is raised before a step
+//! that older programs cannot work with is begun: none of them starts in the middle of it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -22,7 +25,12 @@ use super::cas::applied;
 use super::error::{Failure, OpenError};
 use super::options::{Keyspace, Replication};
 use super::statements::qualified;
-use super::steps::{STEPS, Step, newest};
+use super::steps::{STEPS, Step, newest, oldest_at};
+
+/// The row of `schema_version` that says the version.
+const VERSION: i32 = 0;
+/// The row that says the oldest version that a program must know.
+const OLDEST: i32 = 1;
 
 /// A step by one node ends within this time, or another one may do it again: far more than a few tables take.
 const LEASE_SECONDS: i32 = 60;
@@ -41,6 +49,8 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct SchemaStatus {
     /// The version that it has; 0 before the first step, and where there is no keyspace.
     pub version: u32,
+    /// The oldest that a program must know to work with it.
+    pub oldest: u32,
     /// The newest that this version of Bobchat knows.
     pub known: u32,
     /// How many nodes keep each row, in the datacenter that has the fewest; `None` where there is no keyspace.
@@ -53,6 +63,19 @@ impl SchemaStatus {
         let version = self.version;
         STEPS.iter().filter(move |step| step.version > version)
     }
+
+    /// Whether this version of Bobchat can work with it, once it has made what is missing.
+    #[must_use]
+    pub const fn is_usable(&self) -> bool {
+        self.oldest <= self.known
+    }
+}
+
+/// What a keyspace has, and what it asks of programs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stand {
+    version: u32,
+    oldest: u32,
 }
 
 /// A keyspace, and the session that changes it.
@@ -66,8 +89,9 @@ impl Schema<'_> {
     pub(super) async fn show(&self) -> Result<SchemaStatus, OpenError> {
         let replication = self.replication().await.map_err(|cause| self.failed(cause))?;
         let made = replication.is_some() && self.has_versions().await.map_err(|cause| self.failed(cause))?;
-        let version = if made { self.version().await.map_err(|cause| self.failed(cause))? } else { 0 };
-        Ok(SchemaStatus { version, known: newest(), replication })
+        let Stand { version, oldest } =
+            if made { self.stand().await.map_err(|cause| self.failed(cause))? } else { Stand::default() };
+        Ok(SchemaStatus { version, oldest, known: newest(), replication })
     }
 
     /// Makes what is missing and uses the keyspace from now on.
@@ -77,10 +101,12 @@ impl Schema<'_> {
         let mut failures = 0_u32;
         loop {
             match self.advance(replication).await {
-                Ok(found) if found > newest() => {
-                    return Err(OpenError::NewerSchema { keyspace: keyspace(), found, known: newest() });
+                Ok(Stand { version: found, oldest }) if oldest > newest() => {
+                    return Err(OpenError::NewerSchema { keyspace: keyspace(), found, oldest, known: newest() });
                 }
-                Ok(found) if found == newest() => return self.settle().await.map_err(|cause| self.failed(cause)),
+                Ok(Stand { version, .. }) if version >= newest() => {
+                    return self.settle(version).await.map_err(|cause| self.failed(cause));
+                }
                 Ok(_) if Instant::now() > give_up_at => return Err(OpenError::SchemaBusy { keyspace: keyspace() }),
                 Ok(_) => {}
                 Err(cause) if failures >= FAILURES_MAX || Instant::now() > give_up_at => {
@@ -92,17 +118,17 @@ impl Schema<'_> {
         }
     }
 
-    /// Makes what is missing, unless another node is at it; returns the version that stands.
-    async fn advance(&self, replication: &Replication) -> Result<u32, Failure> {
+    /// Makes what is missing, unless another node is at it; returns what stands.
+    async fn advance(&self, replication: &Replication) -> Result<Stand, Failure> {
         self.begin(replication).await?;
-        let mut version = self.version().await?;
-        while let Some(step) = STEPS.iter().find(|step| step.version > version) {
-            if !self.take(step).await? {
+        let mut stand = self.stand().await?;
+        while let Some(step) = STEPS.iter().find(|step| step.version > stand.version) {
+            if !self.take(step, stand).await? {
                 break;
             }
-            version = step.version;
+            stand = Stand { version: step.version, oldest: stand.oldest.max(step.oldest) };
         }
-        Ok(version)
+        Ok(stand)
     }
 
     /// Makes the keyspace and the row that says its version.
@@ -126,7 +152,7 @@ impl Schema<'_> {
     }
 
     /// Waits until tables that other nodes made are known everywhere: statements on them are prepared next.
-    async fn settle(&self) -> Result<(), Failure> {
+    async fn settle(&self, version: u32) -> Result<(), Failure> {
         self.session.await_schema_agreement().await?;
         self.session.refresh_metadata().await?;
         let keyspace = self.keyspace.as_str();
@@ -135,13 +161,18 @@ impl Schema<'_> {
                 keyspace,
                 "each row is on one node alone: what that node loses is lost, and while it is down nothing is written"
             ),
-            replication => info!(keyspace, replication, version = newest(), "using the keyspace"),
+            replication => info!(keyspace, replication, version, "using the keyspace"),
+        }
+        if version > newest() {
+            let known = newest();
+            info!(keyspace, version, known, "a newer bobchat has added to the schema: this one goes on without that");
         }
         Ok(())
     }
 
     /// Does a step, unless another node is at it or has done it.
-    async fn take(&self, step: &Step) -> Result<bool, Failure> {
+    async fn take(&self, step: &Step, stand: Stand) -> Result<bool, Failure> {
+        let oldest = stand.oldest.max(step.oldest);
         let version = i32::try_from(step.version).unwrap_or(i32::MAX);
         let before = version.saturating_sub(1);
         let me = getrandom::u64().map_err(|error| Failure(error.to_string()))?.to_be_bytes();
@@ -150,11 +181,23 @@ impl Schema<'_> {
             return Ok(false);
         }
         info!(keyspace = self.keyspace.as_str(), version, what = step.what, "changing the schema");
+        self.ask_of_programs(oldest).await?;
         for cql in step.cql {
             self.change(cql).await?;
         }
         let done = "UPDATE schema_version SET version = ?, holder = null WHERE id = 0 IF version = ? AND holder = ?";
         self.set(done, (version, before, me)).await
+    }
+
+    /// Says which version a program must know from now on. What was asked before stands where it is more.
+    async fn ask_of_programs(&self, oldest: u32) -> Result<(), Failure> {
+        let oldest = i32::try_from(oldest).unwrap_or(i32::MAX);
+        let begin = "INSERT INTO schema_version (id, version) VALUES (?, ?) IF NOT EXISTS";
+        if !self.set(begin, (OLDEST, oldest)).await? {
+            let raise = "UPDATE schema_version SET version = ? WHERE id = ? IF version < ?";
+            self.set(raise, (oldest, OLDEST, oldest)).await?;
+        }
+        Ok(())
     }
 
     /// Runs a change of the schema and waits until the nodes agree on it.
@@ -171,14 +214,22 @@ impl Schema<'_> {
         applied(self.query(Statement::new(qualified(self.keyspace, cql)), values).await?)
     }
 
-    /// The version that all agree on: settles what is open. The table is there.
-    async fn version(&self) -> Result<u32, Failure> {
+    /// What all agree on. The table is there.
+    async fn stand(&self) -> Result<Stand, Failure> {
+        // In this order: what a step asks is said before the step counts.
+        let version = self.noted(VERSION).await?.unwrap_or(0);
+        let oldest = self.noted(OLDEST).await?.unwrap_or_else(|| oldest_at(version));
+        Ok(Stand { version, oldest })
+    }
+
+    /// What a row says that all agree on: settles what is open.
+    async fn noted(&self, row: i32) -> Result<Option<u32>, Failure> {
         let name = self.keyspace.as_str();
-        let mut statement = Statement::new(format!("SELECT version FROM {name}.schema_version WHERE id = 0"));
+        let mut statement = Statement::new(format!("SELECT version FROM {name}.schema_version WHERE id = ?"));
         statement.set_consistency(Consistency::LocalSerial);
-        let rows = self.query(statement, ()).await?.into_rows_result()?;
+        let rows = self.query(statement, (row,)).await?.into_rows_result()?;
         let version = rows.maybe_first_row::<(Option<i32>,)>()?.and_then(|(version,)| version);
-        Ok(version.and_then(|version| u32::try_from(version).ok()).unwrap_or(0))
+        Ok(version.and_then(|version| u32::try_from(version).ok()))
     }
 
     async fn has_versions(&self) -> Result<bool, Failure> {

@@ -1,10 +1,18 @@
 //! The schema, step by step. A step that was released is never changed: another one follows it.
+//!
+//! While nodes are exchanged one after the other, programs of two versions work on one keyspace, and one of the older
+//! may start again on what the newer has stepped up. So a step only adds wherever that is possible, and says with
+//! `oldest` that it leaves older programs alone: they may then neither misread what is new nor have to write it. What
+//! takes something away, or gives something another meaning, follows a version later, when nobody uses it any more.
 
 /// One change of the schema. Its statements can be repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     /// The version of the schema that it leads to: from 1, dense.
     pub version: u32,
+    /// The oldest version that a program must know to work with what this step leaves. That of the step before where
+    /// this one only adds what older programs need not know; else its own.
+    pub oldest: u32,
     /// What it is for.
     pub what: &'static str,
     /// What is run, in order.
@@ -15,20 +23,28 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     Step {
         version: 1,
+        oldest: 1,
         what: "room logs: what decides about epochs, events, messages, idempotency keys, heads",
         cql: &[ROOM_LOG, EVENTS, MESSAGES, KEYS, ROOM_HEAD],
     },
     Step {
         version: 2,
+        oldest: 2,
         what: "credentials: refresh families, signing keys; who makes identifiers",
         cql: &[FAMILIES, DEPLOYMENT, WORKERS],
     },
     Step {
         version: 3,
+        oldest: 3,
         what: "directory: rooms, members, rooms of a user, search, users, claims",
         cql: &[CHANGES, ROOM_STATE, MEMBERSHIPS, ROOMS_OF, BEGINNINGS, USERS, NAMES, CLAIMS],
     },
-    Step { version: 4, what: "settings: what operators change while nodes run, and who did", cql: &[SETTINGS] },
+    Step {
+        version: 4,
+        oldest: 3,
+        what: "settings: what operators change while nodes run, and who did",
+        cql: &[SETTINGS],
+    },
 ];
 
 /// A table, and what it has besides columns.
@@ -48,6 +64,13 @@ macro_rules! table {
 /// The newest version that there is.
 pub(super) fn newest() -> u32 {
     STEPS.last().map_or(0, |step| step.version)
+}
+
+/// The oldest version that a program must know to work with a keyspace which has this one and does not say it, for it was
+/// made when every program took the newest there was.
+pub(super) fn oldest_at(version: u32) -> u32 {
+    let known = STEPS.iter().take_while(|step| step.version <= version).map(|step| step.oldest).max();
+    if version > newest() { version } else { known.unwrap_or(0) }
 }
 
 /// Only changed by compare and set. `spans` is epoch -> base; `opened_at` is when the newest of them began, in
@@ -254,5 +277,13 @@ mod tests {
     fn steps_are_dense_and_can_be_repeated() {
         assert!(STEPS.iter().map(|step| step.version).eq(1..=newest()));
         assert!(STEPS.iter().flat_map(|step| step.cql).all(|cql| cql.contains("IF NOT EXISTS")));
+    }
+
+    #[test]
+    fn what_a_step_asks_of_programs_never_falls() {
+        assert!(STEPS.iter().map(|step| step.oldest).is_sorted());
+        assert!(STEPS.iter().all(|step| step.oldest >= 1 && step.oldest <= step.version));
+        assert_eq!((oldest_at(0), oldest_at(3), oldest_at(4)), (0, 3, 3));
+        assert_eq!(oldest_at(newest() + 1), newest() + 1, "of what nobody here knows, nobody knows what it asks");
     }
 }

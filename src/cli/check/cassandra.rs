@@ -95,11 +95,12 @@ fn judge_schema(facts: &CassandraFacts, configured: &Cassandra) -> Finding {
     }
     let what = format!("Cassandra: keyspace {keyspace} has schema {version}, this version knows {known}");
     match version.cmp(&known) {
+        _ if !status.is_usable() => Finding::bad(what, "use a newer bobchat"),
         std::cmp::Ordering::Less => {
             Finding::warning(what, "the next node that starts brings it up to date, or `bobchat schema --apply` does")
         }
         std::cmp::Ordering::Equal => Finding::good(what),
-        std::cmp::Ordering::Greater => Finding::bad(what, "use a newer bobchat"),
+        std::cmp::Ordering::Greater => Finding::good(format!("{what}, which is enough")),
     }
 }
 
@@ -160,7 +161,7 @@ mod tests {
     }
 
     fn schema(version: u32, replication: Option<u32>) -> SchemaStatus {
-        SchemaStatus { version, known: 2, replication }
+        SchemaStatus { version, oldest: version, known: 2, replication }
     }
 
     fn facts(nodes: usize, copies: u32) -> CassandraFacts {
@@ -203,6 +204,8 @@ mod tests {
         let with = |schema| CassandraFacts { schema, ..facts(3, 3) };
         contains(said(&with(Ok(schema(1, Some(3)))), ""), "warning", "bobchat schema --apply");
         contains(said(&with(Ok(schema(3, Some(3)))), ""), "BAD", "use a newer bobchat");
+        let added = SchemaStatus { oldest: 2, ..schema(3, Some(3)) };
+        contains(said(&with(Ok(added)), ""), "good", "has schema 3, this version knows 2, which is enough");
         contains(said(&with(Err("no quorum".to_owned())), ""), "BAD", "no quorum: too few of its nodes are up");
         let none = CassandraFacts { copies: BTreeMap::new(), ..with(Ok(schema(0, None))) };
         contains(said(&none, ""), "warning", "there is no keyspace bobchat yet");
