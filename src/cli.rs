@@ -67,10 +67,10 @@ enum Command {
         /// The file to make
         path: PathBuf,
     },
-    /// Makes a copy the store of a data folder that has none
+    /// Makes a copy the store of a data folder that has none; of a cluster, makes a keyspace good that was imported
     Restore {
-        /// The file that `backup` made
-        path: PathBuf,
+        /// The file that `backup` made; none of a cluster
+        path: Option<PathBuf>,
     },
     /// Administers users
     #[command(subcommand)]
@@ -166,7 +166,7 @@ fn execute(common: Common, command: Command) -> Result<(), CommandError> {
         Command::Check => check::check(&sources),
         Command::Schema { apply } => schema::schema(&Config::load(&sources)?, apply),
         Command::Backup { path } => operate::backup(&Layers::load(&sources)?, &path),
-        Command::Restore { path } => operate::restore(&Config::load(&sources)?, &path),
+        Command::Restore { path } => operate::restore(&Config::load(&sources)?, path.as_deref()),
         Command::Admin(AdminCommand::Grant { handle }) => operate::grant(&Layers::load(&sources)?, &handle),
         Command::Nodes => nodes::nodes(&Config::load(&sources)?),
         Command::Config(command) => config::config(&Layers::load(&sources)?, command),

@@ -30,10 +30,12 @@ use bobchat_actors::ports::Clock as _;
 use bobchat_actors::{Core, CorePorts};
 use prometheus_client::registry::Registry;
 
+use crate::adapters::cassandra::CassandraStore;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::embedded::{self, BackupError};
+use crate::adapters::redis;
 use crate::auth;
-use crate::config::{Config, Layers};
+use crate::config::{Cluster, Config, Layers};
 use crate::operator::Operator;
 use crate::settings::{Heeding, SettingsMetrics};
 use crate::telemetry::Controls;
@@ -216,4 +218,22 @@ pub async fn open_for_operator(layers: &Layers) -> Result<Operator, StartError> 
 pub fn restore(config: &Config, copy: &Path) -> Result<u64, BackupError> {
     let now = SystemClock.now_micros();
     embedded::restore(copy, &config.store.data, now).map(|report| report.bytes)
+}
+
+/// Makes a cluster's keyspace good that was brought back from snapshots: gives every room a new epoch; returns how many
+/// there are.
+///
+/// # Errors
+/// [`StartError::NotEmpty`] while Redis holds what came after the snapshots; [`StartError::NothingRestored`]; else as when
+/// a node starts. Nothing is half done that doing it again would not do.
+pub async fn restore_cluster(config: &Cluster) -> Result<u64, StartError> {
+    let facts = redis::inspect(&options::redis(config, &config.deployment, 0)).await?;
+    if facts.owner != redis::Owner::Nobody {
+        return Err(StartError::NotEmpty);
+    }
+    let store = CassandraStore::open(&options::cassandra(config), Arc::new(SystemClock)).await?;
+    match store.raise_all_epochs(SystemClock.now_micros()).await? {
+        0 => Err(StartError::NothingRestored { keyspace: config.cassandra.keyspace.as_str().to_owned() }),
+        rooms => Ok(rooms),
+    }
 }

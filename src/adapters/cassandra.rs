@@ -26,6 +26,7 @@ mod messages;
 mod metrics;
 mod options;
 mod place;
+mod restored;
 mod room_log;
 mod scan;
 mod schema;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::CommandError;
 use super::client::{Client, ClientError};
-use crate::config::{Config, Layers};
+use crate::config::{Cluster, Config, Layers};
 use crate::operator::Operator;
 use crate::startup::{NO_BACKUP, open_for_operator};
 use crate::web::admin::{BackupDone, BackupRequest, GrantRequest, TokenRequest, TokensDone, read_secret};
@@ -30,10 +30,23 @@ pub(super) fn backup(layers: &Layers, path: &Path) -> Result<(), CommandError> {
     say(&format!("{bytes} bytes copied to {}", path.display()))
 }
 
-pub(super) fn restore(config: &Config, path: &Path) -> Result<(), CommandError> {
-    if config.cluster.is_some() {
-        return Err(CommandError::Failed(NO_BACKUP.to_owned()));
+pub(super) fn restore(config: &Config, path: Option<&Path>) -> Result<(), CommandError> {
+    match (&config.cluster, path) {
+        (Some(cluster), None) => restore_cluster(cluster),
+        (Some(_), Some(_)) => Err(CommandError::Failed(NO_BACKUP.to_owned())),
+        (None, Some(path)) => restore_file(config, path),
+        (None, None) => Err(CommandError::Failed("name the file that `bobchat backup` made".to_owned())),
     }
+}
+
+fn restore_cluster(cluster: &Cluster) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let rooms = runtime.block_on(crate::startup::restore_cluster(cluster)).map_err(CommandError::failed)?;
+    let keyspace = cluster.cassandra.keyspace.as_str();
+    say(&format!("{rooms} rooms of keyspace {keyspace} go on under new epochs: start the nodes"))
+}
+
+fn restore_file(config: &Config, path: &Path) -> Result<(), CommandError> {
     let bytes = crate::startup::restore(config, path).map_err(CommandError::failed)?;
     say(&format!("{bytes} bytes from {} are the store in {} now", path.display(), config.store.data.display()))
 }

@@ -35,6 +35,18 @@ pub enum StartError {
     /// Cassandra is not there, or its keyspace cannot be used.
     #[error(transparent)]
     Cassandra(#[from] cassandra::OpenError),
+    /// What was brought back would be overtaken by what Redis has, or a node runs.
+    #[error(
+        "Redis is not empty: what it holds came after the snapshots, or a node runs and has just written there. Stop all \
+         nodes, empty Redis, and do it again"
+    )]
+    NotEmpty,
+    /// The snapshots were not imported.
+    #[error("keyspace {keyspace} has no rooms: import the snapshots first")]
+    NothingRestored {
+        /// The keyspace.
+        keyspace: String,
+    },
     /// The system gave no random number to tell this node from the others.
     #[error("could not make a number for the node")]
     Number(getrandom::Error),

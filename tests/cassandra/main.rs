@@ -16,6 +16,7 @@ mod metrics;
 #[path = "../support/ports.rs"]
 #[expect(dead_code, reason = "these servers are at more addresses than one")]
 mod ports;
+mod restored;
 mod ring;
 mod rows;
 mod schema;

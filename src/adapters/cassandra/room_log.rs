@@ -40,7 +40,13 @@ impl CassandraStore {
         }
     }
 
-    async fn try_raise(&self, room: RoomId, from: Option<Epoch>, to: Epoch, raiser: Raiser) -> Result<bool, Failure> {
+    pub(super) async fn try_raise(
+        &self,
+        room: RoomId,
+        from: Option<Epoch>,
+        to: Epoch,
+        raiser: Raiser,
+    ) -> Result<bool, Failure> {
         let token = raiser.0.to_be_bytes();
         match from {
             None => self.compare_and_set(&self.statements.make_log, (id(room), number(to.0), token)).await,

@@ -26,6 +26,8 @@ pub(super) struct Statements {
     pub(super) make_log: PreparedStatement,
     pub(super) raise: PreparedStatement,
     pub(super) begin: PreparedStatement,
+    /// Of all rooms: for the operator alone.
+    pub(super) log_epochs: PreparedStatement,
 
     pub(super) put_key: PreparedStatement,
     pub(super) put_message: PreparedStatement,
@@ -91,6 +93,7 @@ impl Statements {
                 "UPDATE room_log SET spans[?] = ?, opened_at = toUnixTimestamp(now()) \
                  WHERE room = ? IF epoch = ? AND raiser = ? AND spans[?] = null",
             ).await?,
+            log_epochs: prepare("SELECT room, epoch FROM room_log").await?,
 
             put_key: prepare(
                 "INSERT INTO keys (room, author, key, epoch, seq, body_hash) VALUES (?, ?, ?, ?, ?, ?) \
