@@ -95,6 +95,7 @@ test-ops: ## Tries dashboards, traces, runbooks, chart, image and compose files 
 	@$(STEP) "image, run" scripts/ops/test-image localhost/bobchat
 	@$(STEP) "compose" scripts/ops/test-compose localhost/bobchat
 	@$(STEP) "backup" target/tools/venv/bin/python scripts/ops/test-backup $(SERVER_DEV) $(HARNESS_DEV)
+	@$(STEP) "upgrade" target/tools/venv/bin/python scripts/ops/test-upgrade $(SERVER_DEV) $(HARNESS_DEV)
 
 # At once: the first waits most of its time, the second compiles.
 .PHONY: ops-observed ops-images
