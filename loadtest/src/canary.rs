@@ -2,7 +2,7 @@
 //! for Prometheus. What nodes say of themselves is so measured once more, from outside; and every message is checked as
 //! in a load run, so that a promise that breaks in operation is an alert and not a rumour.
 //!
-//! - [`Watch`]: one room: what was said there, who has heard it, and the checker of the harness.
+//! - [`watch`]: one room: what was said there, who has heard it, and the checker of the harness.
 //! - [`person`]: one of the two: a connection at a time, which comes back as people's clients do.
 //! - [`exchange`]: what one connection asked for, and what it makes of what it hears.
 //! - [`SetUp`]: users and rooms.
