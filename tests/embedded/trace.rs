@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
+use bobchat_actors::traces::{TRACE, TraceId, Tracer, collect_with};
 use tempfile::TempDir;
 use tracing::span::{Attributes, Id};
-use tracing::{Instrument as _, Metadata, Subscriber};
+use tracing::{Instrument as _, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -14,7 +15,7 @@ struct Commits(Arc<Mutex<Vec<Vec<&'static str>>>>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Commits {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        metadata.target() == "bobchat::trace"
+        metadata.target() == TRACE
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -25,15 +26,29 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Commits {
     }
 }
 
+/// Keeps every trace.
+struct All;
+
+impl Tracer for All {
+    fn begins(&self) -> bool {
+        true
+    }
+
+    fn trace_of(&self, span: &Span) -> Option<TraceId> {
+        span.id().map(|id| TraceId(u128::from(id.into_u64())))
+    }
+}
+
 #[tokio::test]
-async fn a_commit_is_shown_below_the_first_append_of_its_batch() {
+async fn a_commit_is_shown_below_the_first_traced_append_of_its_batch() {
     let commits = Commits::default();
+    collect_with(Box::new(All));
     // For all threads: the commit happens on the writer's.
     tracing::subscriber::set_global_default(Registry::default().with(commits.clone())).unwrap();
     let folder = TempDir::new().unwrap();
     let store = open(folder.path());
     create_room(&store, room(1)).await;
-    let sending = tracing::debug_span!(target: "bobchat::trace", "send");
+    let sending = tracing::debug_span!(target: TRACE, "send");
     append(&store, room(1), vec![message(room(1), "k", "text")]).instrument(sending).await.unwrap();
     assert!(commits.0.lock().unwrap().contains(&vec!["send", "store.commit"]));
 }
