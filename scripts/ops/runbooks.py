@@ -208,10 +208,10 @@ def disk_full(tried):
     person, pid = Person(tried.small), tried.observed.pid("small")
     expect("a message", SAID, person.say())
     backups = tried.small.data / "backup-2025-01-01.redb"
-    with open(backups, "wb") as ballast, contextlib.suppress(OSError):
+    # Unbuffered: closing writes nothing more.
+    with open(backups, "wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(1 << 16))
-            ballast.flush()
     page = tried.until_fires("BobchatStoreFull", tried.small)
     used = page.do("df FOLDER", FOLDER=tried.small.data).split()
     expect("a message on a full disk", BUSY, person.say())
