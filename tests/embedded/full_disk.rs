@@ -1,5 +1,7 @@
 //! A disk that is full: a small file system in memory, which takes root to mount.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -98,6 +100,31 @@ async fn below_the_reserve_the_store_is_busy_and_goes_on_when_space_returns() {
     assert!(store.create_user(id, user, None).await.unwrap());
     append(&store, room(1), vec![message(room(1), "after", "small")]).await.unwrap();
     acked.push("after".to_owned());
+    assert_each_once(&store, &acked).await;
+}
+
+/// Others fill the disk to the last byte, while the journal holds what is to be taken into the store's file.
+#[tokio::test]
+async fn a_disk_without_a_byte_left_can_be_read() {
+    let disk = SmallDisk::mount("48m");
+    let checkpoint_when_idle = Duration::from_millis(500);
+    let options = EmbeddedOptions { reserve_bytes: 8 << 20, checkpoint_when_idle, ..options() };
+    let store = open_with(disk.path(), options, &mut Registry::default());
+    create_room(&store, room(1)).await;
+    let acked: Vec<_> = (0..200).map(|number| format!("before-{number}")).collect();
+    for key in &acked {
+        append(&store, room(1), vec![message(room(1), key, &"x".repeat(TEXT_BYTES))]).await.unwrap();
+    }
+    let mut ballast = File::create(disk.ballast()).unwrap();
+    while ballast.write(&[1; 64 * 1024]).is_ok() {}
+    tokio::time::sleep(checkpoint_when_idle * 2).await;
+    let refused = append(&store, room(1), vec![message(room(1), "full", "small")]).await;
+    assert!(matches!(refused, Err(AppendError::Full { .. })), "{refused:?}");
+    assert_each_once(&store, &acked).await;
+
+    std::fs::remove_file(disk.ballast()).unwrap();
+    drop(ballast);
+    append(&store, room(1), vec![message(room(1), "after", "small")]).await.unwrap();
     assert_each_once(&store, &acked).await;
 }
 

@@ -12,7 +12,7 @@ use super::transaction::Transaction;
 pub(super) enum Growth {
     /// It adds rows: refused when the disk is nearly full.
     Grows,
-    /// It changes or removes rows: allowed until nothing works any more.
+    /// It changes or removes rows: allowed while there is space for a write.
     Keeps,
 }
 

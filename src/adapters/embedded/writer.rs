@@ -23,7 +23,7 @@ use super::meta::JOURNAL_KEY;
 use super::metrics::Metrics;
 use super::open::open_existing;
 use super::shared::Shared;
-use super::space::{FULL_RETRY_AFTER, Reserve};
+use super::space::{FULL_RETRY_AFTER, Reserve, Space};
 use super::tables::META;
 use super::transaction::Transaction;
 
@@ -76,6 +76,8 @@ impl Writer {
         loop {
             match runtime.block_on(self.receive(&mut batch)) {
                 Received::Writes => self.take(&mut batch),
+                // Else later: what the journal holds is safe there.
+                Received::Idle if self.reserve.space() == Space::Spent => {}
                 Received::Idle => self.checkpoint(),
                 Received::Closed => break,
             }
@@ -119,16 +121,17 @@ impl Writer {
 
     fn take(&mut self, batch: &mut Vec<Command>) {
         self.metrics.queue_depth.dec_by(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        if !self.reserve.is_kept() {
-            self.refuse_growing(batch);
+        let space = self.reserve.space();
+        if space != Space::Kept {
+            self.refuse(batch, |command| space == Space::Spent || command.growth == Growth::Grows);
         }
         if !batch.is_empty() {
             self.commit(batch);
         }
     }
 
-    fn refuse_growing(&self, batch: &mut Vec<Command>) {
-        for command in batch.extract_if(.., |command| command.growth == Growth::Grows) {
+    fn refuse(&self, batch: &mut Vec<Command>, which: impl Fn(&Command) -> bool) {
+        for command in batch.extract_if(.., |command| which(command)) {
             self.metrics.full.inc();
             command.job.finish(Err(Refusal::Full(FULL_RETRY_AFTER)));
         }
