@@ -3,6 +3,7 @@
 import json
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Person:
@@ -26,8 +27,17 @@ class Person:
 
     def say(self):
         """Says something; whether it was taken, as status and code."""
-        self.said += 1
-        status, answer = self.ask("/rooms/1/messages", {"text": f"number {self.said}"}, {"Idempotency-Key": f"number-{self.said}"})
+        return self.say_at_once(1)[0]
+
+    def say_at_once(self, count):
+        """Says so many things at once."""
+        numbers = range(self.said, self.said + count)
+        self.said += count
+        with ThreadPoolExecutor(count) as threads:
+            return list(threads.map(self.say_number, numbers))
+
+    def say_number(self, number):
+        status, answer = self.ask("/rooms/1/messages", {"text": f"number {number}"}, {"Idempotency-Key": f"number-{number}"})
         return status, answer.get("code")
 
     def read(self):
