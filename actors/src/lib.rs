@@ -40,6 +40,5 @@ pub mod user;
 pub mod worker;
 
 pub use crate::core::{Core, CoreOptions, CorePorts, LiveOptions, SettingsNews};
-pub use crate::traces::TRACE;
 pub use crate::turns::Turns;
 pub use crate::worker::Worker;

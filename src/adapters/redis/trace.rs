@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use bobchat_actors::TRACE;
+use bobchat_actors::traces::TRACE;
 use bobchat_proto::ids::RoomId;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TraceContextExt as _;
