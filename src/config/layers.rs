@@ -5,6 +5,7 @@ use config::{Map, Value, ValueKind};
 
 use super::read::Reader;
 use super::{Auth, Config, Effective, Fault, Faults, Limits, Sources, Telemetry};
+use crate::secret::Secret;
 
 /// The keys that may change while nodes run (`bobchat config set`), in the order of config.toml. Whatever has one of
 /// them follows it within seconds, for who is connected too.
@@ -77,6 +78,7 @@ impl Layers {
         let mut raw = sources.collect()?;
         let (config, effective) = Config::read(Reader::new(raw.clone()))?;
         raw.retain(|section, _| LIVE_SECTIONS.contains(&section.as_str()));
+        keep_secret(&mut raw, "telemetry", "otlp_authorization", config.telemetry.otlp_authorization.as_ref());
         Ok(Self { config, effective, raw })
     }
 
@@ -120,8 +122,12 @@ impl Layers {
             (Auth::read(&mut reader), Limits::read(&mut reader), Telemetry::read(&mut reader));
         let config = Config { auth, limits, telemetry, ..self.config.clone() };
         config.judge(&mut reader);
-        let effective = reader.finish()?;
-        Ok((config, effective))
+        let read = reader.finish()?;
+        // What cannot change is shown as it was: a secret with the file that it came from.
+        let is_same = |known: &Effective, read: &Effective| (&read.section, &read.key) == (&known.section, &known.key);
+        let now = |known: &Effective| read.iter().find(|read| is_live(read) && is_same(known, read)).cloned();
+        let effective = self.effective.iter().map(|known| now(known).unwrap_or_else(|| known.clone()));
+        Ok((config, effective.collect()))
     }
 
     /// The same node, with what production refuses and a start in production would have refused.
@@ -129,6 +135,21 @@ impl Layers {
     pub(super) fn in_production(mut self) -> Self {
         self.config.server.production = true;
         self
+    }
+}
+
+fn is_live(known: &Effective) -> bool {
+    LIVE_KEYS.contains(&format!("{}.{}", known.section, known.key).as_str())
+}
+
+/// Has a section hold a secret itself, not the file of it: that may be renewed or taken away while the node runs, which
+/// must not make settings wrong that have nothing to do with it.
+fn keep_secret(raw: &mut Map<String, Value>, section: &str, key: &str, secret: Option<&Secret>) {
+    let (Some(secret), Some(section)) = (secret, raw.get_mut(section)) else { return };
+    if let ValueKind::Table(keys) = &mut section.kind
+        && keys.remove(&format!("{key}_file")).is_some()
+    {
+        keys.insert(key.to_owned(), Value::new(None, ValueKind::String(secret.reveal().to_owned())));
     }
 }
 

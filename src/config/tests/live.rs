@@ -123,13 +123,20 @@ fn what_is_secret_or_read_at_the_start_is_told_from_what_there_is_not() {
 }
 
 #[test]
-fn a_password_file_that_is_gone_does_not_keep_a_limit_from_changing() {
+fn a_file_of_a_secret_that_is_gone_does_not_keep_a_limit_from_changing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("password");
+    let file = folder.path().join("secret");
     std::fs::write(&file, "x").expect("a file");
-    let text = format!("[redis]\nurl = \"redis://r\"\npassword_file = {file:?}\n[cassandra]\nnodes = [\"c\"]");
+    let text = format!(
+        "[redis]\nurl = \"redis://r\"\npassword_file = {file:?}\n[cassandra]\nnodes = [\"c\"]\n\
+         [telemetry]\notlp_endpoint = \"http://c\"\notlp_authorization_file = {file:?}"
+    );
     let layers = layers(&text);
     std::fs::remove_file(&file).expect("removed");
-    let config = under(&layers, &[("limits.sends_burst", "7")]).expect("valid");
-    assert_eq!(config.cluster, layers.own().cluster);
+    let settings = [("limits.sends_burst".to_owned(), "7".to_owned())].into();
+    let (config, effective) = layers.under(&settings, "version 1").expect("valid");
+    assert_eq!((&config.cluster, &config.telemetry), (&layers.own().cluster, &layers.own().telemetry));
+    let changed: Vec<_> = effective.iter().filter(|known| !layers.effective().contains(known)).collect();
+    assert!(changed.len() == 1 && changed[0].key == "sends_burst" && changed[0].value == "7", "{changed:?}");
+    assert_eq!(effective.len(), layers.effective().len());
 }
